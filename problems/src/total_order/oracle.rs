@@ -1,0 +1,229 @@
+//! Watches what replicas deliver, and says when it breaks the problem's promises.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use core::fmt;
+
+use quorate_core::{Checkpoint, NodeId, Payload};
+
+use super::Output;
+
+/// Checks uniform agreement, total order, integrity and gap-free positions over a whole run. It is
+/// told of every broadcast, every output and every restart.
+#[derive(Clone, Default, Debug)]
+pub struct Oracle {
+    broadcast: BTreeSet<Vec<u8>>,
+    /// What was delivered at each position, by whichever replica was first.
+    order: BTreeMap<u64, (u64, Payload)>,
+    /// The last position that each replica's state contains.
+    delivered: BTreeMap<NodeId, u64>,
+}
+
+/// A broken promise.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Violation {
+    /// Two replicas delivered different payloads, or different epochs, at one position.
+    Disagreement {
+        /// The position.
+        position: u64,
+        /// The replica that delivered second.
+        replica: NodeId,
+        /// What was delivered first.
+        first: (u64, Payload),
+        /// What this replica delivered.
+        second: (u64, Payload),
+    },
+    /// A replica skipped or repeated a position.
+    Gap {
+        /// The replica.
+        replica: NodeId,
+        /// The position that should have come.
+        expected: u64,
+        /// The position that came.
+        delivered: u64,
+    },
+    /// A payload that nobody broadcast.
+    Invented {
+        /// The position.
+        position: u64,
+        /// The replica.
+        replica: NodeId,
+        /// The payload.
+        payload: Payload,
+    },
+    /// A checkpoint that is behind the state it replaces, or that nobody could have made.
+    BadCheckpoint {
+        /// The replica.
+        replica: NodeId,
+        /// The checkpoint.
+        checkpoint: Checkpoint,
+    },
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Violation::Disagreement {
+                position,
+                replica,
+                first,
+                second,
+            } => write!(
+                f,
+                "agreement: position {position} is {:?} of epoch {}, but {replica} delivered {:?} of epoch {}",
+                first.1, first.0, second.1, second.0
+            ),
+            Violation::Gap {
+                replica,
+                expected,
+                delivered,
+            } => write!(
+                f,
+                "gap: {replica} delivered position {delivered} where {expected} was next"
+            ),
+            Violation::Invented {
+                position,
+                replica,
+                payload,
+            } => write!(
+                f,
+                "integrity: {replica} delivered {payload:?} at {position}, which nobody broadcast"
+            ),
+            Violation::BadCheckpoint {
+                replica,
+                checkpoint,
+            } => write!(f, "checkpoint: {replica} installed {checkpoint:?}"),
+        }
+    }
+}
+
+impl Oracle {
+    /// A payload was handed to a replica for broadcast.
+    pub fn on_broadcast(&mut self, payload: &Payload) {
+        self.broadcast.insert(payload.as_bytes().to_vec());
+    }
+
+    /// A replica started with the state of this checkpoint.
+    pub fn on_open(&mut self, replica: NodeId, checkpoint: Checkpoint) {
+        self.delivered.insert(replica, checkpoint.position);
+    }
+
+    /// The last position that a replica's state contains.
+    #[must_use]
+    pub fn delivered(&self, replica: NodeId) -> u64 {
+        self.delivered.get(&replica).copied().unwrap_or(0)
+    }
+
+    /// A replica produced an output.
+    ///
+    /// # Errors
+    /// The promise that it breaks.
+    pub fn on_output(&mut self, replica: NodeId, output: &Output) -> Result<(), Violation> {
+        let last = self.delivered(replica);
+        match output {
+            Output::Deliver {
+                position,
+                epoch,
+                payload,
+            } => {
+                if *position != last + 1 {
+                    return Err(Violation::Gap {
+                        replica,
+                        expected: last + 1,
+                        delivered: *position,
+                    });
+                }
+                if !payload.is_empty() && !self.broadcast.contains(payload.as_bytes()) {
+                    return Err(Violation::Invented {
+                        position: *position,
+                        replica,
+                        payload: payload.clone(),
+                    });
+                }
+                let second = (*epoch, payload.clone());
+                let first = self
+                    .order
+                    .entry(*position)
+                    .or_insert_with(|| second.clone());
+                if *first != second {
+                    return Err(Violation::Disagreement {
+                        position: *position,
+                        replica,
+                        first: first.clone(),
+                        second,
+                    });
+                }
+                self.delivered.insert(replica, *position);
+            }
+            Output::Install(checkpoint) => {
+                let known = self.order.get(&checkpoint.position);
+                let real = known.is_some_and(|(epoch, _)| *epoch == checkpoint.epoch);
+                if checkpoint.position <= last || !real {
+                    return Err(Violation::BadCheckpoint {
+                        replica,
+                        checkpoint: *checkpoint,
+                    });
+                }
+                self.delivered.insert(replica, checkpoint.position);
+            }
+            Output::ReadReady { .. } | Output::Lead { .. } => {}
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deliver(position: u64, text: &str) -> Output {
+        Output::Deliver {
+            position,
+            epoch: 1,
+            payload: Payload::from_vec(text.as_bytes().to_vec(), 0),
+        }
+    }
+
+    fn oracle() -> Oracle {
+        let mut oracle = Oracle::default();
+        for text in ["a", "b"] {
+            oracle.on_broadcast(&Payload::from_vec(text.as_bytes().to_vec(), 0));
+        }
+        oracle
+    }
+
+    #[test]
+    fn the_same_order_everywhere_is_accepted() {
+        let mut oracle = oracle();
+        for replica in [NodeId(1), NodeId(2)] {
+            assert_eq!(oracle.on_output(replica, &deliver(1, "a")), Ok(()));
+            assert_eq!(oracle.on_output(replica, &deliver(2, "b")), Ok(()));
+        }
+    }
+
+    #[test]
+    fn each_broken_promise_is_found() {
+        let mut oracle = oracle();
+        assert_eq!(oracle.on_output(NodeId(1), &deliver(1, "a")), Ok(()));
+        assert!(matches!(
+            oracle.on_output(NodeId(2), &deliver(1, "b")),
+            Err(Violation::Disagreement { position: 1, .. })
+        ));
+        assert!(matches!(
+            oracle.on_output(NodeId(1), &deliver(3, "b")),
+            Err(Violation::Gap { expected: 2, .. })
+        ));
+        assert!(matches!(
+            oracle.on_output(NodeId(1), &deliver(2, "c")),
+            Err(Violation::Invented { .. })
+        ));
+        let ahead = Checkpoint {
+            position: 9,
+            epoch: 1,
+        };
+        assert!(matches!(
+            oracle.on_output(NodeId(1), &Output::Install(ahead)),
+            Err(Violation::BadCheckpoint { .. })
+        ));
+    }
+}

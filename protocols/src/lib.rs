@@ -1,0 +1,1 @@
+//! How it is solved: one folder for each protocol.

@@ -1,0 +1,1 @@
+//! The real world: write-ahead log, peer connections, clock and threads around a node.

@@ -1,0 +1,1 @@
+//! State machines over a total order: batching, key-value store, leases, watches.

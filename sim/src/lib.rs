@@ -1,0 +1,1 @@
+//! Small deterministic worlds: the runner of golden scripts.
