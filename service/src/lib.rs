@@ -1,1 +1,10 @@
-//! State machines over a total order: batching, key-value store, leases, watches.
+//! State machines over a total order.
+//!
+//! The key-value service, top down: a `Service` hands commands to the
+//! `edge`, which batches them into payloads and broadcasts those through any total-order protocol;
+//! what is delivered is applied by the `machine`, whose state is kept by the `store`; whoever
+//! watches is told by `watch`.
+
+pub mod command;
+pub mod error;
+pub mod reply;

@@ -1,0 +1,50 @@
+//! Why a request is refused. The API layer maps these to its own codes and texts.
+
+use thiserror::Error;
+
+/// Why a request is refused or has no answer.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+pub enum Error {
+    /// The revision has been compacted.
+    #[error("revision is older than {compacted}, the oldest that was kept")]
+    Compacted {
+        /// The oldest revision that can be read.
+        compacted: i64,
+    },
+    /// The revision does not exist yet.
+    #[error("revision is larger than {current}, the newest there is")]
+    FutureRevision {
+        /// The newest revision.
+        current: i64,
+    },
+    /// `ignore_value` or `ignore_lease` for a key that does not exist.
+    #[error("the key does not exist, so there is no value or lease to keep")]
+    KeyNotFound,
+    /// The lease does not exist.
+    #[error("the lease does not exist")]
+    LeaseNotFound,
+    /// The lease id is taken.
+    #[error("a lease with this id exists")]
+    LeaseExists,
+    /// Nothing was heard in time: the command may or may not have been carried out.
+    #[error("no answer in time; the request may or may not have been carried out")]
+    Timeout,
+    /// There was no leader for as long as the request was willing to wait. It was not carried out.
+    #[error("there is no leader")]
+    NoLeader,
+    /// Too much is waiting already. It was not carried out.
+    #[error("too many requests are waiting")]
+    TooManyRequests,
+    /// The batch does not fit. It was not carried out.
+    #[error("the request is too large")]
+    TooLarge,
+    /// The server is stopping. It may or may not have been carried out.
+    #[error("the server is stopping")]
+    Stopped,
+    /// A stored or transmitted byte is not what was written. The replica stops.
+    #[error("damaged data: {0}")]
+    Damaged(String),
+    /// The disk failed.
+    #[error("storage failed: {0}")]
+    Storage(String),
+}
