@@ -1,1 +1,3 @@
 //! The etcd v3 API over the key-value service.
+
+pub mod proto;
