@@ -5,6 +5,7 @@
 //! what is delivered is applied by the `machine`, whose state is kept by the `store`; whoever
 //! watches is told by `watch`.
 
+pub mod codec;
 pub mod command;
 pub mod error;
 pub mod reply;
