@@ -133,3 +133,12 @@ pub struct Event {
     /// The row before the change, if there was one and it has not been compacted.
     pub prev_kv: Option<KeyValue>,
 }
+
+/// All changes of one revision, in the order in which they were made.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Revision {
+    /// The revision.
+    pub revision: i64,
+    /// Its changes, at least one.
+    pub events: Vec<Event>,
+}
