@@ -1,1 +1,12 @@
 //! How it is solved: one folder for each protocol.
+//!
+//! Every folder has the same files, so that knowing one is knowing all; its `README.md` names the
+//! paper, what is implemented, and where it deviates.
+#![no_std]
+
+extern crate alloc;
+
+#[cfg(test)]
+extern crate std;
+
+pub mod raft;

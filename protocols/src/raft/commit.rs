@@ -1,0 +1,44 @@
+//! What is committed, and delivered (paper 5.3, 5.4.2).
+
+use quorate_core::Effects;
+use quorate_problems::total_order::Output;
+
+use super::Raft;
+use super::entry::Index;
+use super::role::Role;
+
+impl Raft {
+    /// Leader: commits what a quorum has on disk.
+    ///
+    /// 5.4.2: only entries of the leader's own term are committed by counting; those before are
+    /// committed with them, by Log Matching. Figure 8 shows what else could happen.
+    pub(super) fn maybe_commit(&mut self, fx: &mut Effects<Raft>) {
+        let Role::Leader(leader) = &self.role else {
+            return;
+        };
+        let matched = |id| leader.peers.get(&id).map_or(Index(0), |peer| peer.matched);
+        let reached = self.voters.reached(matched);
+        if reached > self.commit && self.log.term_at(reached) == Some(self.term) {
+            self.commit_through(reached, fx);
+            self.for_each_peer(|source, to, peer| source.send_committed(to, peer, fx));
+            self.maybe_ask_round(fx);
+        }
+    }
+
+    /// Delivers everything through `index` that is not delivered yet.
+    pub(super) fn commit_through(&mut self, index: Index, fx: &mut Effects<Raft>) {
+        // A leader never names more than what this replica acknowledged, but a replica that lost its
+        // disk unnoticed may be told of it all the same: then there is nothing to deliver.
+        let end = index.min(self.log.last().index);
+        while self.commit < end {
+            self.commit = self.commit.next();
+            let entry = self.log.entry(self.commit);
+            let entry = entry.expect("what is committed and not yet delivered is in the log");
+            fx.output(Output::Deliver {
+                position: self.commit.0,
+                epoch: entry.term.0,
+                payload: entry.payload(),
+            });
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! What the log is made of: terms, indexes and entries.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use quorate_core::{Malformed, Payload, Reader, Wire};
+
+/// A term: Raft's logical clock (paper 5.1). Term 0 is before any election.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Term(pub u64);
+
+/// A place in the log. The first entry has index 1, so 0 is "before the log".
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Index(pub u64);
+
+/// An index and the term of the entry there: by the Log Matching property these two identify the
+/// whole log through that index (5.3).
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Position {
+    /// Where.
+    pub index: Index,
+    /// The term of the entry there.
+    pub term: Term,
+}
+
+/// One log entry.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Entry {
+    /// The term in which a leader created it.
+    pub term: Term,
+    /// What it says.
+    pub content: Content,
+}
+
+/// What an entry says.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub enum Content {
+    /// Nothing: a new leader's first entry, so that there is one of its own term to commit (5.4.2, 8).
+    Noop,
+    /// What the layer above wanted ordered.
+    Command(Payload),
+}
+
+/// The entries of one message. Most messages carry one, which then needs no allocation.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub enum Entries {
+    /// Exactly one.
+    One(Entry),
+    /// Any other number.
+    Many(Vec<Entry>),
+}
+
+impl Term {
+    /// The term after this one.
+    #[must_use]
+    pub fn next(self) -> Term {
+        Term(self.0 + 1)
+    }
+}
+
+impl Index {
+    /// The index `count` places further on.
+    #[must_use]
+    pub fn plus(self, count: usize) -> Index {
+        Index(self.0 + count as u64)
+    }
+
+    /// The index after this one.
+    #[must_use]
+    pub fn next(self) -> Index {
+        Index(self.0 + 1)
+    }
+
+    /// The index before this one; 0 has none and stays.
+    #[must_use]
+    pub fn before(self) -> Index {
+        Index(self.0.saturating_sub(1))
+    }
+
+    /// How many places this index lies behind `earlier`, 0 if it does not.
+    #[must_use]
+    pub fn since(self, earlier: Index) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+impl Position {
+    /// Whether a log that ends here is at least as up to date as one that ends at `other` (5.4.1):
+    /// the later term wins, then the longer log.
+    #[must_use]
+    pub fn is_up_to_date_with(self, other: Position) -> bool {
+        (self.term, self.index) >= (other.term, other.index)
+    }
+}
+
+impl Entry {
+    /// What the entry costs to keep or to send, for all limits in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        /// Term, index, length, checksum, and what the structures around them take.
+        const OVERHEAD: u64 = 64;
+        match &self.content {
+            Content::Noop => OVERHEAD,
+            Content::Command(payload) => OVERHEAD + payload.len() as u64,
+        }
+    }
+
+    /// What the layer above is given for it.
+    #[must_use]
+    pub fn payload(&self) -> Payload {
+        match &self.content {
+            Content::Noop => Payload::empty(),
+            Content::Command(payload) => payload.clone(),
+        }
+    }
+}
+
+impl Entries {
+    /// No entries.
+    pub const NONE: Entries = Entries::Many(Vec::new());
+
+    /// The entries in order.
+    #[must_use]
+    pub fn as_slice(&self) -> &[Entry] {
+        match self {
+            Entries::One(entry) => core::slice::from_ref(entry),
+            Entries::Many(entries) => entries,
+        }
+    }
+
+    /// The same entries, in the form that allocates least.
+    #[must_use]
+    pub fn from_vec(mut entries: Vec<Entry>) -> Entries {
+        match entries.pop() {
+            Some(only) if entries.is_empty() => Entries::One(only),
+            Some(last) => {
+                entries.push(last);
+                Entries::Many(entries)
+            }
+            None => Entries::NONE,
+        }
+    }
+}
+
+impl fmt::Debug for Term {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for Index {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for Position {
+    /// `7@2`: index 7, written in term 2.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}@{:?}", self.index, self.term)
+    }
+}
+
+impl fmt::Debug for Entry {
+    /// `"x"@2`: the command x, written in term 2.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}@{:?}", self.content, self.term)
+    }
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Content::Noop => f.write_str("noop"),
+            Content::Command(payload) => payload.fmt(f),
+        }
+    }
+}
+
+impl fmt::Debug for Entries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_slice().fmt(f)
+    }
+}
+
+impl Wire for Term {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.0.encode(out);
+    }
+
+    fn decode(input: &mut Reader<'_>) -> Result<Term, Malformed> {
+        u64::decode(input).map(Term)
+    }
+}
+
+impl Wire for Index {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.0.encode(out);
+    }
+
+    fn decode(input: &mut Reader<'_>) -> Result<Index, Malformed> {
+        u64::decode(input).map(Index)
+    }
+}
+
+impl Wire for Position {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.index.encode(out);
+        self.term.encode(out);
+    }
+
+    fn decode(input: &mut Reader<'_>) -> Result<Position, Malformed> {
+        Ok(Position {
+            index: Index::decode(input)?,
+            term: Term::decode(input)?,
+        })
+    }
+}
+
+impl Wire for Entry {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.term.encode(out);
+        match &self.content {
+            Content::Noop => 0u8.encode(out),
+            Content::Command(payload) => {
+                1u8.encode(out);
+                payload.encode(out);
+            }
+        }
+    }
+
+    fn decode(input: &mut Reader<'_>) -> Result<Entry, Malformed> {
+        let term = Term::decode(input)?;
+        let malformed = input.malformed("the kind of an entry");
+        let content = match u8::decode(input)? {
+            0 => Content::Noop,
+            1 => Content::Command(Payload::decode(input)?),
+            _ => return Err(malformed),
+        };
+        Ok(Entry { term, content })
+    }
+}
+
+impl Wire for Entries {
+    fn encode(&self, out: &mut Vec<u8>) {
+        let entries = self.as_slice();
+        u32::try_from(entries.len())
+            .expect("a message is far smaller than 2^32 entries")
+            .encode(out);
+        for entry in entries {
+            entry.encode(out);
+        }
+    }
+
+    fn decode(input: &mut Reader<'_>) -> Result<Entries, Malformed> {
+        /// Term and kind.
+        const ENTRY_BYTES_MIN: usize = 9;
+        match input.count(ENTRY_BYTES_MIN)? {
+            1 => Entry::decode(input).map(Entries::One),
+            count => {
+                let mut entries = Vec::new();
+                for _ in 0..count {
+                    entries.push(Entry::decode(input)?);
+                }
+                Ok(Entries::Many(entries))
+            }
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! What a leader knows of each replica, and what it sends them because of it (paper 5.3).
+//!
+//! A peer is first probed: one message at a time until the place is found where both logs agree.
+//! Then entries are streamed ahead of the answers, within a window of entries and of bytes. A peer
+//! that needs what was compacted away is sent a snapshot.
+
+use alloc::collections::BTreeMap;
+
+use quorate_core::{Checkpoint, Effects, NodeId};
+
+use super::config::Config;
+use super::entry::{Entries, Index, Position, Term};
+use super::log::Log;
+use super::reads::Reads;
+use super::{Message, Raft, Voters};
+
+/// Figure 2, volatile state on leaders.
+#[derive(Clone, Debug)]
+pub(super) struct Leader {
+    /// All voters, this replica among them: it counts itself by what it mailed itself.
+    pub(super) peers: BTreeMap<NodeId, Peer>,
+    pub(super) reads: Reads,
+    /// To whom leadership is being handed.
+    pub(super) transfer: Option<NodeId>,
+}
+
+/// What a leader knows of one replica.
+#[derive(Clone, Debug)]
+pub(super) struct Peer {
+    /// The log agrees through here, on that replica's disk.
+    pub(super) matched: Index,
+    /// The next entry to send.
+    pub(super) next: Index,
+    /// The commit index it was last told.
+    pub(super) told: Index,
+    /// The latest round of heartbeats that it answered.
+    pub(super) round: u64,
+    /// Whether it was heard from since the quorum was last checked.
+    pub(super) active: bool,
+    pub(super) flow: Flow,
+}
+
+/// How entries flow to a peer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Flow {
+    /// Looks for the place where the logs agree.
+    Probe {
+        /// Whether a probe is under way; heartbeats repeat it.
+        waiting: bool,
+    },
+    /// Entries are sent ahead of the answers.
+    Replicate,
+    /// A snapshot is under way.
+    Snapshot {
+        /// For how many heartbeats.
+        heartbeats: u32,
+    },
+}
+
+impl Leader {
+    pub(super) fn new(voters: &Voters, next: Index) -> Leader {
+        let peer = Peer {
+            matched: Index(0),
+            next,
+            told: Index(0),
+            round: 0,
+            active: false,
+            flow: Flow::Probe { waiting: false },
+        };
+        Leader {
+            peers: voters.iter().map(|id| (id, peer.clone())).collect(),
+            reads: Reads::default(),
+            transfer: None,
+        }
+    }
+}
+
+/// What a leader sends from.
+pub(super) struct Source<'a> {
+    pub(super) term: Term,
+    pub(super) commit: Index,
+    pub(super) log: &'a Log,
+    pub(super) config: &'a Config,
+}
+
+impl Source<'_> {
+    /// Sends what the peer lacks, as far as its flow allows.
+    pub(super) fn send_entries(&self, to: NodeId, peer: &mut Peer, fx: &mut Effects<Raft>) {
+        loop {
+            let entries_max = match peer.flow {
+                Flow::Snapshot { .. } | Flow::Probe { waiting: true } => return,
+                Flow::Probe { waiting: false } => u64::MAX,
+                Flow::Replicate => match self.room(peer) {
+                    0 => return,
+                    room => room,
+                },
+            };
+            let Some(previous) = self.previous(peer) else {
+                self.send_snapshot(to, peer, fx);
+                return;
+            };
+            let bytes_max = self.config.message_bytes_max;
+            let entries = self.log.gather(peer.next, entries_max, bytes_max);
+            match peer.flow {
+                Flow::Replicate => peer.next = peer.next.plus(entries.as_slice().len()),
+                _ => peer.flow = Flow::Probe { waiting: true },
+            }
+            self.send_append(to, peer, previous, entries, fx);
+        }
+    }
+
+    /// An append without entries: its answer tells whether what was sent before has arrived.
+    pub(super) fn send_probe(&self, to: NodeId, peer: &mut Peer, fx: &mut Effects<Raft>) {
+        let previous = match peer.flow {
+            // Once the snapshot is installed, its end is where the logs agree.
+            Flow::Snapshot { .. } => Some(self.log.base()),
+            Flow::Probe { .. } | Flow::Replicate => self.previous(peer),
+        };
+        match previous {
+            Some(previous) => self.send_append(to, peer, previous, Entries::NONE, fx),
+            None => self.send_snapshot(to, peer, fx),
+        }
+    }
+
+    /// 7: the world attaches its newest state, which contains at least what is asked for here.
+    pub(super) fn send_snapshot(&self, to: NodeId, peer: &mut Peer, fx: &mut Effects<Raft>) {
+        peer.flow = Flow::Snapshot { heartbeats: 0 };
+        let base = self.log.base();
+        // Early: a snapshot holds what is committed, which is a fact, not a promise.
+        fx.send_early(
+            to,
+            Message::Snapshot {
+                term: self.term,
+                checkpoint: Checkpoint {
+                    position: base.index.0,
+                    epoch: base.term.0,
+                },
+            },
+        );
+    }
+
+    /// The heartbeat, which is also the question whether this replica still leads.
+    pub(super) fn send_leading(
+        &self,
+        to: NodeId,
+        peer: &mut Peer,
+        round: u64,
+        fx: &mut Effects<Raft>,
+    ) {
+        let commit = self.commit.min(peer.matched);
+        peer.told = peer.told.max(commit);
+        // Early: that this replica was elected is on a quorum's disks; the rest is committed.
+        fx.send_early(
+            to,
+            Message::Leading {
+                term: self.term,
+                round,
+                commit,
+            },
+        );
+    }
+
+    /// Tells a peer what it may deliver, unless it knows.
+    pub(super) fn send_committed(&self, to: NodeId, peer: &mut Peer, fx: &mut Effects<Raft>) {
+        let commit = self.commit.min(peer.matched);
+        if commit > peer.told {
+            peer.told = commit;
+            // Early: it is committed, whatever happens to this replica.
+            fx.send_early(
+                to,
+                Message::Committed {
+                    term: self.term,
+                    commit,
+                },
+            );
+        }
+    }
+
+    fn send_append(
+        &self,
+        to: NodeId,
+        peer: &mut Peer,
+        previous: Position,
+        entries: Entries,
+        fx: &mut Effects<Raft>,
+    ) {
+        let end = previous.index.plus(entries.as_slice().len());
+        peer.told = peer.told.max(self.commit.min(end));
+        // Early: entries promise nothing. A leader that forgets them in a crash never leads this
+        // term again, so nothing else can ever stand in their place under this term.
+        fx.send_early(
+            to,
+            Message::Append {
+                term: self.term,
+                previous,
+                commit: self.commit,
+                entries,
+            },
+        );
+    }
+
+    /// The position before the next entry to send, unless it was compacted away.
+    fn previous(&self, peer: &Peer) -> Option<Position> {
+        let index = peer.next.before();
+        let term = self.log.term_at(index)?;
+        Some(Position { index, term })
+    }
+
+    /// How many more entries may be sent ahead of the answers.
+    fn room(&self, peer: &Peer) -> u64 {
+        let sent = peer.next.before();
+        let available = self.log.last().index.since(sent);
+        let entries = sent.since(peer.matched);
+        let bytes = self.log.bytes_between(peer.matched, sent);
+        if bytes >= self.config.flight_bytes_max {
+            return 0;
+        }
+        available.min(self.config.flight_entries_max.saturating_sub(entries))
+    }
+}

@@ -1,0 +1,173 @@
+//! The log in memory: everything behind the base, each entry with the frame that it was written in.
+//!
+//! Terms never decrease along the log, frames neither, and each slot knows how many bytes came
+//! before it; so every question that replication asks is answered by arithmetic or by bisection,
+//! never by a walk along the log.
+
+use alloc::collections::VecDeque;
+
+use quorate_core::Frame;
+
+use super::entry::{Entries, Entry, Index, Position, Term};
+
+/// The entries behind the base.
+#[derive(Clone, Default, Debug)]
+pub(super) struct Log {
+    /// What was compacted away ends here.
+    base: Position,
+    slots: VecDeque<Slot>,
+    /// The running total of bytes at the base.
+    base_bytes: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Slot {
+    entry: Entry,
+    frame: Frame,
+    /// All bytes of the log through this entry, so that a difference is the size of a stretch.
+    bytes: u64,
+}
+
+impl Log {
+    pub(super) fn base(&self) -> Position {
+        self.base
+    }
+
+    pub(super) fn last(&self) -> Position {
+        match self.slots.back() {
+            Some(slot) => Position {
+                index: self.base.index.plus(self.slots.len()),
+                term: slot.entry.term,
+            },
+            None => self.base,
+        }
+    }
+
+    pub(super) fn entry(&self, index: Index) -> Option<&Entry> {
+        self.slot(index).map(|slot| &slot.entry)
+    }
+
+    /// The term at an index; `None` before the base and behind the end.
+    pub(super) fn term_at(&self, index: Index) -> Option<Term> {
+        if index == self.base.index {
+            return Some(self.base.term);
+        }
+        self.entry(index).map(|entry| entry.term)
+    }
+
+    /// Whether the log has this position, and so, by Log Matching, everything before it.
+    pub(super) fn matches(&self, position: Position) -> bool {
+        self.term_at(position.index) == Some(position.term)
+    }
+
+    /// The last position that is later than neither `index` nor `term`; `None` if that lies before
+    /// the base.
+    pub(super) fn latest(&self, index: Index, term: Term) -> Option<Position> {
+        let slots = self.slots.partition_point(|slot| slot.entry.term <= term);
+        let found = self.base.index.plus(slots).min(index);
+        let position = Position {
+            index: found,
+            term: self.term_at(found)?,
+        };
+        (position.term <= term).then_some(position)
+    }
+
+    pub(super) fn push(&mut self, entry: Entry, frame: Frame) -> Index {
+        debug_assert!(entry.term >= self.last().term, "terms never decrease");
+        let bytes = self.bytes_through(self.last().index) + entry.bytes();
+        self.slots.push_back(Slot {
+            entry,
+            frame,
+            bytes,
+        });
+        self.last().index
+    }
+
+    /// Drops the entry at `index` and all behind it.
+    pub(super) fn truncate(&mut self, index: Index) {
+        assert!(index > self.base.index, "what is compacted is committed");
+        let keep = index.before().since(self.base.index);
+        self.slots
+            .truncate(usize::try_from(keep).expect("the log fits in memory"));
+    }
+
+    /// Drops everything through `index`, which becomes the base.
+    pub(super) fn compact(&mut self, index: Index) {
+        let term = self.term_at(index).expect("only what is there is dropped");
+        self.base_bytes = self.bytes_through(index);
+        let drop = usize::try_from(index.since(self.base.index)).expect("the log fits in memory");
+        self.slots.drain(..drop);
+        self.base = Position { index, term };
+    }
+
+    /// Empties the log and lets it begin behind `base`.
+    pub(super) fn reset(&mut self, base: Position) {
+        self.slots.clear();
+        self.base = base;
+    }
+
+    /// States the base's term, which replay may learn after the entries behind it.
+    pub(super) fn ground(&mut self, term: Term) {
+        self.base.term = term;
+    }
+
+    /// The frame of the oldest entry.
+    pub(super) fn oldest_frame(&self) -> Option<Frame> {
+        self.slots.front().map(|slot| slot.frame)
+    }
+
+    /// The size of the entries from behind `after` through `index`, as far as they are still here.
+    pub(super) fn bytes_between(&self, after: Index, index: Index) -> u64 {
+        self.bytes_through(index)
+            .saturating_sub(self.bytes_through(after))
+    }
+
+    /// The lowest index from behind which at most `bytes` lie through `index`.
+    pub(super) fn tail(&self, index: Index, bytes: u64) -> Index {
+        let floor = self.bytes_through(index).saturating_sub(bytes);
+        if floor <= self.base_bytes {
+            return self.base.index;
+        }
+        let below = self.slots.partition_point(|slot| slot.bytes < floor);
+        self.base.index.plus(below + 1)
+    }
+
+    /// The entries from `from` on, as many as fit, but at least one if there is one.
+    pub(super) fn gather(&self, from: Index, entries_max: u64, bytes_max: u64) -> Entries {
+        let before = usize::try_from(from.before().since(self.base.index));
+        let before = before.expect("the log fits in memory");
+        if before >= self.slots.len() {
+            return Entries::NONE;
+        }
+        let limit = self.bytes_through(from.before()) + bytes_max;
+        let entries_max = usize::try_from(entries_max).unwrap_or(usize::MAX);
+        let candidates = self.slots.range(before..).take(entries_max);
+        match candidates.take_while(|slot| slot.bytes <= limit).count() {
+            0 | 1 => Entries::One(self.slots[before].entry.clone()),
+            count => {
+                let fitting = self.slots.range(before..before + count);
+                Entries::Many(fitting.map(|slot| slot.entry.clone()).collect())
+            }
+        }
+    }
+
+    /// The entries with their frames, for invariants.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Index, &Entry, Frame)> {
+        let base = self.base.index;
+        let numbered = self.slots.iter().enumerate();
+        numbered.map(move |(offset, slot)| (base.plus(offset + 1), &slot.entry, slot.frame))
+    }
+
+    fn slot(&self, index: Index) -> Option<&Slot> {
+        let offset = index.0.checked_sub(self.base.index.0 + 1)?;
+        self.slots.get(usize::try_from(offset).ok()?)
+    }
+
+    /// The running total of bytes through `index`, clamped to what is here.
+    fn bytes_through(&self, index: Index) -> u64 {
+        match self.slot(index.min(self.last().index)) {
+            Some(slot) => slot.bytes,
+            None => self.base_bytes,
+        }
+    }
+}

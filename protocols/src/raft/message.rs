@@ -1,0 +1,379 @@
+//! The whole vocabulary: what replicas tell one another, what they write down, what they wait for.
+//!
+//! Messages are facts about their sender. Those that promise something (a vote, an entry that is on
+//! disk) are held until the promise is durable; the others leave early. The table in `README.md`
+//! says which is which.
+
+use alloc::vec::Vec;
+
+use quorate_core::{Checkpoint, Malformed, NodeId, Payload, Reader, Wire};
+
+use super::entry::{Entries, Entry, Index, Position, Term};
+
+/// What replicas tell one another.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Message {
+    /// "I would campaign in `term`; my log ends at `last`." Nobody's term changes (thesis 9.6).
+    PreVote {
+        /// The sender's term plus one.
+        term: Term,
+        /// The end of its log.
+        last: Position,
+    },
+    /// "I would vote for you in `term`." Promises nothing.
+    PreGranted {
+        /// The term that was asked about.
+        term: Term,
+    },
+    /// "I am a candidate in `term` and my log ends at `last`" (5.2).
+    RequestVote {
+        /// The candidate's term.
+        term: Term,
+        /// The end of its log.
+        last: Position,
+        /// Whether the leader itself asked for this election (thesis 3.10), so that those who still
+        /// hear from it vote all the same.
+        transfer: bool,
+    },
+    /// "You have my vote in `term`."
+    Granted {
+        /// The term voted in.
+        term: Term,
+    },
+    /// "Your term is over: I am in `term`" (5.1).
+    Outdated {
+        /// The sender's term.
+        term: Term,
+    },
+    /// "Behind `previous` my log says `entries`, and it is committed through `commit`" (5.3).
+    Append {
+        /// The leader's term.
+        term: Term,
+        /// What the entries follow; the receiver must have the same there.
+        previous: Position,
+        /// How far the leader has committed.
+        commit: Index,
+        /// What follows.
+        entries: Entries,
+    },
+    /// "My log agrees with yours through `index`, on disk."
+    Appended {
+        /// The term of the leader whose log it agrees with.
+        term: Term,
+        /// The last index that agrees.
+        index: Index,
+    },
+    /// "I do not have what you say comes at `previous`; we may agree at `hint`" (5.3, last part).
+    Rejected {
+        /// The leader's term.
+        term: Term,
+        /// The index that the refused message named as previous.
+        previous: Index,
+        /// The last place here that is not later than `previous`, in index or in term.
+        hint: Position,
+    },
+    /// "I lead `term`; your log agrees with mine through `commit`, and that is committed": the
+    /// heartbeat. It is not an empty append, since its answer must not wait for a disk while that
+    /// of an append must.
+    Leading {
+        /// The leader's term.
+        term: Term,
+        /// Numbers the question "do I still lead?" for reads (thesis 6.4).
+        round: u64,
+        /// How far the receiver may deliver.
+        commit: Index,
+    },
+    /// "When I received round `round`, I knew of no later term."
+    Heard {
+        /// The leader's term.
+        term: Term,
+        /// The round.
+        round: u64,
+    },
+    /// "Your log agrees with mine through `commit`, and that is committed": needs no answer.
+    Committed {
+        /// The leader's term.
+        term: Term,
+        /// How far the receiver may deliver.
+        commit: Index,
+    },
+    /// "What you lack I no longer have as entries: here is the state through `checkpoint`" (7). The
+    /// state travels as an attachment.
+    Snapshot {
+        /// The leader's term.
+        term: Term,
+        /// What the attached state contains.
+        checkpoint: Checkpoint,
+    },
+    /// "Campaign now: you have all that I have" (thesis 3.10).
+    TimeoutNow {
+        /// The leader's term.
+        term: Term,
+    },
+    /// "Someone asked me to broadcast this, and you lead."
+    Forward {
+        /// What to broadcast.
+        payload: Payload,
+    },
+    /// "Someone asked me to read, and you lead."
+    ReadAsked {
+        /// The asking replica's incarnation: ids are unique only within one.
+        incarnation: u64,
+        /// The id of the read.
+        id: u64,
+    },
+    /// "A state that contains `index` answers your read."
+    ReadReady {
+        /// From the question.
+        incarnation: u64,
+        /// From the question.
+        id: u64,
+        /// The read index.
+        index: Index,
+    },
+}
+
+/// What a replica writes down.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Record {
+    /// The current term and the vote in it (figure 2, persistent state).
+    Vote {
+        /// The term.
+        term: Term,
+        /// Who has this replica's vote.
+        vote: Option<NodeId>,
+    },
+    /// The entry at `index`. Whatever was at or behind that index before is gone.
+    Append {
+        /// Where.
+        index: Index,
+        /// What.
+        entry: Entry,
+    },
+    /// Everything through here is in the application's durable state; entries behind it remain.
+    Base(Position),
+    /// The log is empty and begins behind this position: a snapshot replaced it.
+    Reset(Position),
+    /// Acknowledged records were lost: this replica can no longer know what it promised.
+    Damaged,
+}
+
+/// What a replica waits for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Timer {
+    /// Nothing was heard of the leader for an election timeout: it may be gone. Runs while a leader
+    /// is known.
+    Silence,
+    /// Time to canvass for an election. Runs while no leader is known.
+    Election,
+    /// The leader's next heartbeat is due.
+    Heartbeat,
+    /// The leader must have heard from a quorum since this ran out last (thesis 6.2).
+    CheckQuorum,
+    /// A transfer of leadership took too long.
+    Transfer,
+}
+
+impl Message {
+    /// The term that the message is part of, if it is part of one (5.1). A pre-vote speaks of a term
+    /// that nobody is in yet; what clients want is not part of any.
+    pub(super) fn term(&self) -> Option<Term> {
+        match self {
+            Message::RequestVote { term, .. }
+            | Message::Granted { term }
+            | Message::Outdated { term }
+            | Message::Append { term, .. }
+            | Message::Appended { term, .. }
+            | Message::Rejected { term, .. }
+            | Message::Leading { term, .. }
+            | Message::Heard { term, .. }
+            | Message::Committed { term, .. }
+            | Message::Snapshot { term, .. }
+            | Message::TimeoutNow { term } => Some(*term),
+            Message::PreVote { .. }
+            | Message::PreGranted { .. }
+            | Message::Forward { .. }
+            | Message::ReadAsked { .. }
+            | Message::ReadReady { .. } => None,
+        }
+    }
+
+    /// Whether the sender leads, or wants to lead, the message's term: it has to be told if that
+    /// term is over.
+    pub(super) fn claims_term(&self) -> bool {
+        match self {
+            Message::RequestVote { .. }
+            | Message::Append { .. }
+            | Message::Leading { .. }
+            | Message::Committed { .. }
+            | Message::Snapshot { .. } => true,
+            Message::PreVote { .. }
+            | Message::PreGranted { .. }
+            | Message::Granted { .. }
+            | Message::Outdated { .. }
+            | Message::Appended { .. }
+            | Message::Rejected { .. }
+            | Message::Heard { .. }
+            | Message::TimeoutNow { .. }
+            | Message::Forward { .. }
+            | Message::ReadAsked { .. }
+            | Message::ReadReady { .. } => false,
+        }
+    }
+}
+
+/// Writes a tag and then the fields, in order.
+macro_rules! put {
+    ($out:ident, $tag:literal $(, $field:expr)*) => {{
+        u8::encode(&$tag, $out);
+        $(Wire::encode($field, $out);)*
+    }};
+}
+
+impl Wire for Message {
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Message::PreVote { term, last } => put!(out, 1, term, last),
+            Message::PreGranted { term } => put!(out, 2, term),
+            Message::RequestVote {
+                term,
+                last,
+                transfer,
+            } => put!(out, 3, term, last, transfer),
+            Message::Granted { term } => put!(out, 4, term),
+            Message::Outdated { term } => put!(out, 5, term),
+            Message::Append {
+                term,
+                previous,
+                commit,
+                entries,
+            } => put!(out, 6, term, previous, commit, entries),
+            Message::Appended { term, index } => put!(out, 7, term, index),
+            Message::Rejected {
+                term,
+                previous,
+                hint,
+            } => put!(out, 8, term, previous, hint),
+            Message::Leading {
+                term,
+                round,
+                commit,
+            } => put!(out, 9, term, round, commit),
+            Message::Heard { term, round } => put!(out, 10, term, round),
+            Message::Committed { term, commit } => put!(out, 11, term, commit),
+            Message::Snapshot { term, checkpoint } => put!(out, 12, term, checkpoint),
+            Message::TimeoutNow { term } => put!(out, 13, term),
+            Message::Forward { payload } => put!(out, 14, payload),
+            Message::ReadAsked { incarnation, id } => put!(out, 15, incarnation, id),
+            Message::ReadReady {
+                incarnation,
+                id,
+                index,
+            } => put!(out, 16, incarnation, id, index),
+        }
+    }
+
+    fn decode(input: &mut Reader<'_>) -> Result<Message, Malformed> {
+        let malformed = input.malformed("the tag of a message");
+        let tag = u8::decode(input)?;
+        // Fields of a struct expression are evaluated in the order written, which is the wire's.
+        Ok(match tag {
+            1 => Message::PreVote {
+                term: Wire::decode(input)?,
+                last: Wire::decode(input)?,
+            },
+            2 => Message::PreGranted {
+                term: Wire::decode(input)?,
+            },
+            3 => Message::RequestVote {
+                term: Wire::decode(input)?,
+                last: Wire::decode(input)?,
+                transfer: Wire::decode(input)?,
+            },
+            4 => Message::Granted {
+                term: Wire::decode(input)?,
+            },
+            5 => Message::Outdated {
+                term: Wire::decode(input)?,
+            },
+            6 => Message::Append {
+                term: Wire::decode(input)?,
+                previous: Wire::decode(input)?,
+                commit: Wire::decode(input)?,
+                entries: Wire::decode(input)?,
+            },
+            7 => Message::Appended {
+                term: Wire::decode(input)?,
+                index: Wire::decode(input)?,
+            },
+            8 => Message::Rejected {
+                term: Wire::decode(input)?,
+                previous: Wire::decode(input)?,
+                hint: Wire::decode(input)?,
+            },
+            9 => Message::Leading {
+                term: Wire::decode(input)?,
+                round: Wire::decode(input)?,
+                commit: Wire::decode(input)?,
+            },
+            10 => Message::Heard {
+                term: Wire::decode(input)?,
+                round: Wire::decode(input)?,
+            },
+            11 => Message::Committed {
+                term: Wire::decode(input)?,
+                commit: Wire::decode(input)?,
+            },
+            12 => Message::Snapshot {
+                term: Wire::decode(input)?,
+                checkpoint: Wire::decode(input)?,
+            },
+            13 => Message::TimeoutNow {
+                term: Wire::decode(input)?,
+            },
+            14 => Message::Forward {
+                payload: Wire::decode(input)?,
+            },
+            15 => Message::ReadAsked {
+                incarnation: Wire::decode(input)?,
+                id: Wire::decode(input)?,
+            },
+            16 => Message::ReadReady {
+                incarnation: Wire::decode(input)?,
+                id: Wire::decode(input)?,
+                index: Wire::decode(input)?,
+            },
+            _ => return Err(malformed),
+        })
+    }
+}
+
+impl Wire for Record {
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Record::Vote { term, vote } => put!(out, 1, term, vote),
+            Record::Append { index, entry } => put!(out, 2, index, entry),
+            Record::Base(position) => put!(out, 3, position),
+            Record::Reset(position) => put!(out, 4, position),
+            Record::Damaged => put!(out, 5),
+        }
+    }
+
+    fn decode(input: &mut Reader<'_>) -> Result<Record, Malformed> {
+        let malformed = input.malformed("the tag of a record");
+        Ok(match u8::decode(input)? {
+            1 => Record::Vote {
+                term: Wire::decode(input)?,
+                vote: Wire::decode(input)?,
+            },
+            2 => Record::Append {
+                index: Wire::decode(input)?,
+                entry: Wire::decode(input)?,
+            },
+            3 => Record::Base(Wire::decode(input)?),
+            4 => Record::Reset(Wire::decode(input)?),
+            5 => Record::Damaged,
+            _ => return Err(malformed),
+        })
+    }
+}

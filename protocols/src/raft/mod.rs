@@ -1,0 +1,157 @@
+//! Raft: consensus by a strong leader (Ongaro and Ousterhout, "In search of an understandable
+//! consensus algorithm", 2014; Ongaro's thesis, 2014).
+//!
+//! A leader is elected for a term, appends what it is asked to order to its log, and has followers
+//! copy that log; what a quorum has on disk is committed and delivered. `README.md` has the table of
+//! messages and what deviates from the paper; each file below is one section of it.
+
+mod commit;
+mod config;
+mod election;
+mod entry;
+mod forward;
+mod invariants;
+mod leader;
+mod log;
+mod message;
+mod reads;
+mod replication;
+mod restart;
+mod role;
+mod snapshot;
+#[cfg(test)]
+mod tests;
+mod transfer;
+mod voters;
+
+use quorate_core::{
+    Boot, Checkpoint, Effects, Faults, Links, Model, NodeId, Protocol, Status, Timing,
+};
+use quorate_problems::total_order::{Request, TotalOrder};
+
+pub use config::Config;
+pub use entry::{Content, Entries, Entry, Index, Position, Term};
+pub use invariants::Figure3;
+use log::Log;
+pub use message::{Message, Record, Timer};
+use role::Role;
+pub use voters::Voters;
+
+/// One Raft replica.
+#[derive(Clone, Debug)]
+pub struct Raft {
+    me: NodeId,
+    incarnation: u64,
+    config: Config,
+    voters: Voters,
+    term: Term,
+    vote: Option<NodeId>,
+    log: Log,
+    /// Everything through here is committed and has been delivered.
+    commit: Index,
+    /// Who leads this term, as long as it is heard from.
+    leader: Option<NodeId>,
+    /// What the layer above was last told of term and leader.
+    told: (Term, Option<NodeId>),
+    role: Role,
+}
+
+impl Protocol for Raft {
+    type Problem = TotalOrder;
+    type Config = Config;
+    type Message = Message;
+    type Timer = Timer;
+    type Record = Record;
+
+    const MODEL: Model = Model {
+        faults: Faults::CrashRecovery,
+        links: Links {
+            lose: true,
+            duplicate: true,
+            reorder: true,
+        },
+        timing: Timing::PartiallySynchronous,
+    };
+
+    fn open(config: &Config, boot: Boot<'_, Raft>, fx: &mut Effects<Raft>) -> Raft {
+        Raft::restart(config, boot, fx)
+    }
+
+    fn on_request(&mut self, request: Request, fx: &mut Effects<Raft>) {
+        match request {
+            Request::Broadcast(payload) => self.on_broadcast(payload, fx),
+            Request::Read { id } => self.on_read(id, fx),
+            Request::Compact(checkpoint) => self.on_compact(checkpoint, fx),
+            Request::Transfer { to } => self.on_transfer(to, fx),
+        }
+    }
+
+    fn on_message(&mut self, from: NodeId, message: Message, fx: &mut Effects<Raft>) {
+        if !self.admit(from, &message, fx) {
+            return;
+        }
+        match message {
+            Message::PreVote { term, last } => self.on_pre_vote(from, term, last, fx),
+            Message::PreGranted { term } => self.on_pre_granted(from, term, fx),
+            Message::RequestVote { last, .. } => self.on_request_vote(from, last, fx),
+            Message::Granted { .. } => self.on_granted(from, fx),
+            Message::Outdated { .. } => {} // Its term was all it had to say.
+            Message::Append {
+                previous,
+                commit,
+                entries,
+                ..
+            } => self.on_append(from, previous, commit, &entries, fx),
+            Message::Appended { index, .. } => self.on_appended(from, index, fx),
+            Message::Rejected { previous, hint, .. } => self.on_rejected(from, previous, hint, fx),
+            Message::Leading { round, commit, .. } => self.on_leading(from, round, commit, fx),
+            Message::Heard { round, .. } => self.on_heard(from, round, fx),
+            Message::Committed { commit, .. } => self.on_committed(from, commit, fx),
+            Message::Snapshot { checkpoint, .. } => self.on_snapshot(from, checkpoint, fx),
+            Message::TimeoutNow { .. } => self.on_timeout_now(fx),
+            Message::Forward { payload } => self.propose(payload, fx),
+            Message::ReadAsked { incarnation, id } => self.on_read_asked(from, incarnation, id, fx),
+            Message::ReadReady {
+                incarnation,
+                id,
+                index,
+            } => self.on_read_ready(incarnation, id, index, fx),
+        }
+    }
+
+    fn on_timer(&mut self, timer: Timer, fx: &mut Effects<Raft>) {
+        match timer {
+            Timer::Silence => self.on_silence(fx),
+            Timer::Election => self.canvass(fx),
+            Timer::Heartbeat => self.on_heartbeat(fx),
+            Timer::CheckQuorum => self.on_check_quorum(fx),
+            Timer::Transfer => self.abandon_transfer(),
+        }
+    }
+
+    fn window(&self) -> usize {
+        self.room()
+    }
+
+    fn status(&self) -> Status {
+        Status {
+            role: self.role.name(),
+            epoch: self.term.0,
+            leader: self.leader,
+            head: self.log.last().index.0,
+            decided: self.commit.0,
+        }
+    }
+
+    fn invariants(&self) {
+        self.check();
+    }
+
+    fn attachment(message: &mut Message) -> Option<&mut Checkpoint> {
+        if let Message::Snapshot { checkpoint, .. } = message {
+            Some(checkpoint)
+        } else {
+            None
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Linearizable reads without log entries (ReadIndex, thesis 6.4).
+//!
+//! A leader that confirms with a quorum that it still leads, after a read arrived, may answer it with
+//! its commit index of that time: nothing that was committed before can lie behind it. All reads that
+//! arrive while one round of confirmation is under way share the next.
+
+use alloc::vec::Vec;
+use core::mem;
+
+use quorate_core::{Effects, NodeId};
+use quorate_problems::total_order::Output;
+
+use super::Raft;
+use super::entry::Index;
+use super::message::Message;
+use super::role::Role;
+
+/// The most reads that wait at a leader. Edges share reads too, so this is reached only while no
+/// quorum answers, and what is dropped is asked again.
+const WAITING_MAX: usize = 4096;
+
+/// The reads at a leader.
+#[derive(Clone, Default, Debug)]
+pub(super) struct Reads {
+    /// The number of the last round begun.
+    round: u64,
+    /// The commit index when it began.
+    index: Index,
+    /// Whom it is for; nobody when no round is under way.
+    asked: Vec<Asker>,
+    /// Who waits for the next one.
+    waiting: Vec<Asker>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Asker {
+    node: NodeId,
+    incarnation: u64,
+    id: u64,
+}
+
+impl Reads {
+    pub(super) fn round(&self) -> u64 {
+        self.round
+    }
+}
+
+impl Raft {
+    /// The layer above wants to read. Whoever leads decides when.
+    pub(super) fn on_read(&mut self, id: u64, fx: &mut Effects<Raft>) {
+        let incarnation = self.incarnation;
+        match self.leader {
+            Some(leader) if leader == self.me => self.on_read_asked(leader, incarnation, id, fx),
+            // Early: a question promises nothing.
+            Some(leader) => fx.send_early(leader, Message::ReadAsked { incarnation, id }),
+            None => {} // Lost; the edge asks again.
+        }
+    }
+
+    pub(super) fn on_read_asked(
+        &mut self,
+        node: NodeId,
+        incarnation: u64,
+        id: u64,
+        fx: &mut Effects<Raft>,
+    ) {
+        if let Some((leader, _)) = self.leading()
+            && leader.reads.waiting.len() < WAITING_MAX
+        {
+            leader.reads.waiting.push(Asker {
+                node,
+                incarnation,
+                id,
+            });
+            self.maybe_ask_round(fx);
+        }
+    }
+
+    /// Begins a round if someone waits for it and none is under way.
+    pub(super) fn maybe_ask_round(&mut self, fx: &mut Effects<Raft>) {
+        let (me, term, commit) = (self.me, self.term, self.commit);
+        // Thesis 6.4, step 1: until an entry of its own term is committed, a leader does not know how
+        // far its predecessors had committed.
+        if self.log.term_at(commit) != Some(term) {
+            return;
+        }
+        let Role::Leader(leader) = &mut self.role else {
+            return;
+        };
+        let reads = &mut leader.reads;
+        if reads.waiting.is_empty() || !reads.asked.is_empty() {
+            return;
+        }
+        mem::swap(&mut reads.waiting, &mut reads.asked);
+        reads.round += 1;
+        reads.index = commit;
+        let round = reads.round;
+        // Early: as for anybody's answer, it says what did not happen before now.
+        fx.send_early(me, Message::Heard { term, round });
+        self.for_each_peer(|source, to, peer| source.send_leading(to, peer, round, fx));
+    }
+
+    /// Answers the reads of the round that a quorum has confirmed.
+    pub(super) fn maybe_answer_reads(&mut self, fx: &mut Effects<Raft>) {
+        let Role::Leader(leader) = &mut self.role else {
+            return;
+        };
+        let peers = &leader.peers;
+        let confirmed = self
+            .voters
+            .reached(|id| peers.get(&id).map_or(0, |peer| peer.round));
+        let reads = &mut leader.reads;
+        if confirmed < reads.round || reads.asked.is_empty() {
+            return;
+        }
+        let index = reads.index;
+        for asker in reads.asked.drain(..) {
+            let (incarnation, id) = (asker.incarnation, asker.id);
+            let ready = Message::ReadReady {
+                incarnation,
+                id,
+                index,
+            };
+            // Early: everything through the index is committed, which no crash here can undo.
+            fx.send_early(asker.node, ready);
+        }
+        self.maybe_ask_round(fx);
+    }
+
+    pub(super) fn on_read_ready(
+        &self,
+        incarnation: u64,
+        id: u64,
+        index: Index,
+        fx: &mut Effects<Raft>,
+    ) {
+        // Ids of an earlier incarnation may be in use again for other reads.
+        if incarnation == self.incarnation {
+            fx.output(Output::ReadReady {
+                id,
+                position: index.0,
+            });
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! Log replication (paper 5.3): how a leader's log becomes everybody's.
+
+use quorate_core::{Effects, NodeId};
+
+use super::Raft;
+use super::entry::{Content, Entries, Entry, Index, Position};
+use super::leader::{Flow, Leader, Peer, Source};
+use super::message::{Message, Record, Timer};
+use super::role::Role;
+
+impl Raft {
+    /// Leader: a new entry at the end of its own log, on its way to all others at once.
+    pub(super) fn append(&mut self, content: Content, fx: &mut Effects<Raft>) {
+        let entry = Entry {
+            term: self.term,
+            content,
+        };
+        let index = self.log.push(entry.clone(), fx.frame());
+        fx.persist(Record::Append { index, entry });
+        fx.send(
+            self.me,
+            Message::Appended {
+                term: self.term,
+                index,
+            },
+        );
+        self.for_each_peer(|source, to, peer| source.send_entries(to, peer, fx));
+    }
+
+    /// Leader: does something for every other replica.
+    pub(super) fn for_each_peer(&mut self, mut f: impl FnMut(&Source<'_>, NodeId, &mut Peer)) {
+        let me = self.me;
+        if let Some((leader, source)) = self.leading() {
+            for (&to, peer) in &mut leader.peers {
+                if to != me {
+                    f(&source, to, peer);
+                }
+            }
+        }
+    }
+
+    /// The leader's own state beside what it sends from, if this replica leads.
+    pub(super) fn leading(&mut self) -> Option<(&mut Leader, Source<'_>)> {
+        let source = Source {
+            term: self.term,
+            commit: self.commit,
+            log: &self.log,
+            config: &self.config,
+        };
+        match &mut self.role {
+            Role::Leader(leader) => Some((leader, source)),
+            Role::Follower | Role::PreCandidate { .. } | Role::Candidate { .. } | Role::Damaged => {
+                None
+            }
+        }
+    }
+
+    /// Follower: figure 2, AppendEntries.
+    pub(super) fn on_append(
+        &mut self,
+        from: NodeId,
+        previous: Position,
+        commit: Index,
+        entries: &Entries,
+        fx: &mut Effects<Raft>,
+    ) {
+        if !self.hear(from, fx) {
+            return;
+        }
+        let mut entries = entries.as_slice();
+        let mut previous = previous;
+        // What is committed here is in every later leader's log (5.4.3), so only what lies behind it
+        // needs comparing. Nothing committed can be truncated, and nothing compacted is missed.
+        let known = usize::try_from(self.commit.since(previous.index)).unwrap_or(usize::MAX);
+        if known > 0 {
+            entries = entries.get(known..).unwrap_or_default();
+            let index = self.commit;
+            let term = self
+                .log
+                .term_at(index)
+                .expect("the commit index is in the log");
+            previous = Position { index, term };
+        }
+        if !self.log.matches(previous) {
+            let hint = self.log.latest(previous.index, previous.term);
+            fx.send(
+                from,
+                Message::Rejected {
+                    term: self.term,
+                    previous: previous.index,
+                    hint: hint.unwrap_or(self.log.base()),
+                },
+            );
+            return;
+        }
+        self.take_entries(previous.index, entries, fx);
+        let index = previous.index.plus(entries.len());
+        fx.send(
+            from,
+            Message::Appended {
+                term: self.term,
+                index,
+            },
+        );
+        self.commit_through(commit.min(index), fx);
+    }
+
+    /// Figure 2, AppendEntries 3 and 4: entries that are here already stay, since a late message may
+    /// carry less than what is here; from the first that differs on, the leader's replace them.
+    fn take_entries(&mut self, previous: Index, entries: &[Entry], fx: &mut Effects<Raft>) {
+        let mut index = previous;
+        for entry in entries {
+            index = index.next();
+            match self.log.term_at(index) {
+                Some(term) if term == entry.term => continue,
+                Some(_) => {
+                    assert!(index > self.commit, "what is committed never changes");
+                    self.log.truncate(index);
+                }
+                None => {}
+            }
+            self.log.push(entry.clone(), fx.frame());
+            fx.persist(Record::Append {
+                index,
+                entry: entry.clone(),
+            });
+        }
+    }
+
+    /// Leader: a replica, perhaps this one, has on its disk what this log says through `index`.
+    pub(super) fn on_appended(&mut self, from: NodeId, index: Index, fx: &mut Effects<Raft>) {
+        let me = self.me;
+        let Some((leader, source)) = self.leading() else {
+            return;
+        };
+        let Some(peer) = leader.peers.get_mut(&from) else {
+            return;
+        };
+        peer.active = true;
+        let advanced = index > peer.matched;
+        peer.matched = peer.matched.max(index);
+        match peer.flow {
+            Flow::Replicate => peer.next = peer.next.max(index.next()),
+            // An old answer says nothing of the snapshot.
+            Flow::Snapshot { .. } if index < source.log.base().index => {}
+            Flow::Probe { .. } | Flow::Snapshot { .. } => {
+                peer.flow = Flow::Replicate;
+                peer.next = peer.matched.next();
+            }
+        }
+        if from != me {
+            source.send_entries(from, peer, fx);
+            source.send_committed(from, peer, fx);
+        }
+        if advanced {
+            self.maybe_commit(fx);
+            self.maybe_hand_over(from, fx);
+        }
+    }
+
+    /// Leader: the logs do not agree where it was hoped. Goes back past everything that cannot agree
+    /// either (5.3, last part): one exchange for each conflicting term, not for each entry.
+    pub(super) fn on_rejected(
+        &mut self,
+        from: NodeId,
+        previous: Index,
+        hint: Position,
+        fx: &mut Effects<Raft>,
+    ) {
+        let Some((leader, source)) = self.leading() else {
+            return;
+        };
+        let Some(peer) = leader.peers.get_mut(&from) else {
+            return;
+        };
+        peer.active = true;
+        let probed = previous == peer.next.before();
+        match peer.flow {
+            // Older than an answer that came before it.
+            _ if previous <= peer.matched => {}
+            Flow::Probe { .. } if !probed => {}
+            Flow::Probe { .. } | Flow::Replicate => {
+                let limit = hint.index.min(previous.before());
+                // Where nothing of that age is left, the base itself is asked for: a snapshot.
+                let agreed = source.log.latest(limit, hint.term);
+                let next = agreed.map_or(source.log.base().index, |found| found.index.next());
+                peer.next = next.max(peer.matched.next());
+                peer.flow = Flow::Probe { waiting: false };
+                source.send_entries(from, peer, fx);
+            }
+            // It answers, but does not have the snapshot: that may have been lost.
+            Flow::Snapshot { heartbeats } => {
+                let config = source.config;
+                if config.heartbeat * heartbeats >= config.snapshot_retry {
+                    source.send_snapshot(from, peer, fx);
+                }
+            }
+        }
+    }
+
+    /// Leader: lets all others hear of it, and finds out what was lost on the way to them.
+    pub(super) fn on_heartbeat(&mut self, fx: &mut Effects<Raft>) {
+        let last = self.log.last().index;
+        let Role::Leader(leader) = &self.role else {
+            return;
+        };
+        let round = leader.reads.round();
+        self.for_each_peer(|source, to, peer| {
+            source.send_leading(to, peer, round, fx);
+            if let Flow::Snapshot { heartbeats } = &mut peer.flow {
+                *heartbeats = heartbeats.saturating_add(1);
+            }
+            if peer.matched < last {
+                source.send_probe(to, peer, fx);
+            }
+        });
+        let heartbeat = self.config.heartbeat;
+        fx.set_timer(Timer::Heartbeat, heartbeat..heartbeat);
+        self.maybe_repeat_timeout_now(fx);
+    }
+
+    /// Follower: the leader is there.
+    pub(super) fn on_leading(
+        &mut self,
+        from: NodeId,
+        round: u64,
+        commit: Index,
+        fx: &mut Effects<Raft>,
+    ) {
+        if self.hear(from, fx) {
+            // Early: it says what did not happen before now, which no crash can change.
+            fx.send_early(
+                from,
+                Message::Heard {
+                    term: self.term,
+                    round,
+                },
+            );
+            self.commit_through(commit, fx);
+        }
+    }
+
+    /// Follower: more is committed.
+    pub(super) fn on_committed(&mut self, from: NodeId, commit: Index, fx: &mut Effects<Raft>) {
+        if self.hear(from, fx) {
+            self.commit_through(commit, fx);
+        }
+    }
+
+    /// Leader: a replica still knows of no later term.
+    pub(super) fn on_heard(&mut self, from: NodeId, round: u64, fx: &mut Effects<Raft>) {
+        if let Some((leader, _)) = self.leading()
+            && let Some(peer) = leader.peers.get_mut(&from)
+        {
+            peer.active = true;
+            peer.round = peer.round.max(round);
+            self.maybe_answer_reads(fx);
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Log compaction and snapshots (paper 7).
+//!
+//! The application's state is the snapshot, and the application decides when it is durable. What
+//! the log then need not hold any more is dropped, except for a tail of bounded size. A peer that
+//! needs more than that is sent the state itself, as an attachment.
+
+use quorate_core::{Checkpoint, Effects, NodeId};
+use quorate_problems::total_order::Output;
+
+use super::Raft;
+use super::entry::{Index, Position, Term};
+use super::leader::Flow;
+use super::message::{Message, Record};
+use super::role::Role;
+
+impl From<Checkpoint> for Position {
+    fn from(checkpoint: Checkpoint) -> Position {
+        Position {
+            index: Index(checkpoint.position),
+            term: Term(checkpoint.epoch),
+        }
+    }
+}
+
+impl From<Position> for Checkpoint {
+    fn from(position: Position) -> Checkpoint {
+        Checkpoint {
+            position: position.index.0,
+            epoch: position.term.0,
+        }
+    }
+}
+
+impl Raft {
+    /// The application's state is durable through `checkpoint`.
+    pub(super) fn on_compact(&mut self, checkpoint: Checkpoint, fx: &mut Effects<Raft>) {
+        if matches!(self.role, Role::Damaged) {
+            return;
+        }
+        let durable = Index(checkpoint.position).min(self.commit);
+        let base = self.log.tail(durable, self.retention());
+        if base <= self.log.base().index {
+            return;
+        }
+        self.log.compact(base);
+        self.restate(Record::Base(self.log.base()), fx);
+    }
+
+    /// Follower: the leader has dropped what this replica lacks, and sent the state instead.
+    pub(super) fn on_snapshot(
+        &mut self,
+        from: NodeId,
+        checkpoint: Checkpoint,
+        fx: &mut Effects<Raft>,
+    ) {
+        if !self.hear(from, fx) {
+            return;
+        }
+        let end = Position::from(checkpoint);
+        if self.log.matches(end) {
+            // Figure 13, step 6: the entries are all here, and now known to be committed.
+            self.commit_through(end.index, fx);
+        } else if end.index > self.commit {
+            self.log.reset(end);
+            self.commit = end.index;
+            self.restate(Record::Reset(end), fx);
+            fx.output(Output::Install(checkpoint));
+        }
+        // Otherwise this replica is further already, and what it has committed the leader has too.
+        let index = self.commit;
+        fx.send(
+            from,
+            Message::Appended {
+                term: self.term,
+                index,
+            },
+        );
+    }
+
+    /// Writes down again what the frames that are now forgotten said: the vote, and where the log
+    /// begins. The entries that remain are in the frames that remain.
+    fn restate(&self, beginning: Record, fx: &mut Effects<Raft>) {
+        let keep_from = self.log.oldest_frame().unwrap_or(fx.frame());
+        let vote = Record::Vote {
+            term: self.term,
+            vote: self.vote,
+        };
+        fx.compact(keep_from, [vote, beginning]);
+    }
+
+    /// How many bytes of entries to keep behind the application's state.
+    fn retention(&self) -> u64 {
+        let installing = match &self.role {
+            Role::Leader(leader) => {
+                let mut peers = leader.peers.values();
+                peers.any(|peer| matches!(peer.flow, Flow::Snapshot { .. }))
+            }
+            Role::Follower | Role::PreCandidate { .. } | Role::Candidate { .. } | Role::Damaged => {
+                false
+            }
+        };
+        let factor = if installing { 4 } else { 1 };
+        self.config.retention_bytes.saturating_mul(factor)
+    }
+}

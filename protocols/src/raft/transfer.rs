@@ -1,0 +1,73 @@
+//! Leadership transfer (thesis 3.10): the leader brings another replica up to date, takes no more
+//! requests meanwhile, and tells it to campaign at once.
+
+use quorate_core::{Effects, NodeId};
+
+use super::Raft;
+use super::message::{Message, Timer};
+use super::role::Role;
+
+impl Raft {
+    /// The layer above wants another leader.
+    pub(super) fn on_transfer(&mut self, to: Option<NodeId>, fx: &mut Effects<Raft>) {
+        let me = self.me;
+        let Some((leader, _)) = self.leading() else {
+            return;
+        };
+        let others = leader.peers.iter().filter(|(id, _)| **id != me);
+        let target = match to {
+            Some(to) => others.map(|(&id, _)| id).find(|&id| id == to),
+            // Whoever has most, and of those who answer if anyone does.
+            None => others
+                .max_by_key(|(_, peer)| (peer.active, peer.matched))
+                .map(|(&id, _)| id),
+        };
+        let Some(target) = target else {
+            return;
+        };
+        leader.transfer = Some(target);
+        let timeout = self.config.election_timeout;
+        fx.set_timer(Timer::Transfer, timeout..timeout);
+        self.maybe_hand_over(target, fx);
+    }
+
+    /// Leader: the transfer took too long, so it goes on leading.
+    pub(super) fn abandon_transfer(&mut self) {
+        if let Role::Leader(leader) = &mut self.role {
+            leader.transfer = None;
+        }
+    }
+
+    /// Leader: tells the next one to campaign once it has everything.
+    pub(super) fn maybe_hand_over(&mut self, to: NodeId, fx: &mut Effects<Raft>) {
+        let Some((leader, source)) = self.leading() else {
+            return;
+        };
+        let caught_up = leader
+            .peers
+            .get(&to)
+            .is_some_and(|peer| peer.matched == source.log.last().index);
+        if leader.transfer == Some(to) && caught_up {
+            // Early: it is no promise, and the next leader is elected like any other.
+            fx.send_early(to, Message::TimeoutNow { term: source.term });
+        }
+    }
+
+    /// Leader: the message may have been lost.
+    pub(super) fn maybe_repeat_timeout_now(&mut self, fx: &mut Effects<Raft>) {
+        if let Role::Leader(leader) = &self.role
+            && let Some(to) = leader.transfer
+        {
+            self.maybe_hand_over(to, fx);
+        }
+    }
+
+    /// Follower: the leader wants this replica to lead. No canvass: the others still hear from the
+    /// leader, and would refuse.
+    pub(super) fn on_timeout_now(&mut self, fx: &mut Effects<Raft>) {
+        match self.role {
+            Role::Follower | Role::PreCandidate { .. } => self.campaign(true, fx),
+            Role::Candidate { .. } | Role::Leader(_) | Role::Damaged => {}
+        }
+    }
+}
