@@ -1,0 +1,177 @@
+//! Several members, and what tests do to them.
+
+use std::path::Path;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::client::{self, Client};
+use super::member::Member;
+use super::{eventually, ports, server};
+
+/// The election timeout of every cluster here: small, since tests wait for elections, and large
+/// enough for two busy cores.
+pub(crate) const ELECTION_TIMEOUT: Duration = Duration::from_millis(500);
+const HEARTBEAT: Duration = Duration::from_millis(50);
+
+/// What a cluster should be like.
+#[derive(Clone, Default)]
+pub(crate) struct Settings {
+    /// Makes the log and the memory layer so small that a peer soon needs a snapshot.
+    pub(crate) small_log: bool,
+    /// More flags for every member.
+    pub(crate) flags: Vec<String>,
+}
+
+/// A cluster of processes, which end with it.
+pub(crate) struct Cluster {
+    folder: TempDir,
+    /// Its members.
+    pub(crate) members: Vec<Member>,
+}
+
+impl Cluster {
+    /// Starts that many members, and waits until each serves.
+    pub(crate) async fn start(members: usize) -> Cluster {
+        Cluster::start_with(members, Settings::default()).await
+    }
+
+    /// The same, with other settings.
+    pub(crate) async fn start_with(members: usize, settings: Settings) -> Cluster {
+        let mut cluster = Cluster::plan(members, settings);
+        cluster.start_all().await;
+        cluster
+    }
+
+    /// Decides on names, ports and folders, and starts nothing.
+    pub(crate) fn plan(members: usize, settings: Settings) -> Cluster {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut members: Vec<Member> = (1..=members)
+            .map(|at| Member::new(folder.path(), &format!("n{at}"), ports::free(), ports::free()))
+            .collect();
+        let initial = initial_cluster(&members);
+        let mut more = vec![
+            format!("--heartbeat-interval={}", HEARTBEAT.as_millis()),
+            format!("--election-timeout={}", ELECTION_TIMEOUT.as_millis()),
+        ];
+        if settings.small_log && server::is_ours() {
+            more.extend(["--layer-bytes=65536", "--log-bytes=262144"].map(str::to_owned));
+        } else if settings.small_log {
+            more.push("--snapshot-count=50".to_owned());
+        }
+        more.extend(settings.flags);
+        for member in &mut members {
+            member.set_flags(&initial, &more);
+        }
+        Cluster { folder, members }
+    }
+
+    /// A folder that goes away with the cluster.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Starts everyone who is down, and waits until each serves.
+    pub(crate) async fn start_all(&mut self) {
+        for member in self.members.iter_mut().filter(|member| !member.is_running()) {
+            member.start();
+        }
+        self.ready().await;
+    }
+
+    /// Starts one member, and waits until it serves.
+    pub(crate) async fn start_one(&mut self, at: usize) {
+        self.members[at].start();
+        self.member_ready(at).await;
+    }
+
+    /// Waits until every member that has a process serves linearizable reads.
+    pub(crate) async fn ready(&mut self) {
+        for at in 0..self.members.len() {
+            if self.members[at].is_running() {
+                self.member_ready(at).await;
+            }
+        }
+    }
+
+    /// Waits until one member serves linearizable reads.
+    pub(crate) async fn member_ready(&mut self, at: usize) {
+        let mut client = self.client(at).await;
+        let member = &mut self.members[at];
+        let name = member.name.clone();
+        eventually(&format!("{name} serves"), async || {
+            if let Some(status) = member.ended() {
+                panic!("{name} has ended by itself: {status}");
+            }
+            client::bounded(client.get("ready?", None)).await.ok()
+        })
+        .await;
+    }
+
+    /// `kill -9` of all at once, as when the power fails, except that the disk keeps what it was
+    /// given.
+    pub(crate) fn kill_all(&mut self) {
+        for member in &mut self.members {
+            member.kill();
+        }
+    }
+
+    /// Where clients reach each member.
+    pub(crate) fn endpoints(&self) -> Vec<String> {
+        self.members.iter().map(Member::client_url).collect()
+    }
+
+    /// A client of one member.
+    pub(crate) async fn client(&self, at: usize) -> Client {
+        client::connect(&self.members[at].client_url()).await
+    }
+
+    /// Who leads, by the word of the leader itself, once there is one.
+    pub(crate) async fn leader(&self) -> usize {
+        eventually("there is a leader", async || self.leader_now(&[]).await).await
+    }
+
+    /// Who leads other than those, once there is one.
+    pub(crate) async fn leader_besides(&self, others: &[usize]) -> usize {
+        eventually("there is another leader", async || self.leader_now(others).await).await
+    }
+
+    async fn leader_now(&self, without: &[usize]) -> Option<usize> {
+        let mut newest = None;
+        for (at, member) in self.members.iter().enumerate() {
+            if !member.is_running() || without.contains(&at) {
+                continue;
+            }
+            let mut client = self.client(at).await;
+            let Ok(status) = client::bounded(client.status()).await else {
+                continue;
+            };
+            let leads = status.header().is_some_and(|header| header.member_id() == status.leader());
+            if leads {
+                newest = newest.max(Some((status.raft_term(), at)));
+            }
+        }
+        newest.map(|(_, at)| at)
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.kill_all();
+        if std::thread::panicking() {
+            for member in &self.members {
+                eprintln!("--- {}: its last words", member.name);
+                eprintln!("{}", member.last_words(40));
+            }
+        }
+    }
+}
+
+/// The value of `--initial-cluster` for these members.
+pub(crate) fn initial_cluster(members: &[Member]) -> String {
+    let entries: Vec<String> = members
+        .iter()
+        .map(|member| format!("{}={}", member.name, member.peer_url()))
+        .collect();
+    entries.join(",")
+}

@@ -1,0 +1,29 @@
+//! Clusters of real processes, and clients for them.
+
+pub(crate) mod client;
+pub(crate) mod cluster;
+pub(crate) mod member;
+pub(crate) mod ports;
+pub(crate) mod server;
+
+use std::time::Duration;
+
+/// How long anything may take that is expected to happen; far longer than it does.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// How long to wait between two looks at something.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Looks again and again until there is an answer; panics with `what` when patience ends.
+pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "waited {PATIENCE:?} in vain: {what}"
+        );
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}

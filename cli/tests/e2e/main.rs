@@ -1,0 +1,11 @@
+//! End-to-end tests: real processes, real disks and sockets, and a third party's client.
+//!
+//! Every test starts its own cluster of the built binary in a temporary folder, on free ports of
+//! 127.0.0.1. With `QUORATE_E2E_SERVER=/path/to/etcd` the same tests run against etcd, which shows
+//! that it is the tests that are right; what is about our own binary only is then left out.
+//!
+//! Waits are bounded and generous: they find what hangs, not what is slow.
+
+mod harness;
+mod history;
+mod one_node;

@@ -1,0 +1,1 @@
+//! A cluster of one, through crashes and with a damaged disk.
