@@ -9,3 +9,4 @@ pub mod codec;
 pub mod command;
 pub mod error;
 pub mod reply;
+pub mod watch;
