@@ -1,1 +1,17 @@
-//! Small deterministic worlds: the runner of golden scripts.
+//! Small deterministic worlds.
+//!
+//! A [`World`] holds a few replicas with simulated disks and a simulated network, and does nothing by
+//! itself: a [script](script) or a [seed](random) says what happens next. After everything that happens the
+//! oracle of the problem and the invariants of the protocol are asked. It knows no protocol.
+
+mod disk;
+pub mod random;
+pub mod script;
+mod suite;
+mod workload;
+mod world;
+
+pub use disk::Disk;
+pub use suite::{Options, Parsed, Suite, Watch};
+pub use workload::Workload;
+pub use world::{Flying, World};

@@ -8,8 +8,8 @@ use quorate_core::{Checkpoint, NodeId, Payload};
 
 use super::Output;
 
-/// Checks uniform agreement, total order, integrity and gap-free positions over a whole run. It is
-/// told of every broadcast, every output and every restart.
+/// Checks uniform agreement, total order, integrity, gap-free positions and reads over a whole run.
+/// It is told of every broadcast, every read, every output and every restart.
 #[derive(Clone, Default, Debug)]
 pub struct Oracle {
     broadcast: BTreeSet<Vec<u8>>,
@@ -17,6 +17,8 @@ pub struct Oracle {
     order: BTreeMap<u64, (u64, Payload)>,
     /// The last position that each replica's state contains.
     delivered: BTreeMap<NodeId, u64>,
+    /// The last position that anybody had delivered when a read was asked for.
+    reads: BTreeMap<(NodeId, u64), u64>,
 }
 
 /// A broken promise.
@@ -58,6 +60,18 @@ pub enum Violation {
         /// The checkpoint.
         checkpoint: Checkpoint,
     },
+    /// An answer to a read that misses something delivered before the read was asked for, or an
+    /// answer to a read that was never asked.
+    BadRead {
+        /// The replica.
+        replica: NodeId,
+        /// The read.
+        id: u64,
+        /// The last position delivered anywhere before it was asked, if it was.
+        needed: Option<u64>,
+        /// The position it was answered with.
+        position: u64,
+    },
 }
 
 impl fmt::Display for Violation {
@@ -93,6 +107,15 @@ impl fmt::Display for Violation {
                 replica,
                 checkpoint,
             } => write!(f, "checkpoint: {replica} installed {checkpoint:?}"),
+            Violation::BadRead {
+                replica,
+                id,
+                needed,
+                position,
+            } => write!(
+                f,
+                "read: {replica} answered read {id} with {position}, but it needed {needed:?}"
+            ),
         }
     }
 }
@@ -106,6 +129,14 @@ impl Oracle {
     /// A replica started with the state of this checkpoint.
     pub fn on_open(&mut self, replica: NodeId, checkpoint: Checkpoint) {
         self.delivered.insert(replica, checkpoint.position);
+        self.reads.retain(|read, _| read.0 != replica);
+    }
+
+    /// A replica was asked to read.
+    pub fn on_read(&mut self, replica: NodeId, id: u64) {
+        let last = self.order.last_key_value();
+        let needed = last.map_or(0, |(&position, _)| position);
+        self.reads.insert((replica, id), needed);
     }
 
     /// The last position that a replica's state contains.
@@ -166,7 +197,18 @@ impl Oracle {
                 }
                 self.delivered.insert(replica, checkpoint.position);
             }
-            Output::ReadReady { .. } | Output::Lead { .. } => {}
+            Output::ReadReady { id, position } => {
+                let needed = self.reads.get(&(replica, *id)).copied();
+                if needed.is_none_or(|needed| *position < needed) {
+                    return Err(Violation::BadRead {
+                        replica,
+                        id: *id,
+                        needed,
+                        position: *position,
+                    });
+                }
+            }
+            Output::Lead { .. } => {}
         }
         Ok(())
     }
@@ -199,6 +241,24 @@ mod tests {
             assert_eq!(oracle.on_output(replica, &deliver(1, "a")), Ok(()));
             assert_eq!(oracle.on_output(replica, &deliver(2, "b")), Ok(()));
         }
+    }
+
+    #[test]
+    fn a_read_must_contain_what_was_delivered_before_it() {
+        let mut oracle = oracle();
+        let (one, two) = (NodeId(1), NodeId(2));
+        assert_eq!(oracle.on_output(one, &deliver(1, "a")), Ok(()));
+        oracle.on_read(two, 7);
+        assert_eq!(oracle.on_output(one, &deliver(2, "b")), Ok(()));
+        let ready = |id, position| Output::ReadReady { id, position };
+        assert_eq!(oracle.on_output(two, &ready(7, 1)), Ok(()));
+        for bad in [ready(7, 0), ready(8, 2)] {
+            let found = oracle.on_output(two, &bad);
+            assert!(matches!(found, Err(Violation::BadRead { .. })));
+        }
+        oracle.on_open(two, Checkpoint::default());
+        let found = oracle.on_output(two, &ready(7, 1));
+        assert!(matches!(found, Err(Violation::BadRead { .. })));
     }
 
     #[test]

@@ -1,0 +1,206 @@
+//! What a world must know of a problem: what a layer above a replica does with it, how its requests
+//! are written in a script, and when a run is wrong.
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+
+use quorate_core::{Checkpoint, Choice, NodeId, Payload, Problem};
+use quorate_problems::total_order::{Oracle, Output, Request, TotalOrder};
+
+/// A problem that worlds can be built for.
+pub trait Workload: Problem {
+    /// Judges a whole run.
+    type Oracle: Default;
+    /// The layer above one replica: the durable part survives a crash.
+    type App: Default + Debug;
+
+    /// Reads a request from the words of a script; `None` if the first word is none of this problem.
+    ///
+    /// # Errors
+    /// What is wrong with the words after it.
+    fn parse(app: &mut Self::App, words: &[&str]) -> Option<Result<Self::Request, String>>;
+
+    /// Makes up a request. `serial` is different every time.
+    fn invent(app: &mut Self::App, serial: u64, choice: &mut Choice) -> Self::Request;
+
+    /// Requests whose effects show, once everything works again, that it really does.
+    fn probe(app: &mut Self::App, serial: u64) -> Vec<Self::Request>;
+
+    /// Whether the effects of the requests from [`Workload::probe`] have all been seen here.
+    fn is_satisfied(app: &Self::App) -> bool;
+
+    /// A replica is given a request.
+    fn on_request(
+        oracle: &mut Self::Oracle,
+        app: &mut Self::App,
+        me: NodeId,
+        request: &Self::Request,
+    );
+
+    /// A replica produced an output.
+    ///
+    /// # Errors
+    /// The promise that it breaks.
+    fn on_output(
+        oracle: &mut Self::Oracle,
+        app: &mut Self::App,
+        me: NodeId,
+        output: &Self::Output,
+    ) -> Result<(), String>;
+
+    /// A replica starts: what was not durable is gone, and this is what was.
+    fn on_open(oracle: &mut Self::Oracle, app: &mut Self::App, me: NodeId) -> Checkpoint;
+
+    /// The application makes its state durable.
+    fn flush(app: &mut Self::App);
+
+    /// The newest state that can be sent to others.
+    fn newest(app: &Self::App) -> Checkpoint;
+
+    /// A state arrived as an attachment, in full, and is durable.
+    fn stage(app: &mut Self::App, checkpoint: Checkpoint);
+}
+
+/// The application above a replica of total order: only how far it has got.
+#[derive(Clone, Default, Debug)]
+pub struct Follower {
+    state: Checkpoint,
+    durable: Checkpoint,
+    /// States that arrived and wait to be installed.
+    staged: BTreeSet<(u64, u64)>,
+    /// The last installed state, which stays available to others.
+    installed: Checkpoint,
+    read: u64,
+    /// The payload and the read that [`Workload::probe`] waits for.
+    awaited: (Option<Payload>, Option<u64>),
+}
+
+impl Workload for TotalOrder {
+    type Oracle = Oracle;
+    type App = Follower;
+
+    fn parse(app: &mut Follower, words: &[&str]) -> Option<Result<Request, String>> {
+        Some(match words {
+            ["broadcast", text] => Ok(Request::Broadcast(payload(text.trim_matches('"')))),
+            ["read"] => {
+                app.read += 1;
+                Ok(Request::Read { id: app.read })
+            }
+            ["compact"] => {
+                Self::flush(app);
+                Ok(Request::Compact(app.durable))
+            }
+            ["transfer"] => Ok(Request::Transfer { to: None }),
+            ["transfer", to] => {
+                crate::script::parse_node(to).map(|to| Request::Transfer { to: Some(to) })
+            }
+            ["broadcast" | "read" | "compact" | "transfer", ..] => {
+                Err(format!("wrong arguments in {words:?}"))
+            }
+            _ => return None,
+        })
+    }
+
+    fn invent(app: &mut Follower, serial: u64, choice: &mut Choice) -> Request {
+        match choice.choose(16) {
+            0..10 => Request::Broadcast(payload(&format!("p{serial}"))),
+            10..13 => {
+                app.read += 1;
+                Request::Read { id: app.read }
+            }
+            13..15 => {
+                Self::flush(app);
+                Request::Compact(app.durable)
+            }
+            _ => Request::Transfer { to: None },
+        }
+    }
+
+    fn probe(app: &mut Follower, serial: u64) -> Vec<Request> {
+        let marker = payload(&format!("probe{serial}"));
+        app.read += 1;
+        app.awaited = (Some(marker.clone()), Some(app.read));
+        vec![Request::Broadcast(marker), Request::Read { id: app.read }]
+    }
+
+    fn is_satisfied(app: &Follower) -> bool {
+        app.awaited == (None, None)
+    }
+
+    fn on_request(oracle: &mut Oracle, _: &mut Follower, me: NodeId, request: &Request) {
+        match request {
+            Request::Broadcast(payload) => oracle.on_broadcast(payload),
+            Request::Read { id } => oracle.on_read(me, *id),
+            Request::Compact(_) | Request::Transfer { .. } => {}
+        }
+    }
+
+    fn on_output(
+        oracle: &mut Oracle,
+        app: &mut Follower,
+        me: NodeId,
+        output: &Output,
+    ) -> Result<(), String> {
+        oracle
+            .on_output(me, output)
+            .map_err(|violation| violation.to_string())?;
+        match output {
+            Output::Deliver {
+                position,
+                epoch,
+                payload,
+            } => {
+                app.state = Checkpoint {
+                    position: *position,
+                    epoch: *epoch,
+                };
+                if app.awaited.0.as_ref() == Some(payload) {
+                    app.awaited.0 = None;
+                }
+            }
+            Output::ReadReady { id, .. } => {
+                if app.awaited.1 == Some(*id) {
+                    app.awaited.1 = None;
+                }
+            }
+            Output::Install(checkpoint) => {
+                if !app.staged.remove(&(checkpoint.position, checkpoint.epoch))
+                    && app.installed != *checkpoint
+                {
+                    return Err(format!("{me} installs {checkpoint:?}, which never arrived"));
+                }
+                app.state = *checkpoint;
+                app.installed = *checkpoint;
+            }
+            Output::Lead { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn on_open(oracle: &mut Oracle, app: &mut Follower, me: NodeId) -> Checkpoint {
+        app.state = app.durable;
+        app.read = 0;
+        app.awaited = (None, None);
+        oracle.on_open(me, app.durable);
+        app.durable
+    }
+
+    fn flush(app: &mut Follower) {
+        app.durable = app.state;
+    }
+
+    fn newest(app: &Follower) -> Checkpoint {
+        match app.installed.position > app.durable.position {
+            true => app.installed,
+            false => app.durable,
+        }
+    }
+
+    fn stage(app: &mut Follower, checkpoint: Checkpoint) {
+        app.staged.insert((checkpoint.position, checkpoint.epoch));
+    }
+}
+
+fn payload(text: &str) -> Payload {
+    Payload::from_vec(text.as_bytes().to_vec(), 0)
+}
