@@ -48,3 +48,11 @@ pub enum Error {
     #[error("storage failed: {0}")]
     Storage(String),
 }
+
+impl Error {
+    /// Whether the replica cannot go on: its own data is damaged or its disk failed.
+    #[must_use]
+    pub fn is_fatal(&self) -> bool {
+        matches!(self, Error::Damaged(_) | Error::Storage(_))
+    }
+}

@@ -8,5 +8,7 @@
 pub mod codec;
 pub mod command;
 pub mod error;
+pub mod machine;
 pub mod reply;
+pub mod store;
 pub mod watch;

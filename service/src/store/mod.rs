@@ -1,0 +1,76 @@
+//! The state of the key-value machine: redb below, memory above.
+//!
+//! Rows never change. New ones go to a layer in memory ([`layer`]), which readers walk without a
+//! lock; when it is full it is frozen, and a flush writes it to redb in one durable transaction
+//! together with the rest of the state as it stood at that position ([`flush`]). A [`View`] is a
+//! published revision, the layers in memory and a read transaction. Compaction forgets at once and
+//! frees space later, in small steps ([`sweep`]). A checkpoint for a peer is the content of one
+//! read transaction ([`export`], [`import`]).
+
+mod files;
+mod flush;
+
+pub(crate) mod layer;
+pub(crate) mod leases;
+pub(crate) mod range;
+pub(crate) mod row;
+pub(crate) mod scan;
+pub(crate) mod shared;
+pub(crate) mod state;
+mod sweep;
+pub(crate) mod tables;
+mod view;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::command::Member;
+
+pub use files::{Directory, Files};
+pub use flush::{Flusher, Worked};
+
+pub use view::{Size, View, Views};
+
+/// How a store is opened.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The directory of its files.
+    pub dir: PathBuf,
+    /// How much memory redb may use for pages.
+    pub cache_bytes: usize,
+    /// How large a layer in memory grows before it is frozen and written. Up to three are in memory.
+    pub layer_bytes: usize,
+    /// The members of a new cluster; a store that exists has its own.
+    pub members: Vec<Member>,
+    /// How old the oldest change in memory may become before a flush is asked for although the layer
+    /// is not full. None if only size counts, which makes runs repeatable.
+    pub flush_after: Option<Duration>,
+    /// How many events one step of a sweep looks at.
+    pub sweep_events: usize,
+    /// How far the file may grow while one checkpoint is read, before that reading is given up: a
+    /// reader keeps old pages from being used again.
+    pub export_growth_bytes_max: u64,
+    /// The files, if they are not in `dir`: for simulations.
+    pub files: Option<Arc<dyn Files>>,
+}
+
+impl Options {
+    /// The usual values.
+    #[must_use]
+    pub fn new(dir: impl Into<PathBuf>) -> Options {
+        Options {
+            dir: dir.into(),
+            cache_bytes: 256 << 20,
+            layer_bytes: 32 << 20,
+            members: Vec::new(),
+            flush_after: Some(Duration::from_secs(10)),
+            sweep_events: 2000,
+            export_growth_bytes_max: 4 << 30,
+            files: None,
+        }
+    }
+}
+
+/// The file with the state.
+pub(crate) const STORE_FILE: &str = "store.redb";

@@ -1,0 +1,213 @@
+//! What the apply thread, the flusher and readers share.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use quorate_core::Checkpoint;
+use redb::{Builder, Database, Durability};
+
+use super::files::{Backend, Files};
+use super::layer::{Layer, Layers};
+use super::leases::{LeaseDelta, Leases};
+use super::state::{Meta, Sweep};
+use super::tables::{Base, EVENTS, LEASE_KEYS, LEASES, META, META_KEY, ROWS, load_leases, storage};
+use super::{Options, STORE_FILE};
+use crate::command::Member;
+use crate::error::Error;
+
+/// The store, as all its threads see it.
+///
+/// Locks are taken in the order `disk`, `turn`; readers take neither.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) options: Options,
+    pub(crate) files: Arc<dyn Files>,
+    /// What readers see.
+    pub(crate) published: ArcSwap<Published>,
+    /// Held for moments, to change which layers there are.
+    pub(crate) turn: Mutex<Turn>,
+    /// Held for as long as something is written to disk.
+    pub(crate) disk: Mutex<Disk>,
+    /// Leases are read rarely and changed by single entries, so they have a lock and no versions.
+    pub(crate) leases: Arc<RwLock<Leases>>,
+    /// Somebody wants the active layer flushed although it is not full.
+    pub(crate) flush_wanted: AtomicBool,
+    /// Roughly what the layers in memory hold.
+    pub(crate) memory_bytes: AtomicU64,
+    /// Whether a checkpoint is being received: there is room for one.
+    pub(crate) receiving: AtomicBool,
+}
+
+/// Which layers there are.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    pub(crate) layers: Arc<Layers>,
+    /// Waiting to be written, oldest first.
+    pub(crate) frozen: VecDeque<Arc<Frozen>>,
+}
+
+/// A layer that is full, with the rest of the state as it stood then.
+#[derive(Debug)]
+pub(crate) struct Frozen {
+    pub(crate) layer: Arc<Layer>,
+    pub(crate) meta: Meta,
+    pub(crate) leases: LeaseDelta,
+}
+
+/// The writing side of the disk.
+#[derive(Debug)]
+pub(crate) struct Disk {
+    pub(crate) db: Arc<Database>,
+    pub(crate) base: Arc<Base>,
+    /// Written layers that a reader may still have: freed here once nobody has, so that no reader
+    /// pays for it.
+    pub(crate) retired: Vec<Arc<Layer>>,
+    pub(crate) flushed_at: Instant,
+    /// What went wrong. Nothing is written after that.
+    pub(crate) failed: Option<Error>,
+}
+
+/// What readers see: one moment of the machine.
+#[derive(Debug)]
+pub(crate) struct Published {
+    pub(crate) layers: Arc<Layers>,
+    pub(crate) checkpoint: Checkpoint,
+    pub(crate) revision: i64,
+    pub(crate) compacted: i64,
+    pub(crate) digest: u64,
+    pub(crate) now_ms: u64,
+    pub(crate) members: Arc<Vec<Member>>,
+}
+
+impl Published {
+    pub(crate) fn new(meta: &Meta, layers: Arc<Layers>) -> Published {
+        Published {
+            layers,
+            checkpoint: meta.checkpoint,
+            revision: meta.revision,
+            compacted: meta.compacted,
+            digest: meta.digest,
+            now_ms: meta.clock.now_ms,
+            members: meta.members.clone(),
+        }
+    }
+
+    /// The same moment with other layers, which hold the same.
+    pub(crate) fn with_layers(&self, layers: Arc<Layers>) -> Published {
+        Published {
+            layers,
+            checkpoint: self.checkpoint,
+            revision: self.revision,
+            compacted: self.compacted,
+            digest: self.digest,
+            now_ms: self.now_ms,
+            members: self.members.clone(),
+        }
+    }
+}
+
+/// Takes a lock. A thread that panicked while it held one ends the process soon; until then nobody
+/// needs to panic too.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    /// Opens the store, or makes one.
+    pub(crate) fn open(options: Options, files: Arc<dyn Files>) -> Result<Arc<Shared>, Error> {
+        let db = Arc::new(open_file(&*files, STORE_FILE, options.cache_bytes)?);
+        create_tables(&db, &options.members)?;
+        let base = Arc::new(Base::open(&db)?);
+        let leases = load_leases(&base)?;
+        let layers = Arc::new(Layers {
+            memory: vec![Arc::default()],
+            base: base.clone(),
+        });
+        Ok(Arc::new(Shared {
+            options,
+            files,
+            published: ArcSwap::from_pointee(Published::new(&base.meta, layers.clone())),
+            turn: Mutex::new(Turn {
+                layers,
+                frozen: VecDeque::new(),
+            }),
+            disk: Mutex::new(Disk {
+                db,
+                base,
+                retired: Vec::new(),
+                flushed_at: Instant::now(),
+                failed: None,
+            }),
+            leases: Arc::new(RwLock::new(leases)),
+            flush_wanted: AtomicBool::new(false),
+            memory_bytes: AtomicU64::new(0),
+            receiving: AtomicBool::new(false),
+        }))
+    }
+
+    /// Replaces the disk below. Frozen layers stay above it, except the first `written`.
+    pub(crate) fn rebase(&self, disk: &mut Disk, base: Arc<Base>, written: usize) {
+        disk.base = base.clone();
+        let mut turn = lock(&self.turn);
+        let mut memory = turn.layers.memory.clone();
+        for _ in 0..written {
+            let frozen = turn.frozen.pop_front().expect("it was there to be written");
+            let oldest = memory.pop().expect("a frozen layer is still in memory");
+            assert!(
+                Arc::ptr_eq(&oldest, &frozen.layer),
+                "layers are written in order"
+            );
+            disk.retired.push(oldest);
+        }
+        turn.layers = Arc::new(Layers { memory, base });
+        let published = self.published.load();
+        let published = published.with_layers(turn.layers.clone());
+        self.published.store(Arc::new(published));
+    }
+}
+
+/// Opens a redb file.
+pub(crate) fn open_file(
+    files: &dyn Files,
+    name: &str,
+    cache_bytes: usize,
+) -> Result<Database, Error> {
+    let backend = files
+        .open(name)
+        .map_err(|error| Error::Storage(format!("{name}: {error}")))?;
+    Builder::new()
+        .set_cache_size(cache_bytes)
+        .create_with_backend(Backend(backend))
+        .map_err(storage)
+}
+
+/// Gives a new store its tables and its initial state.
+fn create_tables(db: &Database, members: &[Member]) -> Result<(), Error> {
+    let mut write = db.begin_write().map_err(storage)?;
+    write
+        .set_durability(Durability::Immediate)
+        .map_err(storage)?;
+    write.set_quick_repair(true);
+    {
+        let mut meta = write.open_table(META).map_err(storage)?;
+        let exists = redb::ReadableTable::get(&meta, META_KEY)
+            .map_err(storage)?
+            .is_some();
+        if !exists {
+            let record = Meta::new(members.to_vec()).encode(&Sweep::NONE);
+            meta.insert(META_KEY, &record[..]).map_err(storage)?;
+        }
+        if exists {
+            drop(meta);
+            return write.abort().map_err(storage);
+        }
+        write.open_table(ROWS).map_err(storage)?;
+        write.open_table(EVENTS).map_err(storage)?;
+        write.open_table(LEASES).map_err(storage)?;
+        write.open_table(LEASE_KEYS).map_err(storage)?;
+    }
+    write.commit().map_err(storage)
+}
