@@ -1,2 +1,96 @@
-//! The binary `quorate`.
-fn main() {}
+//! The binary `quorate`: server, cluster, command line client and load generator.
+//!
+//! Exit codes: 0 if what was asked was done, 1 if it failed, 2 if the command line makes no sense.
+#![forbid(unsafe_code)]
+
+mod ctl;
+mod duration;
+mod failure;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+
+/// A replicated key-value service with the etcd v3 API.
+#[derive(Parser)]
+#[command(name = "quorate", version, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 done, 1 failed, 2 the command line makes no sense.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Read and write a cluster, with the options of etcdctl.
+    Ctl(ctl::Flags),
+    /// Print the script that completes this command in a shell.
+    Completions {
+        /// The shell to complete in.
+        shell: Shell,
+    },
+    /// Print the version.
+    Version,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Ctl(flags) => ctl::run(flags),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "quorate", &mut script);
+            failure::print(&script)
+        }
+        Command::Version => {
+            let version = concat!("quorate ", env!("CARGO_PKG_VERSION"), "\n");
+            failure::print(version.as_bytes())
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failure::report(&error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_mistyped_word_is_answered_with_the_nearest_known_one() {
+        for (line, nearest) in [
+            ("quorate ctll get a", "'ctl'"),
+            ("quorate ctl gett a", "'get'"),
+            ("quorate ctl get a --prefx", "'--prefix'"),
+            ("quorate ctl --endpoint=x get a", "'--endpoints'"),
+            ("quorate ctl lease grand 5", "'grant'"),
+            (
+                "quorate ctl get a --consistency x",
+                "[possible values: l, s]",
+            ),
+            ("quorate completions bush", "'bash'"),
+        ] {
+            let error = Cli::try_parse_from(line.split(' '))
+                .err()
+                .map(|error| error.to_string())
+                .unwrap_or_default();
+            assert!(error.contains(nearest), "{line:?} gave: {error}");
+        }
+    }
+
+    #[test]
+    fn every_shell_gets_a_completion_script() {
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "quorate", &mut script);
+            let script = String::from_utf8(script).expect("scripts are text");
+            assert!(script.contains("timetolive"), "{shell} lacks a subcommand");
+        }
+    }
+}
