@@ -139,8 +139,9 @@ impl Raft {
         peer.active = true;
         let advanced = index > peer.matched;
         peer.matched = peer.matched.max(index);
+        peer.next = peer.next.max(peer.matched.next());
         match peer.flow {
-            Flow::Replicate => peer.next = peer.next.max(index.next()),
+            Flow::Replicate => {}
             // An old answer says nothing of the snapshot.
             Flow::Snapshot { .. } if index < source.log.base().index => {}
             Flow::Probe { .. } | Flow::Snapshot { .. } => {
