@@ -1,1 +1,36 @@
 //! The real world: write-ahead log, peer connections, clock and threads around a node.
+//!
+//! [`Replica::spawn`] runs one replica of any protocol: a thread that owns the node and the layer
+//! above it (the [`Edge`](quorate_node::Edge)), a thread that owns the [`log`], and tasks for the
+//! [`peers`]. A [`Directory`] says whose data it is and keeps others away. Nothing here knows any
+//! protocol.
+
+mod clock;
+mod directory;
+pub mod disk;
+mod fail_stop;
+pub mod log;
+mod mailbox;
+mod metrics;
+pub mod peers;
+mod replica;
+mod storage;
+#[cfg(test)]
+mod toy;
+mod writer;
+
+use std::hash::{BuildHasher, RandomState};
+
+pub use clock::Clock;
+pub use directory::{Directory, DirectoryError, Identity};
+pub use fail_stop::FailStop;
+pub use mailbox::{Mailbox, Waker, mailbox};
+pub use metrics::{BUCKETS, Histogram, Metrics, PeerMetrics};
+pub use peers::{Checkpoints, NoCheckpoints, PeerOptions, Receiving};
+pub use replica::{Observer, Options, Replica, SpawnError};
+pub use storage::{Storage, StorageError};
+
+/// Something random from the operating system: it seeds the keys of the standard hash maps.
+fn random_seed() -> u64 {
+    RandomState::new().hash_one(std::process::id())
+}

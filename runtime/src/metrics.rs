@@ -1,0 +1,149 @@
+//! What a replica has done, counted without locks.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use quorate_core::NodeId;
+
+use crate::log::LogCounts;
+
+/// How many buckets a [`Histogram`] has.
+pub const BUCKETS: usize = 24;
+
+/// A count of durations by size.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Histogram {
+    /// Bucket `i` counts what took less than 2^i microseconds and no less than half of that; the
+    /// last one also counts everything longer.
+    pub buckets: [u64; BUCKETS],
+    /// All durations together, in microseconds.
+    pub sum_us: u64,
+}
+
+impl Histogram {
+    /// How many durations were counted.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.buckets.iter().sum()
+    }
+}
+
+/// What a replica has done since it was started.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct Metrics {
+    /// What its log has done.
+    pub log: LogCounts,
+    /// How many segments the log has.
+    pub log_segments: u64,
+    /// How long the disk took to make frames durable.
+    pub sync_time: Histogram,
+    /// The peers, in the order in which they were named.
+    pub peers: Vec<PeerMetrics>,
+}
+
+/// What happened between a replica and one peer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PeerMetrics {
+    /// The peer.
+    pub peer: NodeId,
+    /// Whether there is a connection to it.
+    pub connected: bool,
+    /// Messages given up because the queue was full or there was no connection.
+    pub messages_dropped: u64,
+    /// Bytes sent to it, without attachments.
+    pub bytes_sent: u64,
+    /// Bytes received from it, without attachments.
+    pub bytes_received: u64,
+    /// Attachments that it received whole.
+    pub attachments_sent: u64,
+    /// Attachments that it sent and that were received whole.
+    pub attachments_received: u64,
+}
+
+#[derive(Default)]
+pub(crate) struct AtomicHistogram {
+    buckets: [AtomicU64; BUCKETS],
+    sum_us: AtomicU64,
+}
+
+impl AtomicHistogram {
+    pub(crate) fn add(&self, took: Duration) {
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let bucket = (u64::BITS - micros.leading_zeros()) as usize;
+        self.buckets[bucket.min(BUCKETS - 1)].fetch_add(1, Ordering::Relaxed);
+        self.sum_us.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    fn read(&self) -> Histogram {
+        Histogram {
+            buckets: std::array::from_fn(|bucket| self.buckets[bucket].load(Ordering::Relaxed)),
+            sum_us: self.sum_us.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// The counters behind [`Metrics`].
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) sync_time: AtomicHistogram,
+    log_frames: AtomicU64,
+    log_bytes: AtomicU64,
+    log_syncs: AtomicU64,
+    log_segments: AtomicU64,
+    pub(crate) peers: Vec<PeerCounters>,
+}
+
+/// The counters behind [`PeerMetrics`].
+#[derive(Default)]
+pub(crate) struct PeerCounters {
+    pub(crate) peer: u64,
+    pub(crate) connected: AtomicBool,
+    pub(crate) messages_dropped: AtomicU64,
+    pub(crate) bytes_sent: AtomicU64,
+    pub(crate) bytes_received: AtomicU64,
+    pub(crate) attachments_sent: AtomicU64,
+    pub(crate) attachments_received: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn new(peers: impl Iterator<Item = NodeId>) -> Counters {
+        Counters {
+            peers: peers
+                .map(|peer| PeerCounters {
+                    peer: peer.0,
+                    ..PeerCounters::default()
+                })
+                .collect(),
+            ..Counters::default()
+        }
+    }
+
+    pub(crate) fn on_log(&self, counts: LogCounts, segments: usize) {
+        self.log_frames.store(counts.frames, Ordering::Relaxed);
+        self.log_bytes.store(counts.bytes, Ordering::Relaxed);
+        self.log_syncs.store(counts.syncs, Ordering::Relaxed);
+        self.log_segments.store(segments as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn read(&self) -> Metrics {
+        let peers = self.peers.iter().map(|peer| PeerMetrics {
+            peer: NodeId(peer.peer),
+            connected: peer.connected.load(Ordering::Relaxed),
+            messages_dropped: peer.messages_dropped.load(Ordering::Relaxed),
+            bytes_sent: peer.bytes_sent.load(Ordering::Relaxed),
+            bytes_received: peer.bytes_received.load(Ordering::Relaxed),
+            attachments_sent: peer.attachments_sent.load(Ordering::Relaxed),
+            attachments_received: peer.attachments_received.load(Ordering::Relaxed),
+        });
+        Metrics {
+            log: LogCounts {
+                frames: self.log_frames.load(Ordering::Relaxed),
+                bytes: self.log_bytes.load(Ordering::Relaxed),
+                syncs: self.log_syncs.load(Ordering::Relaxed),
+            },
+            log_segments: self.log_segments.load(Ordering::Relaxed),
+            sync_time: self.sync_time.read(),
+            peers: peers.collect(),
+        }
+    }
+}

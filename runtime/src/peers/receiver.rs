@@ -1,0 +1,253 @@
+//! Accepts calls, and receives mail.
+
+use std::future;
+use std::io;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use quorate_core::{Block, Protocol};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use super::attachment::Incoming;
+use super::frame::{FrameError, decode_frames, whole_frames};
+use super::handshake::{Answer, HELLO_BYTES, HandshakeError, Hello, Stream};
+use super::{Peer, ROOM_UNIT, Shared, count, prepare, shown, supervised};
+use crate::mailbox::Event;
+
+/// How much is read at once: many small frames, or a good part of a large one.
+const READ_BYTES: usize = 256 << 10;
+
+/// A read that filled less than this part of its buffer is copied into a block of its own size, so
+/// that payloads which live long do not keep a large, mostly empty block alive.
+const SPARSE: usize = 4;
+
+/// How long to wait when accepting failed, which is when there are too many open files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Accepts until the task is aborted.
+pub(super) async fn accept<P>(
+    shared: Arc<Shared<P>>,
+    listener: TcpListener,
+    attachments: Arc<Incoming>,
+) where
+    P: Protocol + 'static,
+    P::Message: Send,
+{
+    let handshakes = Arc::new(Semaphore::new(shared.options.handshakes_max));
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            // Reaps the tasks that have ended.
+            Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a peer's connection");
+                sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let Ok(turn) = handshakes.clone().try_acquire_owned() else {
+            tracing::warn!("too many callers at once: one is turned away");
+            continue;
+        };
+        let (shared, attachments) = (shared.clone(), attachments.clone());
+        let fail_stop = shared.fail_stop.clone();
+        connections.spawn(supervised(fail_stop, async move {
+            let caller = shown(stream.peer_addr());
+            let within = shared.options.handshake_timeout;
+            let shaken = timeout(within, shake_hands(&shared, stream)).await;
+            drop(turn);
+            match shaken {
+                Ok(Ok((stream, hello, index))) => {
+                    shared.peers[index].seen.notify_one();
+                    match hello.stream {
+                        Stream::Mail => become_receiver(&shared, index, stream),
+                        Stream::Attachment => attachments.receive(&shared, index, stream),
+                    }
+                }
+                Ok(Err(error)) => {
+                    tracing::warn!(caller, %error, "a call on the peer port came to nothing");
+                }
+                Err(_) => tracing::warn!(caller, "a call on the peer port said too little"),
+            }
+        }));
+    }
+}
+
+/// Finds out who calls and answers.
+async fn shake_hands<P: Protocol>(
+    shared: &Shared<P>,
+    mut stream: TcpStream,
+) -> io::Result<(TcpStream, Hello, usize)> {
+    prepare(
+        &socket2::SockRef::from(&stream),
+        shared.options.progress_timeout,
+    )?;
+    let mut bytes = [0; HELLO_BYTES];
+    stream.read_exact(&mut bytes).await?;
+    let verdict = match Hello::decode(&bytes) {
+        Ok(hello) => examine(shared, &hello).map(|index| (hello, index)),
+        // Whoever this is would not understand an answer.
+        Err(HandshakeError::NotAPeer) => return Err(io::Error::other(HandshakeError::NotAPeer)),
+        Err(error) => Err(error.to_string()),
+    };
+    match verdict {
+        Ok((hello, index)) => {
+            stream.write_all(&Answer::Accepted.encode()).await?;
+            Ok((stream, hello, index))
+        }
+        Err(reason) => {
+            let answer = Answer::Refused(reason.clone());
+            stream.write_all(&answer.encode()).await?;
+            stream.shutdown().await?;
+            Err(io::Error::other(format!("refused: {reason}")))
+        }
+    }
+}
+
+/// Which peer this is, or why it is none.
+fn examine<P: Protocol>(shared: &Shared<P>, hello: &Hello) -> Result<usize, String> {
+    let myself = shared.myself;
+    if hello.cluster != myself.cluster {
+        return Err(format!(
+            "this is cluster {:x}, the caller's is {:x}: check --initial-cluster and \
+             --initial-cluster-token on both",
+            myself.cluster, hello.cluster
+        ));
+    }
+    if hello.to != myself.me {
+        return Err(format!(
+            "this is member {:x}, the caller wants {:x}: check the peer URLs in --initial-cluster",
+            myself.me.0, hello.to.0
+        ));
+    }
+    let known = shared.peers.iter().position(|peer| peer.id == hello.from);
+    known.ok_or_else(|| {
+        format!(
+            "member {:x} is not one that this member ({:x}) knows",
+            hello.from.0, myself.me.0
+        )
+    })
+}
+
+/// Receives a peer's mail from now on; an older connection of the same peer is closed.
+fn become_receiver<P>(shared: &Arc<Shared<P>>, index: usize, stream: TcpStream)
+where
+    P: Protocol + 'static,
+    P::Message: Send,
+{
+    let shared = shared.clone();
+    let fail_stop = shared.fail_stop.clone();
+    let peer = shared.peers[index].id;
+    let of_peer = shared.clone();
+    let task = tokio::spawn(supervised(fail_stop, async move {
+        let error = receive(&shared, index, stream).await;
+        tracing::info!(%peer, %error, "a peer's connection ended");
+    }));
+    let mut receiving = of_peer.peers[index]
+        .receiving
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    if receiving.stopped {
+        task.abort();
+    } else if let Some(older) = receiving.task.replace(task.abort_handle()) {
+        older.abort();
+    }
+}
+
+/// Closes the connection on which a peer's mail comes in, for good.
+pub(super) fn hang_up(peer: &Peer) {
+    let mut receiving = peer
+        .receiving
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    receiving.stopped = true;
+    if let Some(task) = receiving.task.take() {
+        task.abort();
+    }
+}
+
+/// Why receiving ended.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error("it hung up")]
+    HungUp,
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("{0}")]
+    Frame(#[from] FrameError),
+}
+
+async fn receive<P>(shared: &Shared<P>, index: usize, mut stream: TcpStream) -> Ended
+where
+    P: Protocol,
+{
+    let mut buffer = Vec::with_capacity(READ_BYTES);
+    loop {
+        match receive_some(shared, index, &mut stream, &mut buffer).await {
+            Ok(()) => {}
+            Err(ended) => return ended,
+        }
+    }
+}
+
+/// One read, and all the frames that are whole after it.
+async fn receive_some<P>(
+    shared: &Shared<P>,
+    index: usize,
+    stream: &mut TcpStream,
+    buffer: &mut Vec<u8>,
+) -> Result<(), Ended>
+where
+    P: Protocol,
+{
+    let count_read = stream.read_buf(buffer).await?;
+    if count_read == 0 {
+        return Err(Ended::HungUp);
+    }
+    count(&shared.counters(index).bytes_received, count_read as u64);
+    let len_max = shared.options.frame_bytes_max;
+    let (whole, next) = whole_frames(buffer, len_max)?;
+    if whole > 0 {
+        let block = cut(buffer, whole);
+        // Waiting here makes the peer wait, by the flow control of the connection.
+        let units = u32::try_from(whole.div_ceil(ROOM_UNIT)).unwrap_or(u32::MAX);
+        let all = u32::try_from(shared.options.arrived_bytes_max / ROOM_UNIT).unwrap_or(u32::MAX);
+        let room = shared.room.clone();
+        let Ok(room) = room.acquire_many_owned(units.min(all.max(1))).await else {
+            return future::pending().await;
+        };
+        let messages = decode_frames::<P::Message>(&block, len_max)?;
+        let mail = Event::Mail {
+            from: shared.peers[index].id,
+            messages,
+            room: Some(room),
+        };
+        // A replica that has stopped takes no more mail; this task is about to be aborted.
+        let _ = shared.events.send(mail);
+    }
+    // Memory grows with what really arrived: a header that announces much gets nothing yet.
+    let wanted = next.max(READ_BYTES).min(buffer.len() * 2 + READ_BYTES);
+    buffer.reserve(wanted.saturating_sub(buffer.len()));
+    Ok(())
+}
+
+/// Takes the first `whole` bytes out of the buffer as a block.
+fn cut(buffer: &mut Vec<u8>, whole: usize) -> Block {
+    if whole < buffer.capacity() / SPARSE {
+        let block = buffer[..whole].to_vec();
+        buffer.drain(..whole);
+        return Arc::new(block);
+    }
+    let mut next = Vec::with_capacity(READ_BYTES.max(buffer.len() - whole));
+    next.extend_from_slice(&buffer[whole..]);
+    buffer.truncate(whole);
+    Arc::new(std::mem::replace(buffer, next))
+}

@@ -1,0 +1,441 @@
+//! One replica in the real world: a node, its threads, its disk and its peers.
+//!
+//! The replica thread owns the node and the edge. It waits for whatever comes first (mail, a
+//! finished sync, a wish of the edge, a timer), works off everything that has piled up, and then
+//! hands over what came of it: frames to the WAL thread, mail to the peers, outputs to the edge.
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+
+use arc_swap::ArcSwapOption;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
+use quorate_core::{Boot, Checkpoint, Choice, NodeId, Protocol, Status};
+use quorate_node::{Edge, Frames, Input, Node};
+use tokio::runtime::Handle;
+
+use crate::clock::Clock;
+use crate::directory::Directory;
+use crate::fail_stop::FailStop;
+use crate::log::LogError;
+use crate::mailbox::{Event, Mailbox};
+use crate::metrics::{Counters, Metrics};
+use crate::peers::{Checkpoints, Myself, PeerOptions, Peers};
+use crate::random_seed;
+use crate::storage::Storage;
+use crate::writer;
+
+#[cfg(test)]
+mod tests;
+
+/// Events and requests taken in one go before their results are handed over.
+const ROUND_MAX: usize = 1024;
+
+/// Buffers that travel between the replica thread and the WAL thread.
+const SPARE_BUFFERS: usize = 4;
+
+/// What a replica is made of.
+pub struct Options {
+    /// Its log; it also says who the replica is.
+    pub storage: Storage,
+    /// The other members of its cluster: id, and host with port.
+    pub peers: Vec<(NodeId, String)>,
+    /// Where peers call.
+    pub listeners: Vec<TcpListener>,
+    /// Bounds on what peers may cost.
+    pub peer_options: PeerOptions,
+    /// What to do when it cannot go on.
+    pub fail_stop: FailStop,
+    /// The clock by which it lives: the edge may want the same.
+    pub clock: Clock,
+}
+
+/// Why a replica could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum SpawnError {
+    /// The surviving records cannot be read.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The operating system has no thread or socket for us.
+    #[error("cannot start the replica: {0}")]
+    Io(#[from] io::Error),
+    /// The thread ended before it began to work.
+    #[error("the replica ended while it started")]
+    Ended,
+}
+
+/// A running replica.
+pub struct Replica {
+    me: NodeId,
+    incarnation: u64,
+    status: Arc<ArcSwapOption<Status>>,
+    counters: Arc<Counters>,
+    stop: Box<dyn Fn() + Send + Sync>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Replica {
+    /// Starts a replica. `checkpoint` is the application state that survived. When this returns,
+    /// the protocol has been opened on what survived of the log.
+    ///
+    /// # Errors
+    /// If the log's records cannot be read, or threads and sockets are not to be had.
+    pub fn spawn<P, E>(
+        options: Options,
+        config: P::Config,
+        checkpoint: Checkpoint,
+        edge: E,
+        checkpoints: Arc<dyn Checkpoints>,
+        mailbox: Mailbox<P>,
+        runtime: &Handle,
+    ) -> Result<Replica, SpawnError>
+    where
+        P: Protocol + 'static,
+        P::Config: Send,
+        P::Message: Send,
+        E: Edge<P> + Send + 'static,
+    {
+        let storage = options.storage;
+        let me = storage.identity().member;
+        let incarnation = storage.incarnation();
+        let counters = Arc::new(Counters::new(options.peers.iter().map(|peer| peer.0)));
+        let peers = Peers::start(
+            Myself {
+                cluster: storage.identity().cluster,
+                me,
+                incarnation,
+            },
+            options.peers,
+            options.listeners,
+            options.peer_options,
+            mailbox.sender.clone(),
+            counters.clone(),
+            checkpoints,
+            options.fail_stop.clone(),
+            random_seed(),
+            runtime,
+        )?;
+        let status = Arc::new(ArcSwapOption::empty());
+        let stopping = mailbox.sender.clone();
+        let (started, ready) = crossbeam_channel::bounded(1);
+        let start = Start {
+            storage,
+            config,
+            checkpoint,
+            clock: options.clock,
+            counters: counters.clone(),
+            fail_stop: options.fail_stop.clone(),
+        };
+        let shown = status.clone();
+        let thread = options.fail_stop.thread("replica", move || {
+            match Worker::open(start, edge, mailbox, peers, shown) {
+                Ok((worker, writer)) => {
+                    // The starter may have given up waiting only if it is gone.
+                    let _ = started.send(Ok(writer));
+                    worker.run();
+                }
+                Err(error) => {
+                    let _ = started.send(Err(error));
+                }
+            }
+            Ok::<(), io::Error>(())
+        })?;
+        let writer = ready.recv().map_err(|_| SpawnError::Ended)??;
+        Ok(Replica {
+            me,
+            incarnation,
+            status,
+            counters,
+            stop: Box::new(move || {
+                // If the replica has ended already there is nothing to stop.
+                let _ = stopping.send(Event::Stop);
+            }),
+            threads: vec![thread, writer],
+        })
+    }
+
+    /// Who it is.
+    #[must_use]
+    pub fn me(&self) -> NodeId {
+        self.me
+    }
+
+    /// How often it was started, this time included.
+    #[must_use]
+    pub fn incarnation(&self) -> u64 {
+        self.incarnation
+    }
+
+    /// What it says of itself, as of the end of its last round.
+    ///
+    /// # Panics
+    /// Never: the first status is there before [`Replica::spawn`] returns.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        **self
+            .status
+            .load()
+            .as_ref()
+            .expect("a replica says something before it runs")
+    }
+
+    /// What it has done.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        self.counters.read()
+    }
+
+    /// A handle that reads status and metrics and outlives this one.
+    #[must_use]
+    pub fn observer(&self) -> Observer {
+        Observer {
+            status: self.status.clone(),
+            counters: self.counters.clone(),
+        }
+    }
+
+    /// Stops it: what it has written becomes durable, and its threads end.
+    pub fn stop(mut self) {
+        self.shut_down();
+    }
+
+    fn shut_down(&mut self) {
+        (self.stop)();
+        for thread in self.threads.drain(..) {
+            // A panic was reported where it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        self.shut_down();
+    }
+}
+
+/// Sees what a replica does, from any thread.
+#[derive(Clone)]
+pub struct Observer {
+    status: Arc<ArcSwapOption<Status>>,
+    counters: Arc<Counters>,
+}
+
+impl Observer {
+    /// What the replica says of itself, as of the end of its last round.
+    #[must_use]
+    pub fn status(&self) -> Option<Status> {
+        self.status.load().as_deref().copied()
+    }
+
+    /// What it has done.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        self.counters.read()
+    }
+}
+
+/// What the replica thread starts from.
+struct Start<P: Protocol> {
+    storage: Storage,
+    config: P::Config,
+    checkpoint: Checkpoint,
+    clock: Clock,
+    counters: Arc<Counters>,
+    fail_stop: FailStop,
+}
+
+/// The replica thread.
+struct Worker<P: Protocol, E> {
+    node: Node<P>,
+    edge: E,
+    mailbox: Mailbox<P>,
+    peers: Peers<P>,
+    clock: Clock,
+    status: Arc<ArcSwapOption<Status>>,
+    to_disk: Sender<Frames>,
+    spare: Receiver<Frames>,
+    /// An empty buffer.
+    frames: Frames,
+    /// Locked as long as the replica runs.
+    _directory: Directory,
+}
+
+/// Whether to go on.
+enum Next {
+    /// Something may still have to be done.
+    Again,
+    /// Wait for something to happen.
+    Wait,
+}
+
+impl<P, E> Worker<P, E>
+where
+    P: Protocol + 'static,
+    P::Message: Send,
+    E: Edge<P>,
+{
+    /// Opens the protocol on what survived, and starts the WAL thread.
+    fn open(
+        start: Start<P>,
+        edge: E,
+        mailbox: Mailbox<P>,
+        peers: Peers<P>,
+        status: Arc<ArcSwapOption<Status>>,
+    ) -> Result<(Worker<P, E>, JoinHandle<()>), SpawnError> {
+        let Start {
+            storage,
+            config,
+            checkpoint,
+            clock,
+            counters,
+            fail_stop,
+        } = start;
+        let records = storage.records::<P::Record>()?;
+        let boot = Boot {
+            me: storage.identity().member,
+            incarnation: storage.incarnation(),
+            survival: storage.survival(),
+            records: Box::new(records.into_iter()),
+            checkpoint,
+        };
+        let choice = Choice::Seeded(random_seed());
+        let node = Node::open(&config, boot, storage.durable(), choice, clock.now());
+        status.store(Some(Arc::new(node.status())));
+        let (to_disk, frames) = crossbeam_channel::unbounded();
+        let (give_back, spare) = crossbeam_channel::bounded(SPARE_BUFFERS);
+        let (directory, log) = storage.into_parts();
+        let events = mailbox.sender.clone();
+        let writer = fail_stop.thread("wal", move || {
+            writer::run(log, &frames, &give_back, &events, &counters)
+        })?;
+        let worker = Worker {
+            node,
+            edge,
+            mailbox,
+            peers,
+            clock,
+            status,
+            to_disk,
+            spare,
+            frames: Frames::default(),
+            _directory: directory,
+        };
+        Ok((worker, writer))
+    }
+
+    fn run(mut self) {
+        let mut next = Next::Again;
+        while self.take_events(&next) {
+            next = self.round();
+        }
+        self.peers.stop();
+    }
+
+    /// Takes what has arrived; waits for it if there is nothing else to do. `false` at the end.
+    fn take_events(&mut self, next: &Next) -> bool {
+        let first = match next {
+            Next::Again => match self.mailbox.receiver.try_recv() {
+                Ok(event) => Some(event),
+                Err(TryRecvError::Empty) => None,
+                Err(TryRecvError::Disconnected) => return false,
+            },
+            Next::Wait => match self.wait() {
+                Ok(event) => Some(event),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return false,
+            },
+        };
+        let Some(first) = first else {
+            return true;
+        };
+        let mut event = first;
+        for _ in 0..ROUND_MAX {
+            if !self.on_event(event) {
+                return false;
+            }
+            match self.mailbox.receiver.try_recv() {
+                Ok(another) => event = another,
+                Err(_) => return true,
+            }
+        }
+        self.on_event(event)
+    }
+
+    fn wait(&self) -> Result<Event<P>, RecvTimeoutError> {
+        let deadlines = [self.node.next_deadline(), self.edge.next_deadline()];
+        match deadlines.into_iter().flatten().min() {
+            Some(deadline) => {
+                let wait = self.clock.until(deadline);
+                self.mailbox.receiver.recv_timeout(wait)
+            }
+            None => {
+                let received = self.mailbox.receiver.recv();
+                received.map_err(|_| RecvTimeoutError::Disconnected)
+            }
+        }
+    }
+
+    fn on_event(&mut self, event: Event<P>) -> bool {
+        match event {
+            // Cleared before the edge is asked, so that a wish after that wakes again.
+            Event::Wake => self.mailbox.woken.store(false, Ordering::Release),
+            Event::Mail {
+                from,
+                messages,
+                room,
+            } => {
+                let now = self.clock.now();
+                for message in messages {
+                    self.node.step(Input::Message(from, message), now);
+                }
+                drop(room);
+            }
+            Event::Synced(frame) => self.node.synced(frame, self.clock.now()),
+            Event::Stop => return false,
+        }
+        true
+    }
+
+    /// Fires timers, takes requests and hands over what came of everything.
+    fn round(&mut self) -> Next {
+        let now = self.clock.now();
+        self.node.expire(now);
+        let mut requests = 0;
+        while requests < ROUND_MAX
+            && let Some(request) = self.edge.next_request(self.node.window(), now)
+        {
+            self.node.step(Input::Request(request), now);
+            requests += 1;
+        }
+        // The disk first: it takes the longest.
+        self.node.take_frames(&mut self.frames);
+        if !self.frames.is_empty() {
+            let empty = self.spare.try_recv().unwrap_or_default();
+            let frames = std::mem::replace(&mut self.frames, empty);
+            // The WAL thread ends early only when it has failed, and then the process ends.
+            let _ = self.to_disk.send(frames);
+        }
+        for letter in self.node.take_mail() {
+            self.peers.post(letter);
+        }
+        self.peers.hand_over();
+        let mut outputs = 0;
+        for output in self.node.take_outputs() {
+            self.edge.on_output(output, now);
+            outputs += 1;
+        }
+        let status = self.node.status();
+        self.edge.on_round(status, now);
+        if self.status.load().as_deref() != Some(&status) {
+            self.status.store(Some(Arc::new(status)));
+        }
+        // What the edge heard may have given it something to ask for.
+        match requests + outputs {
+            0 => Next::Wait,
+            _ => Next::Again,
+        }
+    }
+}
