@@ -9,3 +9,4 @@
 mod harness;
 mod history;
 mod one_node;
+mod three_nodes;

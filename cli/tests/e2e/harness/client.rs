@@ -18,7 +18,9 @@ pub(crate) async fn connect(endpoint: &str) -> Client {
 }
 
 /// Waits for an answer, but not for ever.
-pub(crate) async fn bounded<T>(request: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+pub(crate) async fn bounded<T>(
+    request: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
     match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
         Ok(answer) => answer,
         Err(_) => Err(Error::IoError(std::io::ErrorKind::TimedOut.into())),

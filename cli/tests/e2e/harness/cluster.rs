@@ -47,7 +47,14 @@ impl Cluster {
     pub(crate) fn plan(members: usize, settings: Settings) -> Cluster {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut members: Vec<Member> = (1..=members)
-            .map(|at| Member::new(folder.path(), &format!("n{at}"), ports::free(), ports::free()))
+            .map(|at| {
+                Member::new(
+                    folder.path(),
+                    &format!("n{at}"),
+                    ports::free(),
+                    ports::free(),
+                )
+            })
             .collect();
         let initial = initial_cluster(&members);
         let mut more = vec![
@@ -73,7 +80,11 @@ impl Cluster {
 
     /// Starts everyone who is down, and waits until each serves.
     pub(crate) async fn start_all(&mut self) {
-        for member in self.members.iter_mut().filter(|member| !member.is_running()) {
+        for member in self
+            .members
+            .iter_mut()
+            .filter(|member| !member.is_running())
+        {
             member.start();
         }
         self.ready().await;
@@ -133,7 +144,10 @@ impl Cluster {
 
     /// Who leads other than those, once there is one.
     pub(crate) async fn leader_besides(&self, others: &[usize]) -> usize {
-        eventually("there is another leader", async || self.leader_now(others).await).await
+        eventually("there is another leader", async || {
+            self.leader_now(others).await
+        })
+        .await
     }
 
     async fn leader_now(&self, without: &[usize]) -> Option<usize> {
@@ -146,7 +160,9 @@ impl Cluster {
             let Ok(status) = client::bounded(client.status()).await else {
                 continue;
             };
-            let leads = status.header().is_some_and(|header| header.member_id() == status.leader());
+            let leads = status
+                .header()
+                .is_some_and(|header| header.member_id() == status.leader());
             if leads {
                 newest = newest.max(Some((status.raft_term(), at)));
             }

@@ -91,13 +91,21 @@ impl Member {
         let before = fs::read(&self.log).unwrap_or_default().len();
         let mut process = self.spawn();
         let status = wait(&mut process, PATIENCE);
-        let said = String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()[before..]).into_owned();
+        let said = String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()[before..])
+            .into_owned();
         let Some(status) = status else {
             let _ = process.kill();
             let _ = process.wait();
-            panic!("{} should have refused to start, and runs:\n{said}", self.name);
+            panic!(
+                "{} should have refused to start, and runs:\n{said}",
+                self.name
+            );
         };
-        assert!(!status.success(), "{} ended without an error:\n{said}", self.name);
+        assert!(
+            !status.success(),
+            "{} ended without an error:\n{said}",
+            self.name
+        );
         said
     }
 
@@ -141,11 +149,17 @@ impl Member {
 
     /// How the process ended, if it did by itself.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
-        self.process.as_mut()?.try_wait().expect("a child can be asked")
+        self.process
+            .as_mut()?
+            .try_wait()
+            .expect("a child can be asked")
     }
 
     fn signal(&self, signal: Signal) {
-        let process = self.process.as_ref().unwrap_or_else(|| panic!("{} is not running", self.name));
+        let process = self
+            .process
+            .as_ref()
+            .unwrap_or_else(|| panic!("{} is not running", self.name));
         let pid = i32::try_from(process.id()).ok().and_then(Pid::from_raw);
         kill_process(pid.expect("a process has an id"), signal).expect("a child can be signalled");
     }

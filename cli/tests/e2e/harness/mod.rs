@@ -2,6 +2,7 @@
 
 pub(crate) mod client;
 pub(crate) mod cluster;
+pub(crate) mod disk;
 pub(crate) mod member;
 pub(crate) mod ports;
 pub(crate) mod server;

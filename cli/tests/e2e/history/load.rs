@@ -123,7 +123,13 @@ impl Worker {
                 }
             };
             self.learn(&action, &answer);
-            calls.push(Call { who, begun, ended, action, answer });
+            calls.push(Call {
+                who,
+                begun,
+                ended,
+                action,
+                answer,
+            });
             tokio::time::sleep(BREATH).await;
         }
         calls
@@ -132,12 +138,18 @@ impl Worker {
     fn choose(&mut self) -> Action {
         let key = self.some_key();
         match self.random.random_range(0..100) {
-            0..35 => Action::Put { keys: vec![key], value: self.new_value() },
+            0..35 => Action::Put {
+                keys: vec![key],
+                value: self.new_value(),
+            },
             35..40 => {
                 let mut keys = vec![key, self.some_key()];
                 keys.sort();
                 keys.dedup();
-                Action::Put { keys, value: self.new_value() }
+                Action::Put {
+                    keys,
+                    value: self.new_value(),
+                }
             }
             40..45 => Action::Delete { key },
             45..60 => Action::Swap {
@@ -187,7 +199,9 @@ pub(crate) async fn perform(client: &mut Client, action: &Action) -> Result<Answ
     match action {
         Action::Put { keys, value } if keys.len() == 1 => {
             let done = client.put(keys[0].as_str(), value.as_str(), None).await?;
-            Ok(Answer::Changed { revision: revision(done.header()) })
+            Ok(Answer::Changed {
+                revision: revision(done.header()),
+            })
         }
         Action::Put { keys, value } => {
             let puts: Vec<TxnOp> = keys
@@ -195,20 +209,34 @@ pub(crate) async fn perform(client: &mut Client, action: &Action) -> Result<Answ
                 .map(|key| TxnOp::put(key.as_str(), value.as_str(), None))
                 .collect();
             let done = client.txn(Txn::new().and_then(puts)).await?;
-            Ok(Answer::Changed { revision: revision(done.header()) })
+            Ok(Answer::Changed {
+                revision: revision(done.header()),
+            })
         }
         Action::Delete { key } => {
             let done = client.delete(key.as_str(), None::<DeleteOptions>).await?;
             let revision = revision(done.header());
             match done.deleted() {
-                0 => Ok(Answer::Saw { revision, rows: State::new() }),
+                0 => Ok(Answer::Saw {
+                    revision,
+                    rows: State::new(),
+                }),
                 _ => Ok(Answer::Changed { revision }),
             }
         }
-        Action::Swap { key, expected, value } => swap(client, key, *expected, value).await,
+        Action::Swap {
+            key,
+            expected,
+            value,
+        } => swap(client, key, *expected, value).await,
         Action::Read { key } => read(client, key.as_deref(), GetOptions::new()).await,
         Action::ReadStale { key } => {
-            read(client, key.as_deref(), GetOptions::new().with_serializable()).await
+            read(
+                client,
+                key.as_deref(),
+                GetOptions::new().with_serializable(),
+            )
+            .await
         }
     }
 }
@@ -224,17 +252,27 @@ async fn swap(client: &mut Client, key: &str, expected: i64, value: &str) -> Res
         return Ok(Answer::Changed { revision });
     }
     match done.op_responses().as_slice() {
-        [TxnOpResponse::Get(seen)] => Ok(Answer::Saw { revision, rows: rows(seen) }),
+        [TxnOpResponse::Get(seen)] => Ok(Answer::Saw {
+            revision,
+            rows: rows(seen),
+        }),
         other => panic!("a get was answered with {other:?}"),
     }
 }
 
-async fn read(client: &mut Client, key: Option<&str>, options: GetOptions) -> Result<Answer, Error> {
+async fn read(
+    client: &mut Client,
+    key: Option<&str>,
+    options: GetOptions,
+) -> Result<Answer, Error> {
     let seen = match key {
         Some(key) => client.get(key, Some(options)).await?,
         None => client.get(PREFIX, Some(options.with_prefix())).await?,
     };
-    Ok(Answer::Saw { revision: revision(seen.header()), rows: rows(&seen) })
+    Ok(Answer::Saw {
+        revision: revision(seen.header()),
+        rows: rows(&seen),
+    })
 }
 
 fn rows(seen: &GetResponse) -> State {

@@ -8,6 +8,7 @@
 pub(crate) mod load;
 pub(crate) mod oracle;
 mod oracle_tests;
+pub(crate) mod verdict;
 pub(crate) mod watcher;
 
 use std::collections::BTreeMap;
@@ -55,7 +56,11 @@ pub(crate) enum Action {
     Delete { key: String },
     /// Writes a value if the key was last written by that revision; 0 if it does not exist.
     /// Otherwise reads the key.
-    Swap { key: String, expected: i64, value: String },
+    Swap {
+        key: String,
+        expected: i64,
+        value: String,
+    },
     /// Reads one key, or all.
     Read { key: Option<String> },
     /// Reads one key, or all, of one member's perhaps old state.
@@ -93,17 +98,29 @@ pub(crate) struct Call {
 pub(crate) async fn of_member(client: &mut Client, prefix: &str) -> Vec<Revision> {
     // A key right behind the prefix says where the history ends.
     let end = after(prefix);
-    let done = client.put(end.as_str(), "", None).await.expect("the member serves");
+    let done = client
+        .put(end.as_str(), "", None)
+        .await
+        .expect("the member serves");
     let upto = revision(done.header());
-    let options = WatchOptions::new().with_range(format!("{end}\0")).with_start_revision(1);
+    let options = WatchOptions::new()
+        .with_range(format!("{end}\0"))
+        .with_start_revision(1);
     let watch = client.watch(prefix, Some(options));
     let (_watcher, mut stream) = watch.await.expect("the member serves");
     let mut history: Vec<Revision> = Vec::new();
     while history.last().is_none_or(|revision| revision.number < upto) {
         let message = tokio::time::timeout(PATIENCE, stream.message());
-        let message = message.await.expect("the history ends").expect("the stream goes on");
+        let message = message
+            .await
+            .expect("the history ends")
+            .expect("the stream goes on");
         let message = message.expect("the stream goes on");
-        assert!(!message.canceled(), "watch canceled: {}", message.cancel_reason());
+        assert!(
+            !message.canceled(),
+            "watch canceled: {}",
+            message.cancel_reason()
+        );
         history.extend(changes(message.events()));
     }
     for revision in &mut history {
@@ -132,7 +149,10 @@ pub(crate) fn changes(events: &[Event]) -> Vec<Revision> {
         };
         match revisions.last_mut() {
             Some(last) if last.number == number => last.changes.push(change),
-            _ => revisions.push(Revision { number, changes: vec![change] }),
+            _ => revisions.push(Revision {
+                number,
+                changes: vec![change],
+            }),
         }
     }
     revisions

@@ -41,24 +41,37 @@ pub(crate) fn check(history: &[Revision], calls: &[Call]) -> Check {
 /// Checks that a watcher saw everything from where it started, once and in order.
 pub(crate) fn check_watch(history: &[Revision], watched: &Watched) -> Check {
     let who = &watched.who;
-    let mut expected = history.iter().filter(|revision| revision.number >= watched.from);
+    let mut expected = history
+        .iter()
+        .filter(|revision| revision.number >= watched.from);
     let mut last = watched.from - 1;
     for revision in &watched.revisions {
         let number = revision.number;
-        demand!(number > last, "{who} saw revision {number} after {last}: {revision:?}");
+        demand!(
+            number > last,
+            "{who} saw revision {number} after {last}: {revision:?}"
+        );
         let Some(next) = expected.next() else {
-            return Err(Violation(format!("{who} saw {revision:?}, which never happened")));
+            return Err(Violation(format!(
+                "{who} saw {revision:?}, which never happened"
+            )));
         };
         demand!(
             next.number >= number,
             "{who} did not see revision {}, and then saw {number}",
             next.number
         );
-        demand!(next == revision, "{who} saw {revision:?}, but it was {next:?}");
+        demand!(
+            next == revision,
+            "{who} saw {revision:?}, but it was {next:?}"
+        );
         last = number;
     }
     match expected.next() {
-        Some(next) => Err(Violation(format!("{who} never saw revision {}", next.number))),
+        Some(next) => Err(Violation(format!(
+            "{who} never saw revision {}",
+            next.number
+        ))),
         None => Ok(()),
     }
 }
@@ -75,9 +88,15 @@ impl States {
         let mut last = 1;
         for revision in history {
             let number = revision.number;
-            demand!(number > last, "revision {number} comes after {last} in the history");
+            demand!(
+                number > last,
+                "revision {number} comes after {last} in the history"
+            );
             last = number;
-            demand!(!revision.changes.is_empty(), "revision {number} changes nothing");
+            demand!(
+                !revision.changes.is_empty(),
+                "revision {number} changes nothing"
+            );
             for (key, row) in &revision.changes {
                 let versions = keys.entry(key.clone()).or_default();
                 let before = versions.last().and_then(|(_, row)| row.as_ref());
@@ -97,7 +116,10 @@ impl States {
 
     /// All keys as of a revision.
     fn all_at(&self, revision: i64) -> State {
-        let rows = self.keys.keys().filter_map(|key| Some((key.clone(), self.at(key, revision)?.clone())));
+        let rows = self
+            .keys
+            .keys()
+            .filter_map(|key| Some((key.clone(), self.at(key, revision)?.clone())));
         rows.collect()
     }
 }
@@ -105,7 +127,10 @@ impl States {
 /// A key's numbers follow from what it was before.
 fn check_row(number: i64, key: &str, before: Option<&Row>, after: Option<&Row>) -> Check {
     let Some(after) = after else {
-        demand!(before.is_some(), "revision {number} deletes {key}, which did not exist");
+        demand!(
+            before.is_some(),
+            "revision {number} deletes {key}, which did not exist"
+        );
         return Ok(());
     };
     let (created, version) = match before {
@@ -142,16 +167,28 @@ impl Index {
         let mut written = BTreeMap::new();
         for revision in history {
             let number = revision.number;
-            let rows = revision.changes.iter().filter_map(|(key, row)| Some((key.as_str(), row.as_ref()?)));
+            let rows = revision
+                .changes
+                .iter()
+                .filter_map(|(key, row)| Some((key.as_str(), row.as_ref()?)));
             let mut values: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
             for (key, row) in rows {
                 values.entry(row.value.as_str()).or_default().insert(key);
             }
             for (value, keys) in values {
-                demand!(asked.contains_key(value), "revision {number} wrote {value:?}, which nobody asked for");
-                demand!(asked.get(value) == Some(&keys), "revision {number} wrote {value:?} to {keys:?} only");
+                demand!(
+                    asked.contains_key(value),
+                    "revision {number} wrote {value:?}, which nobody asked for"
+                );
+                demand!(
+                    asked.get(value) == Some(&keys),
+                    "revision {number} wrote {value:?} to {keys:?} only"
+                );
                 let earlier = written.insert(value.to_owned(), number);
-                demand!(earlier.is_none(), "{value:?} was written twice, by revisions {earlier:?} and {number}");
+                demand!(
+                    earlier.is_none(),
+                    "{value:?} was written twice, by revisions {earlier:?} and {number}"
+                );
             }
         }
         Ok(Index { written })
@@ -161,8 +198,13 @@ impl Index {
     fn revision(&self, call: &Call) -> Option<i64> {
         match (&call.answer, &call.action) {
             (Answer::Changed { revision } | Answer::Saw { revision, .. }, _) => Some(*revision),
-            (Answer::Unknown, Action::Put { value, .. } | Action::Swap { value, .. }) => self.written.get(value).copied(),
-            (Answer::Unknown, Action::Delete { .. } | Action::Read { .. } | Action::ReadStale { .. }) => None,
+            (Answer::Unknown, Action::Put { value, .. } | Action::Swap { value, .. }) => {
+                self.written.get(value).copied()
+            }
+            (
+                Answer::Unknown,
+                Action::Delete { .. } | Action::Read { .. } | Action::ReadStale { .. },
+            ) => None,
         }
     }
 }
@@ -170,13 +212,29 @@ impl Index {
 /// One call did what it says, or what it was told is true.
 fn check_effect(call: &Call, states: &States, index: &Index) -> Check {
     match (&call.answer, &call.action) {
-        (Answer::Unknown, Action::Swap { key, expected, value }) => match index.written.get(value) {
+        (
+            Answer::Unknown,
+            Action::Swap {
+                key,
+                expected,
+                value,
+            },
+        ) => match index.written.get(value) {
             Some(revision) => check_swap(call, states, key, *expected, *revision),
             None => Ok(()),
         },
         (Answer::Unknown, _) => Ok(()),
-        (Answer::Changed { revision }, Action::Put { value, .. }) => check_written(call, index, value, *revision),
-        (Answer::Changed { revision }, Action::Swap { key, expected, value }) => {
+        (Answer::Changed { revision }, Action::Put { value, .. }) => {
+            check_written(call, index, value, *revision)
+        }
+        (
+            Answer::Changed { revision },
+            Action::Swap {
+                key,
+                expected,
+                value,
+            },
+        ) => {
             check_written(call, index, value, *revision)?;
             check_swap(call, states, key, *expected, *revision)
         }
@@ -184,39 +242,64 @@ fn check_effect(call: &Call, states: &States, index: &Index) -> Check {
         (Answer::Changed { .. }, Action::Delete { .. }) => Ok(()),
         (Answer::Saw { revision, rows }, Action::Swap { key, expected, .. }) => {
             let modified = rows.get(key).map_or(0, |row| row.modified);
-            demand!(modified != *expected, "a swap failed although it should not have: {call:?}");
+            demand!(
+                modified != *expected,
+                "a swap failed although it should not have: {call:?}"
+            );
             check_seen(call, states, Some(key), *revision, rows)
         }
-        (Answer::Saw { revision, rows }, Action::Delete { key }) => check_seen(call, states, Some(key), *revision, rows),
+        (Answer::Saw { revision, rows }, Action::Delete { key }) => {
+            check_seen(call, states, Some(key), *revision, rows)
+        }
         (Answer::Saw { revision, rows }, Action::Read { key } | Action::ReadStale { key }) => {
             check_seen(call, states, key.as_ref(), *revision, rows)
         }
-        (Answer::Saw { .. }, Action::Put { .. }) | (Answer::Changed { .. }, _) => {
-            Err(Violation(format!("an answer that makes no sense: {call:?}")))
-        }
+        (Answer::Saw { .. }, Action::Put { .. }) | (Answer::Changed { .. }, _) => Err(Violation(
+            format!("an answer that makes no sense: {call:?}"),
+        )),
     }
 }
 
 fn check_written(call: &Call, index: &Index, value: &str, revision: i64) -> Check {
     match index.written.get(value) {
         Some(written) if *written == revision => Ok(()),
-        Some(written) => Err(Violation(format!("written by revision {written} instead: {call:?}"))),
-        None => Err(Violation(format!("an acknowledged write is missing: {call:?}"))),
+        Some(written) => Err(Violation(format!(
+            "written by revision {written} instead: {call:?}"
+        ))),
+        None => Err(Violation(format!(
+            "an acknowledged write is missing: {call:?}"
+        ))),
     }
 }
 
 fn check_swap(call: &Call, states: &States, key: &str, expected: i64, revision: i64) -> Check {
     let before = states.at(key, revision - 1).map_or(0, |row| row.modified);
-    demand!(before == expected, "a swap overwrote revision {before}: {call:?}");
+    demand!(
+        before == expected,
+        "a swap overwrote revision {before}: {call:?}"
+    );
     Ok(())
 }
 
-fn check_seen(call: &Call, states: &States, key: Option<&String>, revision: i64, rows: &State) -> Check {
+fn check_seen(
+    call: &Call,
+    states: &States,
+    key: Option<&String>,
+    revision: i64,
+    rows: &State,
+) -> Check {
     let expected = match key {
-        Some(key) => states.at(key, revision).map(|row| (key.clone(), row.clone())).into_iter().collect(),
+        Some(key) => states
+            .at(key, revision)
+            .map(|row| (key.clone(), row.clone()))
+            .into_iter()
+            .collect(),
         None => states.all_at(revision),
     };
-    demand!(*rows == expected, "a read should have seen {expected:?}: {call:?}");
+    demand!(
+        *rows == expected,
+        "a read should have seen {expected:?}: {call:?}"
+    );
     Ok(())
 }
 
@@ -232,11 +315,18 @@ fn check_deletions(history: &[Revision], calls: &[Call]) -> Check {
     }
     let mut unknown: BTreeMap<&str, usize> = BTreeMap::new();
     for call in calls {
-        let Action::Delete { key } = &call.action else { continue };
+        let Action::Delete { key } = &call.action else {
+            continue;
+        };
         match call.answer {
             Answer::Changed { revision } => {
-                let there = happened.get_mut(key.as_str()).is_some_and(|revisions| revisions.remove(&revision));
-                demand!(there, "an acknowledged deletion is missing, or acknowledged twice: {call:?}");
+                let there = happened
+                    .get_mut(key.as_str())
+                    .is_some_and(|revisions| revisions.remove(&revision));
+                demand!(
+                    there,
+                    "an acknowledged deletion is missing, or acknowledged twice: {call:?}"
+                );
             }
             Answer::Unknown => *unknown.entry(key).or_default() += 1,
             Answer::Saw { .. } => {}
@@ -244,7 +334,10 @@ fn check_deletions(history: &[Revision], calls: &[Call]) -> Check {
     }
     for (key, left) in happened {
         let allowed = unknown.get(key).copied().unwrap_or(0);
-        demand!(left.len() <= allowed, "nobody asked for these deletions of {key}: {left:?}");
+        demand!(
+            left.len() <= allowed,
+            "nobody asked for these deletions of {key}: {left:?}"
+        );
     }
     Ok(())
 }
@@ -266,14 +359,22 @@ fn check_order(calls: &[Call], index: &Index) -> Check {
     for call in calls {
         let before = known.partition_point(|(ended, _)| *ended < call.begun);
         let floor = before.checked_sub(1).map_or(0, |at| known[at].1);
-        let Some(revision) = index.revision(call) else { continue };
+        let Some(revision) = index.revision(call) else {
+            continue;
+        };
         let writes = match (&call.answer, &call.action) {
             (_, Action::ReadStale { .. }) => continue,
             (Answer::Saw { .. }, _) | (_, Action::Read { .. }) => false,
             (Answer::Changed { .. } | Answer::Unknown, _) => true,
         };
-        demand!(revision >= floor, "revision {floor} was known before this began: {call:?}");
-        demand!(!writes || revision > floor, "revision {floor} was taken before this began: {call:?}");
+        demand!(
+            revision >= floor,
+            "revision {floor} was known before this began: {call:?}"
+        );
+        demand!(
+            !writes || revision > floor,
+            "revision {floor} was taken before this began: {call:?}"
+        );
     }
     Ok(())
 }

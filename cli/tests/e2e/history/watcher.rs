@@ -41,7 +41,11 @@ impl Watcher {
             from,
             ..Watched::default()
         }));
-        let task = tokio::spawn(watch(Arc::clone(&watched), endpoints.to_vec(), prefix.to_owned()));
+        let task = tokio::spawn(watch(
+            Arc::clone(&watched),
+            endpoints.to_vec(),
+            prefix.to_owned(),
+        ));
         Watcher { watched, task }
     }
 
@@ -52,7 +56,12 @@ impl Watcher {
 
     /// Waits until it has seen a revision: everything it saw.
     pub(crate) async fn end(self, upto: i64) -> Watched {
-        let who = self.watched.lock().expect("nobody panics with it").who.clone();
+        let who = self
+            .watched
+            .lock()
+            .expect("nobody panics with it")
+            .who
+            .clone();
         let what = format!("{who} sees revision {upto}");
         eventually(&what, async || (self.last() >= upto).then_some(())).await;
         self.task.abort();
@@ -68,7 +77,10 @@ impl Drop for Watcher {
 
 fn last(watched: &Mutex<Watched>) -> i64 {
     let watched = watched.lock().expect("nobody panics with it");
-    watched.revisions.last().map_or(watched.from - 1, |revision| revision.number)
+    watched
+        .revisions
+        .last()
+        .map_or(watched.from - 1, |revision| revision.number)
 }
 
 async fn watch(watched: Arc<Mutex<Watched>>, endpoints: Vec<String>, prefix: String) {
@@ -82,13 +94,23 @@ async fn watch(watched: Arc<Mutex<Watched>>, endpoints: Vec<String>, prefix: Str
 
 async fn watch_one(watched: &Mutex<Watched>, endpoint: &str, prefix: &str) -> Result<(), Error> {
     let mut client = client::connect(endpoint).await;
-    let options = WatchOptions::new().with_prefix().with_start_revision(last(watched) + 1);
+    let options = WatchOptions::new()
+        .with_prefix()
+        .with_start_revision(last(watched) + 1);
     let (_watcher, mut stream) = bounded(client.watch(prefix, Some(options))).await?;
     while let Ok(message) = tokio::time::timeout(SILENCE, stream.message()).await {
         let Some(message) = message? else { break };
-        assert!(!message.canceled(), "{endpoint} ended a watch: {}", message.cancel_reason());
+        assert!(
+            !message.canceled(),
+            "{endpoint} ended a watch: {}",
+            message.cancel_reason()
+        );
         let news = changes(message.events());
-        watched.lock().expect("nobody panics with it").revisions.extend(news);
+        watched
+            .lock()
+            .expect("nobody panics with it")
+            .revisions
+            .extend(news);
     }
     Ok(())
 }
