@@ -138,6 +138,33 @@ pub fn decode_bytes(bytes: Bytes) -> Result<Batch, Malformed> {
     })
 }
 
+/// Who made a batch: origin, incarnation and sequence. None if the payload is no batch.
+#[must_use]
+pub fn label(payload: &Payload) -> Option<(NodeId, u64, u64)> {
+    let header = payload.as_bytes().get(..HEADER_BYTES)?;
+    let number = |at: usize| header[at..at + 8].try_into().map(u64::from_le_bytes).ok();
+    if header[0] != VERSION {
+        return None;
+    }
+    Some((NodeId(number(1)?), number(9)?, number(17)?))
+}
+
+/// The commands of a batch under another label.
+///
+/// # Panics
+/// If the payload is no batch.
+#[must_use]
+pub fn relabeled(payload: &Payload, origin: NodeId, incarnation: u64, sequence: u64) -> Payload {
+    let bytes = payload.as_bytes();
+    let count = bytes[COUNT_AT..HEADER_BYTES]
+        .try_into()
+        .expect("four bytes");
+    let mut packer = Packer::new(origin, incarnation, sequence);
+    packer.bytes.extend_from_slice(&bytes[HEADER_BYTES..]);
+    packer.count = u32::from_le_bytes(count);
+    packer.finish()
+}
+
 /// A tag and an id are the smallest command.
 const COMMAND_BYTES_MIN: usize = 9;
 /// A tag, flags and two empty byte strings are the smallest operation.

@@ -1,14 +1,21 @@
 //! State machines over a total order.
 //!
-//! The key-value service, top down: a `Service` hands commands to the
-//! `edge`, which batches them into payloads and broadcasts those through any total-order protocol;
-//! what is delivered is applied by the `machine`, whose state is kept by the `store`; whoever
-//! watches is told by `watch`.
+//! The key-value service, top down: a [`Service`] hands commands to the [`edge`], which batches them
+//! into payloads and broadcasts those through any total-order protocol; what is delivered is applied
+//! by the [`machine`], on the thread of the [`applier`]; its state is kept by the [`store`]; whoever
+//! watches is told by [`watch`].
 
+pub mod applier;
 pub mod codec;
 pub mod command;
+pub mod edge;
 pub mod error;
 pub mod machine;
 pub mod reply;
+pub mod service;
 pub mod store;
 pub mod watch;
+
+pub use applier::{Applier, Flushing, Workers};
+pub use edge::Batcher;
+pub use service::{Assembly, Service, ServiceMetrics, ServiceOptions, ServiceStatus, assemble};

@@ -1,0 +1,247 @@
+//! What the handle, the replica's thread and the apply thread share.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+use quorate_core::{Checkpoint, NodeId, Status};
+use tokio::sync::{oneshot, watch};
+
+use crate::error::Error;
+use crate::reply::Applied;
+use crate::service::ServiceOptions;
+
+/// Where the answer to a command goes.
+pub(crate) type Reply = oneshot::Sender<Result<Applied, Error>>;
+
+/// Who leads in which epoch, once anything is known.
+pub(crate) type Lead = Option<(u64, Option<NodeId>)>;
+
+/// A command on its way to the order.
+pub(crate) struct Submission {
+    /// The encoded command.
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) reply: Reply,
+    pub(crate) claim: Arc<Claim>,
+}
+
+/// Decides between two who may be at it at once: the edge that broadcasts a command, and a caller
+/// that gives up on it. Whoever is first wins, so that "it was not carried out" is certain.
+#[derive(Default)]
+pub(crate) struct Claim(AtomicBool);
+
+impl Claim {
+    /// Takes it; answers whether nobody had.
+    pub(crate) fn take(&self) -> bool {
+        !self.0.swap(true, Ordering::AcqRel)
+    }
+
+    /// Whether it was taken.
+    pub(crate) fn is_taken(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// How much of something there is.
+#[derive(Default)]
+pub(crate) struct Meter {
+    count: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+impl Meter {
+    pub(crate) fn count(&self) -> usize {
+        self.count.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn add(&self, count: usize, bytes: usize) {
+        self.count.fetch_add(count, Ordering::SeqCst);
+        self.bytes.fetch_add(bytes, Ordering::SeqCst);
+    }
+
+    pub(crate) fn subtract(&self, count: usize, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Ordering::SeqCst);
+        self.count.fetch_sub(count, Ordering::SeqCst);
+    }
+
+    /// Adds one thing of this size unless that is too much.
+    pub(crate) fn admit(&self, bytes: usize, count_max: usize, bytes_max: usize) -> bool {
+        self.add(1, bytes);
+        let fits = self.count() <= count_max && self.bytes() <= bytes_max;
+        if !fits {
+            self.subtract(1, bytes);
+        }
+        fits
+    }
+}
+
+/// What happened so far, for metrics.
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) writes: AtomicU64,
+    pub(crate) refused: AtomicU64,
+    pub(crate) timeouts: AtomicU64,
+    pub(crate) batches: AtomicU64,
+    pub(crate) batch_commands: AtomicU64,
+    pub(crate) batch_bytes: AtomicU64,
+    pub(crate) broadcast_again: AtomicU64,
+    pub(crate) reads: AtomicU64,
+    pub(crate) read_rounds: AtomicU64,
+    pub(crate) ticks: AtomicU64,
+    pub(crate) leader_changes: AtomicU64,
+    pub(crate) apply_rounds: AtomicU64,
+    pub(crate) positions: AtomicU64,
+    pub(crate) duplicates: AtomicU64,
+    pub(crate) revisions: AtomicU64,
+    pub(crate) installs: AtomicU64,
+}
+
+/// Adds to a counter.
+pub(crate) fn count(counter: &AtomicU64, more: usize) {
+    counter.fetch_add(more as u64, Ordering::Relaxed);
+}
+
+/// See the module.
+pub(crate) struct Shared {
+    pub(crate) options: ServiceOptions,
+    wake: Box<dyn Fn() + Send + Sync>,
+    /// Commands that were taken in and not yet delivered.
+    pub(crate) pending: Meter,
+    /// Readers that wait.
+    pub(crate) reading: AtomicUsize,
+    /// Positions delivered and not yet applied.
+    pub(crate) backlog: Meter,
+    /// Whether the edge waits for the backlog to shrink.
+    stalled: AtomicBool,
+    /// The last position that views contain.
+    applied: AtomicU64,
+    has_leases: AtomicBool,
+    durable: Mutex<Checkpoint>,
+    durable_position: AtomicU64,
+    transfer: Mutex<Option<Option<NodeId>>>,
+    transfer_wanted: AtomicBool,
+    pub(crate) lead: watch::Sender<Lead>,
+    pub(crate) status: ArcSwap<Status>,
+    pub(crate) counters: Counters,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        options: ServiceOptions,
+        checkpoint: Checkpoint,
+        wake: Box<dyn Fn() + Send + Sync>,
+    ) -> Shared {
+        let status = Status {
+            role: "starting",
+            epoch: checkpoint.epoch,
+            leader: None,
+            head: checkpoint.position,
+            decided: checkpoint.position,
+        };
+        Shared {
+            options,
+            wake,
+            pending: Meter::default(),
+            reading: AtomicUsize::new(0),
+            backlog: Meter::default(),
+            stalled: AtomicBool::new(false),
+            applied: AtomicU64::new(checkpoint.position),
+            has_leases: AtomicBool::new(false),
+            durable: Mutex::new(checkpoint),
+            durable_position: AtomicU64::new(checkpoint.position),
+            transfer: Mutex::new(None),
+            transfer_wanted: AtomicBool::new(false),
+            lead: watch::Sender::new(None),
+            status: ArcSwap::from_pointee(status),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Makes the replica ask the edge for requests.
+    pub(crate) fn wake(&self) {
+        (self.wake)();
+    }
+
+    pub(crate) fn leader(&self) -> Option<NodeId> {
+        self.lead.borrow().and_then(|(_, leader)| leader)
+    }
+
+    pub(crate) fn applied(&self) -> u64 {
+        self.applied.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn has_leases(&self) -> bool {
+        self.has_leases.load(Ordering::Acquire)
+    }
+
+    /// Whether so much waits to be applied that nothing more should be asked for. If so, the apply
+    /// thread wakes the edge when that has changed.
+    pub(crate) fn is_backlogged(&self) -> bool {
+        let is_backlogged = || {
+            self.backlog.count() > self.options.backlog_positions_max
+                || self.backlog.bytes() > self.options.backlog_bytes_max
+        };
+        if !is_backlogged() {
+            return false;
+        }
+        self.stalled.store(true, Ordering::SeqCst);
+        // It may have shrunk before the apply thread could see that somebody waits.
+        is_backlogged()
+    }
+
+    /// The apply thread: everything through this position is visible, and so much less waits.
+    pub(crate) fn on_applied(&self, position: u64, count: usize, bytes: usize) {
+        self.applied.store(position, Ordering::Release);
+        self.backlog.subtract(count, bytes);
+        if self.stalled.swap(false, Ordering::SeqCst) {
+            self.wake();
+        }
+    }
+
+    /// The apply thread: whether there are leases.
+    pub(crate) fn set_has_leases(&self, has_leases: bool) {
+        if self.has_leases.swap(has_leases, Ordering::AcqRel) != has_leases && has_leases {
+            self.wake(); // Their time has to be told from now on.
+        }
+    }
+
+    /// The apply thread: everything through this checkpoint is durable in the store.
+    pub(crate) fn set_durable(&self, checkpoint: Checkpoint) {
+        if self.durable_position.load(Ordering::Acquire) < checkpoint.position {
+            *lock(&self.durable) = checkpoint;
+            self.durable_position
+                .store(checkpoint.position, Ordering::Release);
+            self.wake();
+        }
+    }
+
+    /// The durable checkpoint if it is past this position.
+    pub(crate) fn durable_after(&self, position: u64) -> Option<Checkpoint> {
+        if self.durable_position.load(Ordering::Acquire) <= position {
+            return None;
+        }
+        Some(*lock(&self.durable))
+    }
+
+    pub(crate) fn ask_transfer(&self, to: Option<NodeId>) {
+        *lock(&self.transfer) = Some(to);
+        self.transfer_wanted.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    /// Takes the last wish to hand leadership over.
+    pub(crate) fn take_transfer(&self) -> Option<Option<NodeId>> {
+        if !self.transfer_wanted.swap(false, Ordering::AcqRel) {
+            return None;
+        }
+        lock(&self.transfer).take()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,445 @@
+//! The handle to a replica's key-value service, and how its parts are put together.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crossbeam_channel::Sender;
+use quorate_core::{NodeId, Status};
+use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
+
+use crate::applier::{Applier, Flushing, read};
+use crate::codec;
+use crate::command::{Command, KeyRange};
+use crate::edge::Batcher;
+use crate::edge::reads::Reader;
+use crate::edge::shared::{Claim, Shared, Submission, count};
+use crate::error::Error;
+use crate::machine::Machine;
+use crate::reply::{Applied, Revision};
+use crate::store::{View, Views};
+use crate::watch::{Hub, Past, WatchCounts, WatchOptions, WatchStream};
+
+/// Who this replica is, and what the service may cost. [`ServiceOptions::new`] has the usual values.
+#[derive(Clone, Debug)]
+pub struct ServiceOptions {
+    /// This replica.
+    pub me: NodeId,
+    /// Its incarnation: larger than ever before, and durable already. Batches are recognised by it.
+    pub incarnation: u64,
+    /// The protocol's election timeout: how long to wait for an answer before asking again.
+    pub election_timeout: Duration,
+    /// How long a caller waits at most.
+    pub timeout: Duration,
+    /// How often the leader tells the time while there are leases.
+    pub tick_interval: Duration,
+    /// The largest encoded command. The encoding is not the client's: leave room for about four times
+    /// the largest request, since small operations take more space here.
+    pub request_bytes_max: usize,
+    /// About how large a batch grows. A larger command is a batch by itself.
+    pub batch_bytes_max: usize,
+    /// How many commands a batch has at most.
+    pub batch_commands_max: usize,
+    /// How many batches may be under way before commands gather until there are
+    /// `small_batch_bytes` of them.
+    pub small_batches_max: usize,
+    /// From how many waiting bytes on a batch is not small.
+    pub small_batch_bytes: usize,
+    /// How many batches may be under way.
+    pub flight_batches_max: usize,
+    /// How many bytes of batches may be under way before no more are begun.
+    pub flight_bytes_max: usize,
+    /// How many commands may wait or be under way; more are refused.
+    pub pending_commands_max: usize,
+    /// How many bytes of commands may wait or be under way; more are refused.
+    pub pending_bytes_max: usize,
+    /// How many readers may wait; more are refused.
+    pub readers_max: usize,
+    /// How many delivered positions may wait to be applied before no more batches are begun.
+    pub backlog_positions_max: usize,
+    /// How many delivered bytes may wait to be applied before no more batches are begun.
+    pub backlog_bytes_max: usize,
+    /// What watches may cost.
+    pub watch: WatchOptions,
+}
+
+impl ServiceOptions {
+    /// The usual values.
+    #[must_use]
+    pub fn new(me: NodeId, incarnation: u64, election_timeout: Duration) -> ServiceOptions {
+        ServiceOptions {
+            me,
+            incarnation,
+            election_timeout,
+            timeout: Duration::from_secs(5) + 2 * election_timeout,
+            tick_interval: Duration::from_millis(500),
+            request_bytes_max: 8 << 20,
+            batch_bytes_max: 1 << 20,
+            batch_commands_max: 4096,
+            small_batches_max: 4,
+            small_batch_bytes: 256 << 10,
+            flight_batches_max: 64,
+            flight_bytes_max: 32 << 20,
+            pending_commands_max: 65_536,
+            pending_bytes_max: 128 << 20,
+            readers_max: 65_536,
+            backlog_positions_max: 5000,
+            backlog_bytes_max: 64 << 20,
+            watch: WatchOptions::default(),
+        }
+    }
+}
+
+/// The parts of a service. The batcher goes to the replica as its edge, the applier and the flushing
+/// to [`Workers::start`](crate::applier::Workers::start), or are driven by a simulator.
+pub struct Assembly {
+    /// The handle.
+    pub service: Service,
+    /// The edge of the replica.
+    pub batcher: Batcher,
+    /// What applies.
+    pub applier: Applier,
+    /// What carries the state to disk.
+    pub flushing: Flushing,
+}
+
+/// Puts a service together around a machine. `wake` must make the replica ask its edge for requests
+/// soon; it is called for every command, so it should be cheap when called again and again.
+#[must_use]
+pub fn assemble(
+    options: ServiceOptions,
+    machine: Machine,
+    wake: impl Fn() + Send + Sync + 'static,
+) -> Assembly {
+    let views = machine.views();
+    let checkpoint = views.view().checkpoint();
+    let watch = options.watch.clone();
+    let shared = Arc::new(Shared::new(options, checkpoint, Box::new(wake)));
+    let hub = Arc::new(Hub::new(Arc::new(views.clone()), watch));
+    let (submissions, submitted) = crossbeam_channel::unbounded();
+    let (readers, reading) = crossbeam_channel::unbounded();
+    let (works, work) = crossbeam_channel::unbounded();
+    // One signal is as good as many.
+    let (flush, signal) = crossbeam_channel::bounded(1);
+    let flusher = machine.flusher();
+    Assembly {
+        service: Service(Arc::new(Inner {
+            shared: shared.clone(),
+            submissions,
+            readers,
+            views,
+            hub: hub.clone(),
+        })),
+        batcher: Batcher::new(
+            shared.clone(),
+            submitted,
+            reading,
+            works.clone(),
+            checkpoint,
+        ),
+        applier: Applier::new(machine, hub, shared.clone(), work, flush),
+        flushing: Flushing::new(flusher, shared, signal, works),
+    }
+}
+
+/// A replica's key-value service. Cheap to clone, usable from any thread.
+#[derive(Clone)]
+pub struct Service(Arc<Inner>);
+
+struct Inner {
+    shared: Arc<Shared>,
+    // Unbounded channels: what goes in is bounded by the meters in `shared`.
+    submissions: Sender<Submission>,
+    readers: Sender<Reader>,
+    views: Views,
+    hub: Arc<Hub>,
+}
+
+/// What a replica says of itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ServiceStatus {
+    /// Who it is.
+    pub me: NodeId,
+    /// How often it was started, this time included.
+    pub incarnation: u64,
+    /// The role, in the protocol's own word.
+    pub role: &'static str,
+    /// The epoch (term) in which it is.
+    pub epoch: u64,
+    /// Who leads, if it knows.
+    pub leader: Option<NodeId>,
+    /// The last position that it holds.
+    pub head: u64,
+    /// The last position that it knows to be decided.
+    pub decided: u64,
+    /// The last position whose effects are visible here.
+    pub applied: u64,
+    /// Commands that wait or are under way.
+    pub pending: u64,
+    /// How often another leader was seen.
+    pub leader_changes: u64,
+}
+
+/// What a service has done and has to do, for metrics.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ServiceMetrics {
+    /// Commands asked for.
+    pub writes: u64,
+    /// Commands and reads refused because too much was waiting.
+    pub refused: u64,
+    /// Commands and reads whose caller was not answered in time.
+    pub timeouts: u64,
+    /// Commands that wait or are under way.
+    pub pending: u64,
+    /// Their bytes.
+    pub pending_bytes: u64,
+    /// Batches made.
+    pub batches: u64,
+    /// Commands in them.
+    pub batch_commands: u64,
+    /// Bytes of them.
+    pub batch_bytes: u64,
+    /// Batches broadcast again.
+    pub broadcast_again: u64,
+    /// Linearizable reads asked for.
+    pub reads: u64,
+    /// Rounds in which they were confirmed.
+    pub read_rounds: u64,
+    /// Readers that wait.
+    pub readers: u64,
+    /// Ticks proposed.
+    pub ticks: u64,
+    /// How often another leader was seen.
+    pub leader_changes: u64,
+    /// Positions applied.
+    pub positions: u64,
+    /// Rounds in which they became visible.
+    pub apply_rounds: u64,
+    /// Batches that were delivered again, and skipped.
+    pub duplicates: u64,
+    /// Revisions made.
+    pub revisions: u64,
+    /// Checkpoints installed.
+    pub installs: u64,
+    /// Positions delivered and not yet applied.
+    pub backlog: u64,
+    /// Their bytes.
+    pub backlog_bytes: u64,
+    /// Watches.
+    pub watch: WatchCounts,
+}
+
+impl Service {
+    /// Has a command carried out, and answers when that is visible here.
+    ///
+    /// # Errors
+    /// What the machine refuses it for; or [`Error::NoLeader`], [`Error::TooManyRequests`] and
+    /// [`Error::TooLarge`] if it was certainly not carried out, [`Error::Timeout`] and
+    /// [`Error::Stopped`] if that is not known.
+    pub async fn write(&self, command: Command) -> Result<Applied, Error> {
+        let Inner {
+            shared,
+            submissions,
+            ..
+        } = &*self.0;
+        let options = &shared.options;
+        // Encoded here, on the caller's thread: the replica's only copies.
+        let mut bytes = Vec::new();
+        codec::encode_command(&command, &mut bytes);
+        drop(command);
+        if bytes.len() > options.request_bytes_max {
+            return Err(Error::TooLarge);
+        }
+        count(&shared.counters.writes, 1);
+        let (count_max, bytes_max) = (options.pending_commands_max, options.pending_bytes_max);
+        if !shared.pending.admit(bytes.len(), count_max, bytes_max) {
+            count(&shared.counters.refused, 1);
+            return Err(Error::TooManyRequests);
+        }
+        let (reply, answer) = oneshot::channel();
+        let claim = Arc::new(Claim::default());
+        let submission = Submission {
+            bytes,
+            reply,
+            claim: claim.clone(),
+        };
+        // If the caller goes away, so does its command, unless it is on its way.
+        let abandoned = Abandon(claim);
+        if submissions.send(submission).is_err() {
+            return Err(Error::Stopped);
+        }
+        shared.wake();
+        match timeout(options.timeout, answer).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err(Error::Stopped),
+            Err(_) => {
+                count(&shared.counters.timeouts, 1);
+                let not_carried_out = abandoned.0.take();
+                match not_carried_out && shared.leader().is_none() {
+                    true => Err(Error::NoLeader),
+                    false => Err(Error::Timeout),
+                }
+            }
+        }
+    }
+
+    /// Waits until [`Service::view`] contains everything that any client was told, or could read,
+    /// before this call.
+    ///
+    /// # Errors
+    /// [`Error::NoLeader`], [`Error::Timeout`], [`Error::TooManyRequests`] or [`Error::Stopped`].
+    pub async fn read_barrier(&self) -> Result<(), Error> {
+        let Inner {
+            shared, readers, ..
+        } = &*self.0;
+        count(&shared.counters.reads, 1);
+        let waiting = Waiting::new(shared);
+        if waiting.before >= shared.options.readers_max {
+            count(&shared.counters.refused, 1);
+            return Err(Error::TooManyRequests);
+        }
+        let (reader, ready) = oneshot::channel();
+        if readers.send(reader).is_err() {
+            return Err(Error::Stopped);
+        }
+        shared.wake();
+        match timeout(shared.options.timeout, ready).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(Error::Stopped),
+            Err(_) => {
+                count(&shared.counters.timeouts, 1);
+                match shared.leader() {
+                    None => Err(Error::NoLeader),
+                    Some(_) => Err(Error::Timeout),
+                }
+            }
+        }
+    }
+
+    /// The state as it is here now; as new as the last [`Service::read_barrier`] at least.
+    #[must_use]
+    pub fn view(&self) -> View {
+        self.0.views.view()
+    }
+
+    /// A stream of watches: one per client connection.
+    #[must_use]
+    pub fn watches(&self) -> WatchStream {
+        self.0.hub.open()
+    }
+
+    /// What the replica says of itself.
+    #[must_use]
+    pub fn status(&self) -> ServiceStatus {
+        let shared = &self.0.shared;
+        let Status {
+            role,
+            epoch,
+            leader,
+            head,
+            decided,
+        } = **shared.status.load();
+        ServiceStatus {
+            me: shared.options.me,
+            incarnation: shared.options.incarnation,
+            role,
+            epoch,
+            leader,
+            head,
+            decided,
+            applied: shared.applied(),
+            pending: shared.pending.count() as u64,
+            leader_changes: read(&shared.counters.leader_changes),
+        }
+    }
+
+    /// What it has done and has to do.
+    #[must_use]
+    pub fn metrics(&self) -> ServiceMetrics {
+        let shared = &self.0.shared;
+        let counters = &shared.counters;
+        ServiceMetrics {
+            writes: read(&counters.writes),
+            refused: read(&counters.refused),
+            timeouts: read(&counters.timeouts),
+            pending: shared.pending.count() as u64,
+            pending_bytes: shared.pending.bytes() as u64,
+            batches: read(&counters.batches),
+            batch_commands: read(&counters.batch_commands),
+            batch_bytes: read(&counters.batch_bytes),
+            broadcast_again: read(&counters.broadcast_again),
+            reads: read(&counters.reads),
+            read_rounds: read(&counters.read_rounds),
+            readers: shared.reading.load(Ordering::Relaxed) as u64,
+            ticks: read(&counters.ticks),
+            leader_changes: read(&counters.leader_changes),
+            positions: read(&counters.positions),
+            apply_rounds: read(&counters.apply_rounds),
+            duplicates: read(&counters.duplicates),
+            revisions: read(&counters.revisions),
+            installs: read(&counters.installs),
+            backlog: shared.backlog.count() as u64,
+            backlog_bytes: shared.backlog.bytes() as u64,
+            watch: self.0.hub.counts(),
+        }
+    }
+
+    /// Who leads in which epoch, as this replica learns it; `None` until it has heard anything.
+    #[must_use]
+    pub fn leader_changes(&self) -> watch::Receiver<Option<(u64, Option<NodeId>)>> {
+        self.0.shared.lead.subscribe()
+    }
+
+    /// Asks that leadership be handed over, which happens if this replica leads.
+    pub fn transfer(&self, to: Option<NodeId>) {
+        self.0.shared.ask_transfer(to);
+    }
+}
+
+/// Gives a command up when its caller goes away.
+struct Abandon(Arc<Claim>);
+
+impl Drop for Abandon {
+    fn drop(&mut self) {
+        self.0.take();
+    }
+}
+
+/// A reader is counted as long as it waits.
+struct Waiting<'a> {
+    shared: &'a Shared,
+    before: usize,
+}
+
+impl<'a> Waiting<'a> {
+    fn new(shared: &'a Shared) -> Waiting<'a> {
+        let before = shared.reading.fetch_add(1, Ordering::Relaxed);
+        Waiting { shared, before }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.shared.reading.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Past for Views {
+    fn revision(&self) -> i64 {
+        self.view().revision()
+    }
+
+    fn compacted(&self) -> i64 {
+        self.view().compacted()
+    }
+
+    fn history(
+        &self,
+        range: &KeyRange,
+        from: i64,
+        bytes_max: usize,
+    ) -> Result<(Vec<Revision>, i64), Error> {
+        self.view().history(range, from, bytes_max)
+    }
+}
