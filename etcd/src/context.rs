@@ -1,0 +1,148 @@
+//! What all services share: the handle to the machine, who we are, and the rules that hold for
+//! every call.
+
+use std::sync::Arc;
+
+use quorate_core::NodeId;
+use quorate_service::Service;
+use quorate_service::command::Command;
+use quorate_service::reply::Applied;
+use quorate_service::store::View;
+use tokio::sync::watch;
+use tonic::Status;
+use tonic::metadata::MetadataMap;
+
+use crate::error;
+use crate::proto::etcdserverpb::ResponseHeader;
+use crate::server::ServerOptions;
+
+/// Shared by all services of a server.
+#[derive(Clone)]
+pub(crate) struct Context(Arc<Shared>);
+
+struct Shared {
+    service: Service,
+    options: ServerOptions,
+    /// Becomes true when the server begins to stop.
+    stopping: watch::Receiver<bool>,
+}
+
+impl Context {
+    pub(crate) fn new(
+        service: Service,
+        options: ServerOptions,
+        stopping: watch::Receiver<bool>,
+    ) -> Context {
+        Context(Arc::new(Shared {
+            service,
+            options,
+            stopping,
+        }))
+    }
+
+    pub(crate) fn service(&self) -> &Service {
+        &self.0.service
+    }
+
+    pub(crate) fn options(&self) -> &ServerOptions {
+        &self.0.options
+    }
+
+    /// The header of an answer that was made at this revision.
+    pub(crate) fn header(&self, revision: i64) -> ResponseHeader {
+        ResponseHeader {
+            cluster_id: self.0.options.cluster_id,
+            member_id: self.0.options.member_id,
+            revision,
+            raft_term: self.0.service.status().epoch,
+        }
+    }
+
+    /// Has a command carried out.
+    pub(crate) async fn write(&self, command: Command) -> Result<Applied, Status> {
+        let outcome = self.0.service.write(command).await;
+        outcome.map_err(|error| error::status(&error))
+    }
+
+    /// The state, as new as anything that had happened when this was called.
+    pub(crate) async fn latest(&self) -> Result<View, Status> {
+        let outcome = self.0.service.read_barrier().await;
+        outcome.map_err(|error| error::status(&error))?;
+        Ok(self.0.service.view())
+    }
+
+    /// The state as it is here.
+    pub(crate) fn view(&self) -> View {
+        self.0.service.view()
+    }
+
+    /// The leader, if one is known.
+    pub(crate) fn leader(&self) -> Option<NodeId> {
+        self.0.service.status().leader
+    }
+
+    /// Refuses a request of too many bytes. (Much larger ones are not even received.)
+    pub(crate) fn check_size(&self, bytes: usize) -> Result<(), Status> {
+        if bytes > self.0.options.request_bytes_max {
+            return Err(error::TOO_LARGE.into());
+        }
+        Ok(())
+    }
+
+    /// A client that would rather ask another member than wait says so in the metadata.
+    pub(crate) fn check_leader(&self, metadata: &MetadataMap) -> Result<(), Status> {
+        if wants_leader(metadata) && self.leader().is_none() {
+            return Err(error::NO_LEADER.into());
+        }
+        Ok(())
+    }
+
+    /// Waits for the reason, if any ever comes, for which a stream must end before its client ends
+    /// it: the server stops, or the client wants a leader and there has been none for long.
+    pub(crate) fn end_of_stream(
+        &self,
+        metadata: &MetadataMap,
+    ) -> impl Future<Output = Status> + Send + use<> {
+        let wants_leader = wants_leader(metadata);
+        let context = self.clone();
+        async move {
+            let stopped = context.stopped();
+            if wants_leader {
+                tokio::select! {
+                    () = stopped => error::STOPPED.into(),
+                    () = context.leaderless() => error::NO_LEADER.into(),
+                }
+            } else {
+                stopped.await;
+                error::STOPPED.into()
+            }
+        }
+    }
+
+    async fn stopped(&self) {
+        let mut stopping = self.0.stopping.clone();
+        // An error means that the server is gone altogether.
+        let _ = stopping.wait_for(|stopping| *stopping).await;
+    }
+
+    /// Waits until there has been no leader for three election timeouts on end.
+    async fn leaderless(&self) {
+        let patience = self.0.options.election_timeout * 3;
+        let mut changes = self.0.service.leader_changes();
+        let led = |change: &Option<(u64, Option<NodeId>)>| matches!(change, Some((_, Some(_))));
+        loop {
+            if changes.wait_for(|change| !led(change)).await.is_err() {
+                return; // The replica is gone, and nothing leads here any more.
+            }
+            match tokio::time::timeout(patience, changes.wait_for(led)).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(_)) | Err(_) => return,
+            }
+        }
+    }
+}
+
+fn wants_leader(metadata: &MetadataMap) -> bool {
+    let value = metadata.get("hasleader");
+    value.is_some_and(|value| value.as_bytes() == b"true")
+}

@@ -1,0 +1,136 @@
+//! One connection: which HTTP it speaks, and how much of it we put up with.
+
+use std::io;
+use std::pin::pin;
+use std::time::Duration;
+
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use super::ServerOptions;
+use super::front::Front;
+
+/// What HTTP/2 begins with.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// How often we look again when only a part of that has come.
+const PREFACE_POLL: Duration = Duration::from_millis(2);
+/// How large all headers of a request may be together.
+const HEADERS_BYTES_MAX: u32 = 16 * 1024;
+/// How many streams a client may have cancelled that we have not looked at yet; one that goes
+/// beyond wants to keep us busy for nothing.
+const RESETS_MAX: usize = 50;
+/// How much a client may send ahead on one stream, and on all streams of a connection.
+const STREAM_WINDOW: u32 = 2 * 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+
+/// Serves connections.
+pub(super) struct Connections {
+    front: Front,
+    max: usize,
+    handshake_timeout: Duration,
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
+    stopping: watch::Receiver<bool>,
+}
+
+impl Connections {
+    pub(super) fn new(
+        front: Front,
+        options: &ServerOptions,
+        stopping: watch::Receiver<bool>,
+    ) -> Connections {
+        let mut http1 = http1::Builder::new();
+        http1
+            .timer(TokioTimer::new())
+            .header_read_timeout(options.handshake_timeout)
+            .max_buf_size(2 * HEADERS_BYTES_MAX as usize);
+        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        http2
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(options.streams_per_connection_max)
+            .max_header_list_size(HEADERS_BYTES_MAX)
+            .max_pending_accept_reset_streams(RESETS_MAX)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .keep_alive_interval(options.keepalive_interval)
+            .keep_alive_timeout(options.keepalive_timeout);
+        Connections {
+            front,
+            max: options.connections_max,
+            handshake_timeout: options.handshake_timeout,
+            http1,
+            http2,
+            stopping,
+        }
+    }
+
+    /// How many there may be.
+    pub(super) fn max(&self) -> usize {
+        self.max
+    }
+
+    /// Serves one connection until it ends, or until the server stops and what was under way on it
+    /// is done.
+    pub(super) async fn serve(&self, stream: TcpStream) {
+        // An answer is written when it is complete; to wait for more would only add latency.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "no TCP_NODELAY");
+        }
+        let speaks = tokio::time::timeout(self.handshake_timeout, speaks_http2(&stream)).await;
+        let outcome = match speaks {
+            Ok(Ok(true)) => self.serve_http2(stream).await,
+            Ok(Ok(false)) => self.serve_http1(stream).await,
+            Ok(Err(error)) => return tracing::debug!(%error, "a connection broke at once"),
+            Err(_) => return tracing::debug!("a connection said nothing"),
+        };
+        if let Err(error) = outcome {
+            tracing::debug!(%error, "a connection broke");
+        }
+    }
+
+    async fn serve_http2(&self, stream: TcpStream) -> hyper::Result<()> {
+        let io = TokioIo::new(stream);
+        let mut connection = pin!(self.http2.serve_connection(io, self.front.clone()));
+        tokio::select! {
+            outcome = connection.as_mut() => return outcome,
+            () = self.stopped() => connection.as_mut().graceful_shutdown(),
+        }
+        connection.await
+    }
+
+    async fn serve_http1(&self, stream: TcpStream) -> hyper::Result<()> {
+        let io = TokioIo::new(stream);
+        let mut connection = pin!(self.http1.serve_connection(io, self.front.clone()));
+        tokio::select! {
+            outcome = connection.as_mut() => return outcome,
+            () = self.stopped() => connection.as_mut().graceful_shutdown(),
+        }
+        connection.await
+    }
+
+    async fn stopped(&self) {
+        let mut stopping = self.stopping.clone();
+        // An error means that the server is gone altogether.
+        let _ = stopping.wait_for(|stopping| *stopping).await;
+    }
+}
+
+/// Looks at what comes first, without taking it.
+async fn speaks_http2(stream: &TcpStream) -> io::Result<bool> {
+    let mut first = [0; PREFACE.len()];
+    loop {
+        let len = stream.peek(&mut first).await?;
+        if len == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if first[..len] != PREFACE[..len] {
+            return Ok(false);
+        }
+        if len == PREFACE.len() {
+            return Ok(true);
+        }
+        tokio::time::sleep(PREFACE_POLL).await;
+    }
+}
