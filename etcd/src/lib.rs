@@ -1,3 +1,23 @@
 //! The etcd v3 API over the key-value service.
+//!
+//! [`serve`] answers gRPC and plain HTTP on the client ports; [`proto`] has the messages and the
+//! generated clients. Requests are checked for form (`check`), turned into the service's words
+//! (`convert`), carried out, and their answers turned back; refusals get etcd's codes and texts
+//! (`error`). There is a module per gRPC service: `kv`, `watch`, `lease`, `cluster`, `maintenance`;
+//! those that are not there yet are in `later`.
 
+mod check;
+mod cluster;
+mod context;
+mod convert;
+mod error;
+mod kv;
+mod later;
+mod lease;
+mod maintenance;
 pub mod proto;
+mod server;
+mod until;
+mod watch;
+
+pub use server::{Metric, MetricKind, MetricSource, ServerOptions, serve};
