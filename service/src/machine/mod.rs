@@ -23,7 +23,7 @@ use crate::reply::{Reply, Revision};
 use crate::store::layer::{Change, Layer, Layers};
 use crate::store::shared::{Frozen, Published, Shared, lock};
 use crate::store::state::Meta;
-use crate::store::{Directory, Files, Flusher, Views};
+use crate::store::{Checkpoints, Directory, Files, Flusher, Views};
 
 pub use crate::store::Options;
 
@@ -308,6 +308,33 @@ impl Machine {
         self.shared.published.store(Arc::new(published));
         self.active_bytes = 0;
         self.dirty = false;
+    }
+
+    /// Makes a checkpoint that has been received in full the state. What was applied and not in it
+    /// is dropped, which is nothing: the checkpoint is ahead. One that is not ahead is ignored.
+    ///
+    /// # Errors
+    /// If it is not there, or the disk fails.
+    pub fn install(&mut self, checkpoint: Checkpoint) -> Result<(), Error> {
+        if checkpoint.position <= self.meta.checkpoint.position {
+            return Ok(());
+        }
+        let shared = self.shared.clone();
+        let mut disk = lock(&shared.disk);
+        self.layers = shared.install(&mut disk, checkpoint)?;
+        self.meta = self.layers.base.meta.clone();
+        self.round.clear();
+        self.active_bytes = 0;
+        self.dirty = false;
+        Ok(())
+    }
+
+    /// Where checkpoints for peers come from, and where those of peers go.
+    #[must_use]
+    pub fn checkpoints(&self) -> Checkpoints {
+        Checkpoints {
+            shared: self.shared.clone(),
+        }
     }
 
     /// Where readers get their views.

@@ -107,9 +107,9 @@ impl Machine {
     ) -> PutReply {
         let old = prev.as_ref().map(|(_, row)| row);
         let old_lease = old.map_or(0, |row| row.lease);
-        let value = match old {
-            Some(row) if put.ignore_value => row.value.clone(),
-            _ => put.value,
+        let value = match put.ignore_value {
+            true => old.map_or_else(Bytes::new, |row| row.value.clone()),
+            false => put.value,
         };
         let lease = match put.ignore_lease {
             true => old_lease,

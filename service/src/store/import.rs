@@ -1,1 +1,377 @@
+//! Checkpoints of peers: received beside the store, then put in its place.
+//!
+//! The stream is built into a redb file of its own. Only when it is complete, verified and durable
+//! does the file get the name of a staged checkpoint, and only when the machine is told to install
+//! it does it get the name of the store. Names change atomically, so a crash at any moment leaves
+//! the old state or the new one.
 
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::ops::Bound;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+
+use quorate_core::Checkpoint;
+use redb::{Database, Durability, Key, TableDefinition, Value, WriteTransaction};
+
+use super::STORE_FILE;
+use super::export::{CHUNK_HEADER_BYTES, MAGIC, kind};
+use super::files::Files;
+use super::layer::Layers;
+use super::shared::{Disk, Published, Shared, lock, open_file};
+use super::state::{FORMAT, Meta, Sweep};
+use super::tables::{Base, EVENTS, LEASE_KEYS, LEASES, META, META_KEY, ROWS, load_leases, storage};
+use crate::error::Error;
+
+/// The file being built.
+const INCOMING_FILE: &str = "incoming.redb";
+/// How much redb may use for a file that is only written.
+const CACHE_BYTES: usize = 64 << 20;
+/// How much is written before memory is given back.
+const COMMIT_BYTES: usize = 64 << 20;
+/// More than any chunk that a store of this version makes: one row can be this large at most.
+const CHUNK_BYTES_MAX: usize = 1 << 30;
+
+fn staged_name(checkpoint: Checkpoint) -> String {
+    let Checkpoint { position, epoch } = checkpoint;
+    format!("staged-{position:016x}-{epoch:016x}.redb")
+}
+
+fn staged_position(name: &str) -> Option<u64> {
+    let (position, _) = name.strip_prefix("staged-")?.split_once('-')?;
+    u64::from_str_radix(position, 16).ok()
+}
+
+/// Removes what an earlier incarnation left: half a checkpoint.
+pub(super) fn clean_up_incoming(files: &dyn Files) -> Result<(), Error> {
+    remove_if_there(files, INCOMING_FILE).map_err(|error| Error::Storage(error.to_string()))
+}
+
+/// Removes staged checkpoints that are not ahead of the store.
+pub(super) fn clean_up_staged(files: &dyn Files, position: u64) -> Result<(), Error> {
+    let failed = |error: io::Error| Error::Storage(error.to_string());
+    for name in files.list().map_err(failed)? {
+        if staged_position(&name).is_some_and(|staged| staged <= position) {
+            files.remove(&name).map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
+/// A checkpoint on its way in. Dropped before it is finished, it leaves nothing.
+pub struct Import {
+    shared: Arc<Shared>,
+    checkpoint: Checkpoint,
+    /// The file being built. None once it is complete.
+    incoming: Option<Incoming>,
+    /// Bytes of a chunk that is not complete yet.
+    pending: Vec<u8>,
+    chunks: u64,
+    whole: u32,
+}
+
+struct Incoming {
+    write: Option<WriteTransaction>,
+    db: Database,
+    /// The kind of the last chunk; kinds never decrease.
+    kind: u8,
+    uncommitted_bytes: usize,
+    state: Option<(Meta, Sweep)>,
+}
+
+impl std::fmt::Debug for Import {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Import")
+            .field("checkpoint", &self.checkpoint)
+            .field("chunks", &self.chunks)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Import {
+    pub(super) fn begin(shared: Arc<Shared>, checkpoint: Checkpoint) -> io::Result<Import> {
+        if shared.receiving.swap(true, Ordering::Acquire) {
+            return Err(io::Error::new(
+                io::ErrorKind::ResourceBusy,
+                "another checkpoint is being received",
+            ));
+        }
+        // From here on, dropping the import makes room again.
+        let mut import = Import {
+            shared,
+            checkpoint,
+            incoming: None,
+            pending: Vec::new(),
+            chunks: 0,
+            whole: 0,
+        };
+        remove_if_there(&*import.shared.files, INCOMING_FILE)?;
+        let db = open_file(&*import.shared.files, INCOMING_FILE, CACHE_BYTES);
+        let db = db.map_err(io::Error::other)?;
+        let write = begin_write(&db).map_err(io::Error::other)?;
+        import.incoming = Some(Incoming {
+            write: Some(write),
+            db,
+            kind: 0,
+            uncommitted_bytes: 0,
+            state: None,
+        });
+        Ok(import)
+    }
+
+    /// All bytes were written: verifies that nothing is missing and makes the checkpoint durable.
+    ///
+    /// # Errors
+    /// If the stream is incomplete or the disk fails.
+    pub fn finish(mut self) -> io::Result<()> {
+        let incoming = self.incoming.take();
+        let incoming = incoming.ok_or_else(|| broken("it was given up before"))?;
+        if incoming.kind != kind::END || !self.pending.is_empty() {
+            return Err(broken("it ends too early"));
+        }
+        incoming.close().map_err(io::Error::other)?;
+        let name = staged_name(self.checkpoint);
+        self.shared.files.rename(INCOMING_FILE, &name)
+    }
+
+    /// Takes all complete chunks from what is pending.
+    fn take_chunks(&mut self) -> io::Result<()> {
+        let mut at = 0;
+        while let Some(header) = self.pending[at..].first_chunk::<CHUNK_HEADER_BYTES>() {
+            let [a, b, c, d, crc @ ..] = *header;
+            let len = u32::from_le_bytes([a, b, c, d]) as usize;
+            if len == 0 || len > CHUNK_BYTES_MAX {
+                return Err(broken("a chunk of impossible length"));
+            }
+            let start = at + CHUNK_HEADER_BYTES;
+            let Some(body) = self.pending.get(start..start + len) else {
+                break;
+            };
+            if crc32c::crc32c(body) != u32::from_le_bytes(crc) {
+                return Err(broken("a chunk that is damaged"));
+            }
+            let incoming = self.incoming.as_mut();
+            let incoming = incoming.ok_or_else(|| broken("it was given up before"))?;
+            incoming.chunk(body, self.checkpoint, self.chunks, self.whole)?;
+            self.chunks += 1;
+            self.whole = crc32c::crc32c_append(self.whole, &self.pending[at..start + len]);
+            at = start + len;
+        }
+        self.pending.drain(..at);
+        Ok(())
+    }
+}
+
+impl Write for Import {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.pending.extend_from_slice(bytes);
+        if let Err(error) = self.take_chunks() {
+            // What follows could not be understood, so nothing more is taken.
+            self.incoming = None;
+            return Err(error);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Import {
+    fn drop(&mut self) {
+        self.incoming = None;
+        // Whatever remains is removed when the next one begins, too.
+        let _ = remove_if_there(&*self.shared.files, INCOMING_FILE);
+        self.shared.receiving.store(false, Ordering::Release);
+    }
+}
+
+fn remove_if_there(files: &dyn Files, name: &str) -> io::Result<()> {
+    match files.list()?.iter().any(|there| there == name) {
+        true => files.remove(name),
+        false => Ok(()),
+    }
+}
+
+fn broken(what: &str) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("the checkpoint cannot be used: {what}"),
+    )
+}
+
+/// Begins a transaction that need not be durable: a file is used only when it is complete.
+fn begin_write(db: &Database) -> Result<WriteTransaction, Error> {
+    let mut write = db.begin_write().map_err(storage)?;
+    write.set_durability(Durability::None).map_err(storage)?;
+    Ok(write)
+}
+
+impl Incoming {
+    fn chunk(
+        &mut self,
+        body: &[u8],
+        checkpoint: Checkpoint,
+        chunks: u64,
+        whole: u32,
+    ) -> io::Result<()> {
+        let (kind, rest) = body.split_first().ok_or_else(|| broken("an empty chunk"))?;
+        let first = self.kind == 0;
+        if *kind < self.kind || self.kind == kind::END || first != (*kind == kind::HEADER) {
+            return Err(broken("chunks that are out of order"));
+        }
+        self.kind = *kind;
+        match *kind {
+            kind::HEADER => check_header(rest, checkpoint),
+            kind::ROWS => self.append(ROWS, rest, |key| Ok(key), |value| Ok(value)),
+            kind::EVENTS => self.append(EVENTS, rest, exactly, |value| Ok(value)),
+            kind::LEASES => {
+                let id = |key| Ok(i64::from_le_bytes(*exactly::<8>(key)?));
+                self.append(LEASES, rest, id, |value| Ok(value))
+            }
+            kind::LEASE_KEYS => {
+                let crc = |value| Ok(u32::from_le_bytes(*exactly::<4>(value)?));
+                self.append(LEASE_KEYS, rest, |key| Ok(key), crc)
+            }
+            kind::STATE => {
+                let state = Meta::decode(rest).map_err(io::Error::other)?;
+                if state.0.checkpoint != checkpoint {
+                    return Err(broken("it is of another position"));
+                }
+                self.state = Some(state);
+                Ok(())
+            }
+            kind::END => {
+                let mut end = chunks.to_le_bytes().to_vec();
+                end.extend_from_slice(&whole.to_le_bytes());
+                match *rest == end[..] && self.state.is_some() {
+                    true => Ok(()),
+                    false => Err(broken("something in it is missing")),
+                }
+            }
+            _ => Err(broken("a chunk of an unknown kind")),
+        }
+    }
+
+    /// Appends pairs to a table, which they must continue in order.
+    fn append<'a, K, V>(
+        &mut self,
+        table: TableDefinition<'_, K, V>,
+        mut pairs: &'a [u8],
+        key_of: impl Fn(&'a [u8]) -> io::Result<K::SelfType<'a>>,
+        value_of: impl Fn(&'a [u8]) -> io::Result<V::SelfType<'a>>,
+    ) -> io::Result<()>
+    where
+        K: Key + 'static,
+        V: Value + 'static,
+    {
+        self.uncommitted_bytes += pairs.len();
+        {
+            let write = self.write.as_ref().expect("there is always a transaction");
+            let mut table = write.open_table(table).map_err(io::Error::other)?;
+            let mut end = table
+                .upper_bound_mut(Bound::<K::SelfType<'_>>::Unbounded)
+                .map_err(io::Error::other)?;
+            while !pairs.is_empty() {
+                let key = key_of(take(&mut pairs)?)?;
+                let value = value_of(take(&mut pairs)?)?;
+                end.insert_before(&key, &value).map_err(io::Error::other)?;
+            }
+            end.close().map_err(io::Error::other)?;
+        }
+        if self.uncommitted_bytes >= COMMIT_BYTES {
+            // Gives memory back.
+            self.uncommitted_bytes = 0;
+            self.commit().map_err(io::Error::other)?;
+            self.write = Some(begin_write(&self.db).map_err(io::Error::other)?);
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<(), Error> {
+        let write = self.write.take().expect("there is always a transaction");
+        write.commit().map_err(storage)
+    }
+
+    /// Writes the state, makes everything durable and closes the file.
+    fn close(mut self) -> Result<(), Error> {
+        self.commit()?;
+        let mut write = self.db.begin_write().map_err(storage)?;
+        write.set_quick_repair(true);
+        {
+            // Also the tables that nothing came for.
+            write.open_table(ROWS).map_err(storage)?;
+            write.open_table(EVENTS).map_err(storage)?;
+            write.open_table(LEASES).map_err(storage)?;
+            write.open_table(LEASE_KEYS).map_err(storage)?;
+            let mut table = write.open_table(META).map_err(storage)?;
+            let (meta, sweep) = self.state.take().expect("the end came behind the state");
+            let record = meta.encode(&sweep);
+            table.insert(META_KEY, &record[..]).map_err(storage)?;
+        }
+        write.commit().map_err(storage)?;
+        self.db.close().map_err(storage)
+    }
+}
+
+fn check_header(header: &[u8], checkpoint: Checkpoint) -> io::Result<()> {
+    let mut expected = MAGIC.to_vec();
+    expected.extend_from_slice(&FORMAT.to_le_bytes());
+    if !header.starts_with(&expected) {
+        return Err(broken("it has another format"));
+    }
+    expected.extend_from_slice(&checkpoint.position.to_le_bytes());
+    expected.extend_from_slice(&checkpoint.epoch.to_le_bytes());
+    match header == expected {
+        true => Ok(()),
+        false => Err(broken("it is of another position")),
+    }
+}
+
+/// The next byte string of a body.
+fn take<'a>(pairs: &mut &'a [u8]) -> io::Result<&'a [u8]> {
+    let cut = || broken("a pair that is cut");
+    let (len, rest) = pairs.split_first_chunk::<4>().ok_or_else(cut)?;
+    let len = u32::from_le_bytes(*len) as usize;
+    let (bytes, rest) = rest.split_at_checked(len).ok_or_else(cut)?;
+    *pairs = rest;
+    Ok(bytes)
+}
+
+fn exactly<const N: usize>(bytes: &[u8]) -> io::Result<&[u8; N]> {
+    bytes
+        .try_into()
+        .map_err(|_| broken("a key of impossible length"))
+}
+
+impl Shared {
+    /// Puts a staged checkpoint in the place of the store. Views taken before stay what they are.
+    pub(crate) fn install(
+        &self,
+        disk: &mut Disk,
+        checkpoint: Checkpoint,
+    ) -> Result<Arc<Layers>, Error> {
+        let name = staged_name(checkpoint);
+        self.files
+            .rename(&name, STORE_FILE)
+            .map_err(|error| Error::Storage(format!("{name}: {error}")))?;
+        let db = open_file(&*self.files, STORE_FILE, self.options.cache_bytes)?;
+        disk.db = Arc::new(db);
+        disk.base = Arc::new(Base::open(&disk.db)?);
+        clean_up_staged(&*self.files, checkpoint.position)?;
+        let leases = load_leases(&disk.base)?;
+        *self.leases.write().unwrap_or_else(PoisonError::into_inner) = leases;
+        let layers = Arc::new(Layers {
+            memory: vec![Arc::default()],
+            base: disk.base.clone(),
+        });
+        let mut turn = lock(&self.turn);
+        disk.retired.extend(turn.layers.memory.iter().cloned());
+        turn.frozen = VecDeque::new();
+        turn.layers = layers.clone();
+        let published = Published::new(&disk.base.meta, layers.clone());
+        self.published.store(Arc::new(published));
+        Ok(layers)
+    }
+}

@@ -7,8 +7,10 @@
 //! frees space later, in small steps ([`sweep`]). A checkpoint for a peer is the content of one
 //! read transaction ([`export`], [`import`]).
 
+mod export;
 mod files;
 mod flush;
+mod import;
 
 pub(crate) mod layer;
 pub(crate) mod leases;
@@ -27,8 +29,10 @@ use std::time::Duration;
 
 use crate::command::Member;
 
+pub use export::{Checkpoints, Export};
 pub use files::{Directory, Files};
 pub use flush::{Flusher, Worked};
+pub use import::Import;
 
 pub use view::{Size, View, Views};
 

@@ -20,13 +20,6 @@ pub(crate) enum Seen<'a> {
 }
 
 impl Seen<'_> {
-    pub(crate) fn key(&self) -> &[u8] {
-        match self {
-            Seen::Memory(key, ..) => key,
-            Seen::Stored(key, ..) => key,
-        }
-    }
-
     pub(crate) fn value(&self) -> &[u8] {
         match self {
             Seen::Memory(_, _, row) => &row.value,
@@ -65,10 +58,7 @@ impl Seen<'_> {
     pub(crate) fn to_kv(&self, keys_only: bool) -> KeyValue {
         let (key, value) = match self {
             Seen::Memory(key, _, row) => ((*key).clone(), row.value.clone()),
-            Seen::Stored(key, _, row) if keys_only => (Bytes::copy_from_slice(key), {
-                let _ = row;
-                Bytes::new()
-            }),
+            Seen::Stored(key, ..) if keys_only => (Bytes::copy_from_slice(key), Bytes::new()),
             Seen::Stored(key, _, row) => (
                 Bytes::copy_from_slice(key),
                 Bytes::copy_from_slice(row.value),

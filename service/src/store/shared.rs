@@ -10,6 +10,7 @@ use quorate_core::Checkpoint;
 use redb::{Builder, Database, Durability};
 
 use super::files::{Backend, Files};
+use super::import::{clean_up_incoming, clean_up_staged};
 use super::layer::{Layer, Layers};
 use super::leases::{LeaseDelta, Leases};
 use super::state::{Meta, Sweep};
@@ -118,9 +119,11 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Shared {
     /// Opens the store, or makes one.
     pub(crate) fn open(options: Options, files: Arc<dyn Files>) -> Result<Arc<Shared>, Error> {
+        clean_up_incoming(&*files)?;
         let db = Arc::new(open_file(&*files, STORE_FILE, options.cache_bytes)?);
         create_tables(&db, &options.members)?;
         let base = Arc::new(Base::open(&db)?);
+        clean_up_staged(&*files, base.checkpoint().position)?;
         let leases = load_leases(&base)?;
         let layers = Arc::new(Layers {
             memory: vec![Arc::default()],

@@ -43,7 +43,12 @@ pub(super) fn step(
     let (found, finished) = next_events(&events, sweep.next, target, events_max)?;
     let mut freed = 0;
     for event in &found {
-        freed += remove_versions(&mut rows, &event.key, event.stamp.before())?;
+        // At the revision itself every event keeps its row.
+        let superseded = match event.stamp.main < target {
+            true => event.stamp.before(),
+            false => Stamp::end_of(target - 1),
+        };
+        freed += remove_versions(&mut rows, &event.key, superseded)?;
         if event.stamp.main < target {
             if event.deleted {
                 freed += remove_row(&mut rows, &event.key, event.stamp)?;

@@ -41,8 +41,8 @@ pub(crate) struct Base {
     pub(crate) lease_keys: ReadOnlyTable<Bytestring, u32>,
     pub(crate) meta: Meta,
     pub(crate) sweep: Sweep,
-    /// Open for as long as anyone reads.
-    pub(crate) db: Arc<Database>,
+    /// Keeps the file open for as long as anyone reads.
+    _db: Arc<Database>,
 }
 
 impl std::fmt::Debug for Base {
@@ -79,7 +79,7 @@ impl Base {
             lease_keys: read.open_table(LEASE_KEYS).map_err(storage)?,
             meta,
             sweep,
-            db: db.clone(),
+            _db: db.clone(),
         })
     }
 

@@ -131,11 +131,13 @@ impl View {
         bytes_max: usize,
     ) -> Result<(Vec<Revision>, i64), Error> {
         self.check_compacted(from)?;
+        // There are no changes before the first revision.
+        let from = from.max(1);
         if from > self.revision() {
             return Ok((Vec::new(), from));
         }
         let layers = &self.published.layers;
-        let mut history = History::new(layers, Span::of(range), self.compacted(), bytes_max);
+        let mut history = History::new(layers, Span::of(range), self.compacted(), bytes_max.max(1));
         let next = history.read(from, self.revision())?;
         Ok((history.revisions, next))
     }

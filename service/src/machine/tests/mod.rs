@@ -1,5 +1,7 @@
 //! The machine, driven as the edge drives it.
 
+mod model;
+mod random;
 mod rules;
 
 use bytes::Bytes;
@@ -20,6 +22,8 @@ pub(super) struct Bench {
     pub(super) sequence: u64,
     /// What the last command brought.
     pub(super) out: Outcome,
+    /// Whether everything goes to disk after each command.
+    pub(super) flushes: bool,
 }
 
 impl Bench {
@@ -32,6 +36,7 @@ impl Bench {
             dir,
             sequence: 0,
             out: Outcome::default(),
+            flushes: false,
         }
     }
 
@@ -48,6 +53,9 @@ impl Bench {
         self.machine
             .apply(position, 1, &payload, true, &mut self.out)?;
         self.machine.publish();
+        if self.flushes {
+            self.settle();
+        }
         self.out.replies.remove(0)
     }
 
