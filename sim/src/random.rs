@@ -107,26 +107,33 @@ where
         let config = (suite.invent)(&members, &mut choice);
         let mut world = World::new(suite, &members, config, seed);
         world.delete_by_hand();
-        let weights = [
-            (Event::Deliver, 40, 120),
-            (Event::DeliverAny, 0, 40),
-            (Event::Drop, 0, 12),
-            (Event::Duplicate, 0, 10),
-            (Event::Sync, 10, 40),
-            (Event::SyncOne, 0, 40),
-            (Event::Fire, 0, 12),
-            (Event::Advance, 2, 10),
-            (Event::Request, 5, 30),
-            (Event::Flush, 0, 4),
-            (Event::Crash, 0, 6),
-            (Event::Restart, 3, 8),
-            (Event::Cut, 0, 4),
-            (Event::Heal, 1, 4),
-            (Event::Delete, 0, 4),
+        // Swarm testing (Groce et al., ISSTA 2012): a run in which some things never happen goes deeper
+        // into what the others do together than one in which a little of everything does.
+        let usual = [
+            (Event::Deliver, 60, true),
+            (Event::DeliverAny, 25, false),
+            (Event::Drop, 6, false),
+            (Event::Duplicate, 6, false),
+            (Event::Sync, 25, true),
+            (Event::SyncOne, 20, false),
+            (Event::Fire, 8, true),
+            (Event::Advance, 5, false),
+            (Event::Request, 15, true),
+            (Event::Flush, 3, false),
+            (Event::Crash, 4, false),
+            (Event::Restart, 6, true),
+            (Event::Cut, 3, false),
+            (Event::Heal, 3, true),
+            (Event::Delete, 3, false),
         ];
-        let weights = weights
-            .map(|(event, low, high)| (event, low + choice.choose(high - low + 1)))
-            .to_vec();
+        let mut draw = |weight: u32, always: bool| match choice.choose(5) {
+            0 | 1 => weight * u32::from(always),
+            2 => weight,
+            3 => weight * 3,
+            _ => weight.div_ceil(3),
+        };
+        let weights = usual.map(|(event, weight, always)| (event, draw(weight, always)));
+        let weights = weights.to_vec();
         Driver {
             world,
             members,
@@ -188,12 +195,7 @@ where
             Event::Flush if up => P::Problem::flush(self.world.app(id)),
             Event::Crash if up => self.crash(id),
             Event::Restart if !up => self.world.restart(id)?,
-            Event::Cut => {
-                let other = self.member();
-                if other != id {
-                    self.world.cut(id, other);
-                }
-            }
+            Event::Cut => self.cut(id),
             Event::Heal => self.world.heal(),
             Event::Delete => {
                 let count = self.choice.choose(8) as usize;
@@ -252,6 +254,29 @@ where
         if self.hurt.lying_disks {
             let lost = self.choice.choose(6) as usize;
             self.world.disk(id).lose(lost);
+        }
+    }
+
+    /// One link, one member, or the network in two halves.
+    fn cut(&mut self, id: NodeId) {
+        let shape = self.choice.choose(3);
+        let other = self.member();
+        let half: Vec<bool> = self
+            .members
+            .iter()
+            .map(|_| self.choice.choose(2) == 0)
+            .collect();
+        for (at, one) in self.members.clone().into_iter().enumerate() {
+            for (beside, two) in self.members.clone().into_iter().enumerate() {
+                let cut = match shape {
+                    0 => one == id && two == other,
+                    1 => one == id,
+                    _ => half[at] != half[beside],
+                };
+                if cut && one != two {
+                    self.world.cut(one, two);
+                }
+            }
         }
     }
 

@@ -82,7 +82,9 @@ impl Workload for TotalOrder {
 
     fn parse(app: &mut Follower, words: &[&str]) -> Option<Result<Request, String>> {
         Some(match words {
-            ["broadcast", text] => Ok(Request::Broadcast(payload(text.trim_matches('"')))),
+            ["broadcast", text @ ..] if !text.is_empty() => Ok(Request::Broadcast(payload(
+                text.join(" ").trim_matches('"'),
+            ))),
             ["read"] => {
                 app.read += 1;
                 Ok(Request::Read { id: app.read })
@@ -165,7 +167,10 @@ impl Workload for TotalOrder {
                 }
             }
             Output::Install(checkpoint) => {
-                if !app.staged.contains(&(checkpoint.position, checkpoint.epoch)) {
+                if !app
+                    .staged
+                    .contains(&(checkpoint.position, checkpoint.epoch))
+                {
                     return Err(format!("{me} installs {checkpoint:?}, which never arrived"));
                 }
                 app.state = *checkpoint;
