@@ -182,7 +182,7 @@ impl Applier {
     fn install(&mut self, checkpoint: Checkpoint) -> Result<(), Error> {
         self.publish();
         self.machine.install(checkpoint)?;
-        self.position = checkpoint.position;
+        self.position = self.position.max(checkpoint.position);
         self.round.dirty = true;
         self.round.positions += 1;
         self.publish();

@@ -1,5 +1,8 @@
 //! The handle to a replica's key-value service, and how its parts are put together.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -143,6 +146,9 @@ pub fn assemble(
     }
 }
 
+/// Where a caller waits for its answer.
+pub(crate) type Answer = oneshot::Receiver<Result<Applied, Error>>;
+
 /// A replica's key-value service. Cheap to clone, usable from any thread.
 #[derive(Clone)]
 pub struct Service(Arc<Inner>);
@@ -238,6 +244,27 @@ impl Service {
     /// [`Error::TooLarge`] if it was certainly not carried out, [`Error::Timeout`] and
     /// [`Error::Stopped`] if that is not known.
     pub async fn write(&self, command: Command) -> Result<Applied, Error> {
+        let shared = &self.0.shared;
+        let (claim, answer) = self.submit(&command)?;
+        drop(command);
+        // If the caller goes away, so does its command, unless it is on its way.
+        let abandoned = Abandon(claim);
+        match timeout(shared.options.timeout, answer).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err(Error::Stopped),
+            Err(_) => {
+                count(&shared.counters.timeouts, 1);
+                let not_carried_out = abandoned.0.take();
+                match not_carried_out && shared.leader().is_none() {
+                    true => Err(Error::NoLeader),
+                    false => Err(Error::Timeout),
+                }
+            }
+        }
+    }
+
+    /// Leaves a command for the edge.
+    pub(crate) fn submit(&self, command: &Command) -> Result<(Arc<Claim>, Answer), Error> {
         let Inner {
             shared,
             submissions,
@@ -246,8 +273,7 @@ impl Service {
         let options = &shared.options;
         // Encoded here, on the caller's thread: the replica's only copies.
         let mut bytes = Vec::new();
-        codec::encode_command(&command, &mut bytes);
-        drop(command);
+        codec::encode_command(command, &mut bytes);
         if bytes.len() > options.request_bytes_max {
             return Err(Error::TooLarge);
         }
@@ -264,24 +290,9 @@ impl Service {
             reply,
             claim: claim.clone(),
         };
-        // If the caller goes away, so does its command, unless it is on its way.
-        let abandoned = Abandon(claim);
-        if submissions.send(submission).is_err() {
-            return Err(Error::Stopped);
-        }
+        submissions.send(submission).map_err(|_| Error::Stopped)?;
         shared.wake();
-        match timeout(options.timeout, answer).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) => Err(Error::Stopped),
-            Err(_) => {
-                count(&shared.counters.timeouts, 1);
-                let not_carried_out = abandoned.0.take();
-                match not_carried_out && shared.leader().is_none() {
-                    true => Err(Error::NoLeader),
-                    false => Err(Error::Timeout),
-                }
-            }
-        }
+        Ok((claim, answer))
     }
 
     /// Waits until [`Service::view`] contains everything that any client was told, or could read,
@@ -290,20 +301,14 @@ impl Service {
     /// # Errors
     /// [`Error::NoLeader`], [`Error::Timeout`], [`Error::TooManyRequests`] or [`Error::Stopped`].
     pub async fn read_barrier(&self) -> Result<(), Error> {
-        let Inner {
-            shared, readers, ..
-        } = &*self.0;
+        let shared = &self.0.shared;
         count(&shared.counters.reads, 1);
         let waiting = Waiting::new(shared);
         if waiting.before >= shared.options.readers_max {
             count(&shared.counters.refused, 1);
             return Err(Error::TooManyRequests);
         }
-        let (reader, ready) = oneshot::channel();
-        if readers.send(reader).is_err() {
-            return Err(Error::Stopped);
-        }
-        shared.wake();
+        let ready = self.ask()?;
         match timeout(shared.options.timeout, ready).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(Error::Stopped),
@@ -315,6 +320,14 @@ impl Service {
                 }
             }
         }
+    }
+
+    /// Leaves a wish to read for the edge.
+    pub(crate) fn ask(&self) -> Result<oneshot::Receiver<()>, Error> {
+        let (reader, ready) = oneshot::channel();
+        self.0.readers.send(reader).map_err(|_| Error::Stopped)?;
+        self.0.shared.wake();
+        Ok(ready)
     }
 
     /// The state as it is here now; as new as the last [`Service::read_barrier`] at least.

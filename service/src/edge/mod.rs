@@ -8,6 +8,8 @@
 mod flight;
 pub(crate) mod reads;
 pub(crate) mod shared;
+#[cfg(test)]
+mod tests;
 mod ticks;
 
 use std::collections::VecDeque;
