@@ -1,1 +1,53 @@
-//! Load generators for any etcd endpoint.
+//! Load generators for any etcd endpoint: `quorate bench`.
+//!
+//! The options are those of etcd's own `benchmark`. A generator shares its machine with the servers
+//! that it measures more often than one would like, so it is made to cost little: requests are encoded
+//! by hand into reused buffers and travel over [`wire`], which speaks HTTP/2 without a gRPC library in
+//! between; each thread has a runtime, connections and a histogram of its own. What it cost is part of
+//! the report.
+//!
+//! With `--rate` the latency of a request counts from when it was due, so a server that stalls
+//! does not hide that by stalling the generator too.
+#![forbid(unsafe_code)]
+
+mod flags;
+mod keys;
+mod load;
+mod pace;
+mod progress;
+mod proto;
+mod report;
+mod runner;
+mod tally;
+mod wire;
+
+use std::fmt;
+
+pub use flags::Flags;
+
+/// Flags that parse and yet make no sense together. The text says what to do.
+#[derive(Debug)]
+pub struct Usage(String);
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// Runs what the flags say and prints the report. An error if any request failed.
+pub fn run(flags: Flags) -> anyhow::Result<()> {
+    let report = load::run(&flags)?;
+    let failed = report.failed();
+    if flags.json {
+        report.print_json()?;
+    } else {
+        report.print_text()?;
+    }
+    if failed > 0 {
+        anyhow::bail!("{failed} of {} requests failed", report.attempted());
+    }
+    Ok(())
+}

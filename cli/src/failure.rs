@@ -63,7 +63,8 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
 }
 
 fn code(error: &anyhow::Error) -> u8 {
-    if error.is::<Usage>() { USAGE } else { FAILED }
+    let usage = error.is::<Usage>() || error.is::<quorate_bench::Usage>();
+    if usage { USAGE } else { FAILED }
 }
 
 /// Who reads our output may stop reading: that is no news to anyone.

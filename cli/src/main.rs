@@ -13,6 +13,9 @@ use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 /// A replicated key-value service with the etcd v3 API.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
 #[command(name = "quorate", version, arg_required_else_help = true)]
 #[command(after_help = "Exit codes: 0 done, 1 failed, 2 the command line makes no sense.")]
@@ -23,8 +26,14 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run one member of a cluster, with the flags of etcd.
+    Serve(Box<serve::Flags>),
+    /// Run a cluster on this machine, for trying things out.
+    Cluster(cluster::Flags),
     /// Read and write a cluster, with the options of etcdctl.
     Ctl(ctl::Flags),
+    /// Measure a cluster, with the options of etcd's benchmark tool.
+    Bench(quorate_bench::Flags),
     /// Print the script that completes this command in a shell.
     Completions {
         /// The shell to complete in.
@@ -36,7 +45,10 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
+        Command::Serve(flags) => serve::run(&flags),
+        Command::Cluster(flags) => cluster::run(&flags),
         Command::Ctl(flags) => ctl::run(flags),
+        Command::Bench(flags) => quorate_bench::run(flags),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "quorate", &mut script);
@@ -74,6 +86,8 @@ mod tests {
                 "quorate ctl get a --consistency x",
                 "[possible values: l, s]",
             ),
+            ("quorate bench putt", "'put'"),
+            ("quorate bench put --client 5", "'--clients'"),
             ("quorate completions bush", "'bash'"),
         ] {
             let error = Cli::try_parse_from(line.split(' '))

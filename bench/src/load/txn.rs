@@ -1,0 +1,125 @@
+//! Transactions without comparisons.
+
+use bytes::{Bytes, BytesMut};
+
+use super::{get, put};
+use crate::Usage;
+use crate::flags::Txn;
+use crate::keys::{Dice, Keys};
+use crate::proto;
+use crate::runner::Requests;
+use crate::wire::Call;
+
+/// The field of a TxnRequest that lists what to do.
+const SUCCESS: u32 = 2;
+/// The fields of a RequestOp.
+const RANGE: u32 = 1;
+const PUT: u32 = 2;
+
+struct Txns {
+    keys: Keys,
+    value: Bytes,
+    operations: u64,
+    reads_percent: u64,
+}
+
+impl Requests for Txns {
+    fn call(&self) -> Call {
+        Call::Txn
+    }
+
+    fn encode(&self, index: u64, _client: usize, dice: &mut Dice, out: &mut BytesMut) {
+        let reads = dice.below(100) < self.reads_percent;
+        let first = self.keys.pick(index, dice);
+        for step in 0..self.operations {
+            // Neighbours, since no key may be put twice in one transaction.
+            let key = (first + step) % self.keys.space;
+            if reads {
+                let size = get::size(&self.keys);
+                proto::head(SUCCESS, proto::field_size(RANGE, size), out);
+                proto::head(RANGE, size, out);
+                get::get(&self.keys, key, out);
+            } else {
+                let size = put::size(&self.keys, &self.value);
+                proto::head(SUCCESS, proto::field_size(PUT, size), out);
+                proto::head(PUT, size, out);
+                put::put(&self.keys, key, &self.value, out);
+            }
+        }
+    }
+}
+
+/// What `bench txn` does.
+pub(super) fn requests(flags: &Txn) -> Result<Box<dyn Requests>, Usage> {
+    if u64::from(flags.txn_ops) > flags.keys.key_space_size {
+        return Err(Usage(format!(
+            "a transaction about {} keys needs as many: raise --key-space-size",
+            flags.txn_ops
+        )));
+    }
+    Ok(Box::new(Txns {
+        keys: Keys::new(&flags.keys)?,
+        value: put::value(flags.val_size),
+        operations: flags.txn_ops.into(),
+        reads_percent: flags.reads.into(),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flags::{KeyFlags, Volume};
+    use prost::Message;
+    use quorate_client::proto::TxnRequest;
+    use quorate_client::proto::request_op::Request;
+
+    fn flags(txn_ops: u32, reads: u8) -> Txn {
+        Txn {
+            volume: Volume { total: 1, rate: 0 },
+            keys: KeyFlags {
+                key_size: 4,
+                key_space_size: 3,
+                sequential_keys: true,
+            },
+            val_size: 200,
+            txn_ops,
+            reads,
+        }
+    }
+
+    fn encoded(txn_ops: u32, reads: u8) -> Vec<Request> {
+        let requests = requests(&flags(txn_ops, reads)).expect("valid flags");
+        let mut out = BytesMut::new();
+        requests.encode(2, 0, &mut Dice::new(0), &mut out);
+        let txn = TxnRequest::decode(&out[..]).expect("valid protobuf");
+        assert!(txn.compare.is_empty() && txn.failure.is_empty());
+        txn.success
+            .into_iter()
+            .filter_map(|op| op.request)
+            .collect()
+    }
+
+    #[test]
+    fn the_encoding_is_that_of_protobuf() {
+        let keys = |request: &Request| match request {
+            Request::RequestPut(put) => {
+                assert_eq!(put.value.len(), 200);
+                put.key.clone()
+            }
+            Request::RequestRange(range) => range.key.clone(),
+            other => panic!("{other:?}"),
+        };
+        let expected: Vec<Bytes> = vec!["0002".into(), "0000".into(), "0001".into()];
+        let puts = encoded(3, 0);
+        assert!(matches!(puts[0], Request::RequestPut(_)));
+        assert_eq!(puts.iter().map(keys).collect::<Vec<_>>(), expected);
+        let reads = encoded(3, 100);
+        assert!(matches!(reads[0], Request::RequestRange(_)));
+        assert_eq!(reads.iter().map(keys).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn more_operations_than_keys_are_refused() {
+        assert!(requests(&flags(4, 0)).is_err());
+    }
+}
