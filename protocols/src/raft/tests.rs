@@ -1,4 +1,6 @@
-//! Scripts, seeds, and tests named after the sentences of the paper that they check.
+//! Scripts and seeds; tests of single steps are in `paper.rs`.
+
+mod paper;
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -7,7 +9,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 use std::panic;
 
-use quorate_core::{Choice, NodeId, Payload};
+use quorate_core::{Choice, NodeId};
 use quorate_sim::random::{self, Hurt};
 use quorate_sim::{Options, Suite, Watch, script};
 
@@ -159,9 +161,4 @@ fn outside_the_model_a_disk_that_forgets_is_caught() {
         caught.is_some(),
         "nobody noticed that promises were forgotten"
     );
-}
-
-#[allow(dead_code, reason = "used by more tests")]
-fn payload(text: &str) -> Payload {
-    Payload::from_vec(text.as_bytes().to_vec(), 0)
 }
