@@ -3,19 +3,21 @@
 //! Exit codes: 0 if what was asked was done, 1 if it failed, 2 if the command line makes no sense.
 #![forbid(unsafe_code)]
 
+mod cluster;
 mod ctl;
 mod duration;
 mod failure;
+mod serve;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
-/// A replicated key-value service with the etcd v3 API.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// A replicated key-value service with the etcd v3 API.
 #[derive(Parser)]
 #[command(name = "quorate", version, arg_required_else_help = true)]
 #[command(after_help = "Exit codes: 0 done, 1 failed, 2 the command line makes no sense.")]

@@ -1,0 +1,241 @@
+//! From flags to a configuration that makes sense, or a sentence that says what to change.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use quorate_core::NodeId;
+use quorate_runtime::Directory;
+use quorate_service::command::Member;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::flags::{ClusterState, Flags};
+
+/// The longest election timeout, as etcd has it.
+const ELECTION_TIMEOUT_MS_MAX: u64 = 50_000;
+/// How many heartbeats must fit into an election timeout, as etcd has it.
+const HEARTBEATS_PER_ELECTION_MIN: u64 = 5;
+
+/// What one member needs to know about itself and the others.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// This member.
+    pub(crate) me: Member,
+    /// All members, this one included, by id.
+    pub(crate) members: Vec<Member>,
+    /// Tells this cluster from every other.
+    pub(crate) cluster_id: u64,
+    /// Where to listen for clients, `host:port`.
+    pub(crate) listen_client: Vec<String>,
+    /// Where to listen for peers, `host:port`.
+    pub(crate) listen_peer: Vec<String>,
+    /// Where each other member is called, `host:port`.
+    pub(crate) peers: Vec<(NodeId, String)>,
+    /// How often a leader shows that it is alive.
+    pub(crate) heartbeat: Duration,
+    /// How long others wait for that.
+    pub(crate) election_timeout: Duration,
+}
+
+impl Config {
+    /// Checks the flags against one another.
+    pub(crate) fn from_flags(flags: &Flags) -> Result<Config> {
+        check_times(flags)?;
+        check_limits(flags)?;
+        let listen_client = addresses("listen-client-urls", &flags.listen_client_urls)?;
+        let listen_peer = addresses("listen-peer-urls", &flags.listen_peer_urls)?;
+        let client_urls = match &flags.advertise_client_urls {
+            Some(urls) => urls.clone(),
+            None => flags.listen_client_urls.clone(),
+        };
+        addresses("advertise-client-urls", &client_urls)?;
+        let peer_urls = split(&flags.initial_advertise_peer_urls);
+        let members = members(flags, &peer_urls)?;
+        let me = members
+            .iter()
+            .find(|member| member.name == flags.name)
+            .cloned()
+            .with_context(|| not_listed(flags))?;
+        ensure!(
+            sorted(&me.peer_urls) == sorted(&peer_urls),
+            "--initial-cluster says that {} is reached at {}, but --initial-advertise-peer-urls says {}; make them equal",
+            flags.name,
+            me.peer_urls.join(","),
+            peer_urls.join(",")
+        );
+        if flags.initial_cluster_state == ClusterState::Existing
+            && Directory::identity_at(&flags.data_dir)?.is_none()
+        {
+            bail!(
+                "--initial-cluster-state existing: joining a running cluster is not there yet; start all members with `new`"
+            );
+        }
+        let mut peers = Vec::new();
+        for member in members.iter().filter(|member| member.id != me.id) {
+            let url = member.peer_urls.first().context("a member has a URL")?;
+            peers.push((NodeId(member.id), address("initial-cluster", url)?));
+        }
+        Ok(Config {
+            cluster_id: cluster_id(&members, &flags.initial_cluster_token),
+            me: Member {
+                client_urls: split(&client_urls),
+                ..me
+            },
+            // Everyone must start from the same list, so names and client URLs come later, through
+            // the log.
+            members: members
+                .into_iter()
+                .map(|member| Member {
+                    name: String::new(),
+                    ..member
+                })
+                .collect(),
+            listen_client,
+            listen_peer,
+            peers,
+            heartbeat: Duration::from_millis(flags.heartbeat_interval),
+            election_timeout: Duration::from_millis(flags.election_timeout),
+        })
+    }
+}
+
+fn check_times(flags: &Flags) -> Result<()> {
+    let (heartbeat, election) = (flags.heartbeat_interval, flags.election_timeout);
+    ensure!(heartbeat > 0, "--heartbeat-interval must be more than 0");
+    ensure!(
+        election >= heartbeat.saturating_mul(HEARTBEATS_PER_ELECTION_MIN),
+        "--election-timeout[{election}ms] should be at least as {HEARTBEATS_PER_ELECTION_MIN} times as --heartbeat-interval[{heartbeat}ms]"
+    );
+    ensure!(
+        election <= ELECTION_TIMEOUT_MS_MAX,
+        "--election-timeout[{election}ms] is too long, and should be set less than {ELECTION_TIMEOUT_MS_MAX}ms"
+    );
+    Ok(())
+}
+
+fn check_limits(flags: &Flags) -> Result<()> {
+    ensure!(
+        !flags.name.is_empty(),
+        "--name is empty; give the member a name"
+    );
+    ensure!(
+        flags.max_txn_ops > 0,
+        "--max-txn-ops 0 would refuse every transaction; the default is 128"
+    );
+    ensure!(
+        (1..=super::REQUEST_BYTES_MAX).contains(&flags.max_request_bytes),
+        "--max-request-bytes {} is not between 1 and {}",
+        flags.max_request_bytes,
+        super::REQUEST_BYTES_MAX
+    );
+    Ok(())
+}
+
+fn not_listed(flags: &Flags) -> String {
+    format!(
+        "--initial-cluster does not list a member named {:?}; add {}={} to it or correct --name",
+        flags.name, flags.name, flags.initial_advertise_peer_urls
+    )
+}
+
+/// The members that the flags list, by id.
+fn members(flags: &Flags, peer_urls: &[String]) -> Result<Vec<Member>> {
+    let mut by_name: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    match &flags.initial_cluster {
+        None => {
+            by_name.insert(flags.name.clone(), peer_urls.to_vec());
+        }
+        Some(list) => {
+            for entry in split(list) {
+                let (name, url) = entry.split_once('=').with_context(|| {
+                    format!("--initial-cluster: {entry:?} is not of the form NAME=PEER_URL")
+                })?;
+                by_name
+                    .entry(name.to_owned())
+                    .or_default()
+                    .push(url.to_owned());
+            }
+        }
+    }
+    let mut members = Vec::new();
+    for (name, peer_urls) in by_name {
+        addresses("initial-cluster", &peer_urls.join(","))?;
+        members.push(Member {
+            id: member_id(&peer_urls, &flags.initial_cluster_token),
+            name,
+            peer_urls,
+            client_urls: Vec::new(),
+        });
+    }
+    members.sort_by_key(|member| member.id);
+    for pair in members.windows(2) {
+        ensure!(
+            pair[0].id != pair[1].id,
+            "--initial-cluster gives {} and {} the same URLs; each member needs its own",
+            pair[0].name,
+            pair[1].name
+        );
+    }
+    Ok(members)
+}
+
+/// A member's id: a hash of what identifies it, never 0.
+fn member_id(peer_urls: &[String], token: &str) -> u64 {
+    let text = format!("{}\n{token}", sorted(peer_urls).join(","));
+    xxh3_64(text.as_bytes()).max(1)
+}
+
+fn cluster_id(members: &[Member], token: &str) -> u64 {
+    let mut text = token.to_owned();
+    for member in members {
+        text.push_str(&format!("\n{:x}", member.id));
+    }
+    xxh3_64(text.as_bytes()).max(1)
+}
+
+fn split(list: &str) -> Vec<String> {
+    let parts = list.split(',').map(str::trim);
+    parts
+        .filter(|part| !part.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+fn sorted(list: &[String]) -> Vec<String> {
+    let mut list = list.to_vec();
+    list.sort();
+    list
+}
+
+/// The `host:port` of each URL in a list.
+fn addresses(flag: &str, urls: &str) -> Result<Vec<String>> {
+    let urls = split(urls);
+    ensure!(!urls.is_empty(), "--{flag} is empty; give at least one URL");
+    urls.iter().map(|url| address(flag, url)).collect()
+}
+
+fn address(flag: &str, url: &str) -> Result<String> {
+    let example = "for example http://127.0.0.1:2379";
+    let Some((scheme, rest)) = url.split_once("://") else {
+        bail!("--{flag}: {url:?} has no scheme; {example}");
+    };
+    match scheme {
+        "http" => {}
+        "https" | "unixs" => bail!("--{flag}: TLS is not there yet; use http, {example}"),
+        _ => bail!("--{flag}: {url:?}: the scheme must be http, {example}"),
+    }
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    ensure!(
+        !rest.contains('/'),
+        "--{flag}: {url:?} must not have a path; {example}"
+    );
+    let Some((host, port)) = rest.rsplit_once(':') else {
+        bail!("--{flag}: {url:?} has no port; {example}");
+    };
+    ensure!(!host.is_empty(), "--{flag}: {url:?} has no host; {example}");
+    ensure!(
+        port.parse::<u16>().is_ok(),
+        "--{flag}: {port:?} is not a port; {example}"
+    );
+    Ok(rest.to_owned())
+}

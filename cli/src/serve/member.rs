@@ -1,0 +1,243 @@
+//! One member: storage, machine, service, replica and API, put together and taken apart again.
+//!
+//! This is the one place that chooses a protocol; everything else works with any total order.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use quorate_core::{Checkpoint, NodeId, Survival};
+use quorate_etcd::ServerOptions;
+use quorate_protocols::raft;
+use quorate_runtime::{
+    Checkpoints, Clock, Directory, FailStop, Identity, Mailbox, Options, PeerOptions, Receiving,
+    Replica, Storage, Waker, mailbox,
+};
+use quorate_service::command::Command;
+use quorate_service::machine::Machine;
+use quorate_service::store;
+use quorate_service::{Assembly, Service, ServiceOptions, Workers, assemble};
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tracing::{error, info, warn};
+
+use super::READY;
+use super::config::Config;
+use super::flags::Flags;
+use super::metrics;
+
+/// How large a segment of the log is.
+const SEGMENT_BYTES: u64 = 64 << 20;
+/// The encoding of a command may be larger than the client's: small operations take more space.
+const COMMAND_BYTES_PER_REQUEST_BYTE: usize = 4;
+/// How long to wait before announcing oneself again.
+const ANNOUNCE_RETRY: Duration = Duration::from_millis(500);
+
+/// A running member.
+pub(super) struct Member {
+    me: NodeId,
+    service: Service,
+    replica: Replica,
+    workers: Workers,
+    api: JoinHandle<()>,
+    announcing: JoinHandle<()>,
+    stop_api: watch::Sender<bool>,
+}
+
+impl Member {
+    /// Starts everything. What cannot start says what to do about it.
+    pub(super) fn start(
+        flags: &Flags,
+        config: &Config,
+        clients: Vec<TcpListener>,
+        peers: Vec<TcpListener>,
+    ) -> Result<Member> {
+        let me = NodeId(config.me.id);
+        let identity = Identity {
+            cluster: config.cluster_id,
+            member: me,
+        };
+        let directory = Directory::open(&flags.data_dir, identity)?;
+        let storage = Storage::open(directory, SEGMENT_BYTES)?;
+        refuse_damage(flags, storage.survival())?;
+        let incarnation = storage.incarnation();
+
+        let mut options = store::Options::new(flags.data_dir.join("store"));
+        options.members = config.members.clone();
+        options.layer_bytes = flags.layer_bytes;
+        let (machine, checkpoint) =
+            Machine::open(options).context("the key-value store cannot be opened")?;
+        let checkpoints = Attachments(machine.checkpoints());
+        info!(
+            member = %me, cluster = format!("{:x}", config.cluster_id), incarnation,
+            position = checkpoint.position, "opened {}", flags.data_dir.display()
+        );
+
+        let (mailbox, waker): (Mailbox<raft::Raft>, Waker) = mailbox();
+        let mut options = ServiceOptions::new(me, incarnation, config.election_timeout);
+        options.request_bytes_max =
+            COMMAND_BYTES_PER_REQUEST_BYTE * flags.max_request_bytes + (1 << 20);
+        let Assembly {
+            service,
+            batcher,
+            applier,
+            flushing,
+        } = assemble(options, machine, move || waker.wake());
+        let workers = Workers::start(applier, flushing, |error| {
+            error!(%error, "this member cannot go on and ends its process");
+            std::process::exit(1);
+        })?;
+
+        let mut protocol = raft::Config::new(member_ids(config));
+        protocol.heartbeat = config.heartbeat;
+        protocol.election_timeout = config.election_timeout;
+        protocol.retention_bytes = flags.log_bytes;
+        let options = Options {
+            storage,
+            peers: config.peers.clone(),
+            listeners: into_std(peers)?,
+            peer_options: PeerOptions::default(),
+            fail_stop: FailStop::exit(),
+            clock: Clock::start(),
+        };
+        let replica = Replica::spawn(
+            options,
+            protocol,
+            checkpoint,
+            batcher,
+            Arc::new(checkpoints),
+            mailbox,
+            &Handle::current(),
+        )?;
+
+        let mut options = ServerOptions::new(config.cluster_id, me.0);
+        options.txn_ops_max = flags.max_txn_ops;
+        options.request_bytes_max = flags.max_request_bytes;
+        options.election_timeout = config.election_timeout;
+        options.metrics = vec![metrics::of_replica(replica.observer())];
+        let (stop_api, mut stopping) = watch::channel(false);
+        let api = tokio::spawn(quorate_etcd::serve(
+            clients,
+            service.clone(),
+            options,
+            async move {
+                // If the sender is gone, so is the member.
+                let _ = stopping.wait_for(|stop| *stop).await;
+            },
+        ));
+        let announcing = tokio::spawn(announce(service.clone(), config.me.clone()));
+        Ok(Member {
+            me,
+            service,
+            replica,
+            workers,
+            api,
+            announcing,
+            stop_api,
+        })
+    }
+
+    /// Hands leadership over, lets requests under way finish, and makes everything durable.
+    pub(super) async fn stop(self, election_timeout: Duration) -> Result<()> {
+        self.announcing.abort();
+        self.hand_over(election_timeout).await;
+        // Everyone who serves still holds a receiver, or has ended already.
+        let _ = self.stop_api.send(true);
+        self.api.await.context("the API ended badly")?;
+        let (replica, workers) = (self.replica, self.workers);
+        tokio::task::spawn_blocking(move || {
+            // In this order: the workers end once the replica has.
+            drop(replica);
+            drop(workers);
+        })
+        .await?;
+        info!("stopped");
+        Ok(())
+    }
+
+    /// Waits until somebody else leads, if this member does and there is somebody else.
+    async fn hand_over(&self, patience: Duration) {
+        let mut changes = self.service.leader_changes();
+        let leads = |lead: &Option<(u64, Option<NodeId>)>| {
+            lead.is_some_and(|(_, leader)| leader == Some(self.me))
+        };
+        if self.service.view().members().len() < 2 || !leads(&changes.borrow()) {
+            return;
+        }
+        info!("handing leadership over");
+        self.service.transfer(None);
+        let handed = changes.wait_for(|lead| {
+            lead.is_some_and(|(_, leader)| leader.is_some_and(|leader| leader != self.me))
+        });
+        if tokio::time::timeout(patience, handed).await.is_err() {
+            warn!("nobody took leadership over in {patience:?}");
+        }
+    }
+}
+
+/// A replica that may have forgotten a promise must not make others.
+fn refuse_damage(flags: &Flags, survival: Survival) -> Result<()> {
+    if survival == Survival::Damaged {
+        bail!(
+            "the write-ahead log in {} is damaged: something that this member acknowledged cannot be read. \
+             It stays as it is and this member does not start, since it may have forgotten a vote or \
+             an entry. If the disk returned wrong bytes, mend that and start again; otherwise restore the directory \
+             from a copy that was made while the member was stopped",
+            flags.data_dir.display()
+        );
+    }
+    Ok(())
+}
+
+fn member_ids(config: &Config) -> Vec<NodeId> {
+    config.members.iter().map(|one| NodeId(one.id)).collect()
+}
+
+fn into_std(listeners: Vec<TcpListener>) -> io::Result<Vec<std::net::TcpListener>> {
+    listeners.into_iter().map(TcpListener::into_std).collect()
+}
+
+/// Tells the cluster how clients reach this member, and the operator that they can.
+async fn announce(service: Service, me: quorate_service::command::Member) {
+    let urls = me.client_urls.join(",");
+    while let Err(error) = service.write(Command::Publish(me.clone())).await {
+        info!(%error, "not announced yet");
+        tokio::time::sleep(ANNOUNCE_RETRY).await;
+    }
+    info!(name = %me.name, clients = %urls, "{READY}");
+}
+
+/// The store's checkpoints as the runtime's attachments.
+struct Attachments(store::Checkpoints);
+
+impl Checkpoints for Attachments {
+    fn open(&self) -> io::Result<(Checkpoint, Box<dyn io::Read + Send>)> {
+        let (checkpoint, export) = self.0.open()?;
+        Ok((checkpoint, Box::new(export)))
+    }
+
+    fn receive(&self, checkpoint: Checkpoint) -> io::Result<Box<dyn Receiving>> {
+        Ok(Box::new(Arriving(self.0.receive(checkpoint)?)))
+    }
+}
+
+struct Arriving(store::Import);
+
+impl io::Write for Arriving {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl Receiving for Arriving {
+    fn finish(self: Box<Self>) -> io::Result<()> {
+        self.0.finish()
+    }
+}
