@@ -6,7 +6,13 @@
 //!
 //! Waits are bounded and generous: they find what hangs, not what is slow.
 
+mod bad_bytes;
+mod bad_flags;
+mod bad_requests;
+mod catching_up;
 mod harness;
 mod history;
+mod leases;
 mod one_node;
 mod three_nodes;
+mod watches;

@@ -88,6 +88,14 @@ impl Segment {
     }
 }
 
+/// How many bytes all segments below a data directory have.
+pub(crate) fn log_bytes(folder: &Path) -> u64 {
+    let sizes = segments(folder)
+        .into_iter()
+        .map(|path| fs::metadata(path).map_or(0, |file| file.len()));
+    sizes.sum()
+}
+
 /// All segments, oldest first.
 fn segments(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();

@@ -168,7 +168,7 @@ impl Member {
     pub(crate) fn last_words(&self, lines: usize) -> String {
         let said = fs::read(&self.log).unwrap_or_default();
         let said = String::from_utf8_lossy(&said);
-        let all: Vec<&str> = said.lines().collect();
+        let all: Vec<String> = said.lines().map(shortened).collect();
         all[all.len().saturating_sub(lines)..].join("\n")
     }
 }
@@ -177,6 +177,11 @@ impl Drop for Member {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// The start of a line, which may be very long.
+fn shortened(line: &str) -> String {
+    line.chars().take(400).collect()
 }
 
 /// Starts a process whose output goes to a file.
