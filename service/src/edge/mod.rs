@@ -98,7 +98,7 @@ impl Batcher {
         }
     }
 
-    fn request(&mut self, room: usize, now: Instant) -> Option<Request> {
+    pub(crate) fn request(&mut self, room: usize, now: Instant) -> Option<Request> {
         self.take_in();
         self.on_time(now);
         if let Some(to) = self.shared.take_transfer() {
@@ -306,7 +306,7 @@ impl Batcher {
         let _ = self.works.send(work);
     }
 
-    fn output(&mut self, output: Output, now: Instant) {
+    pub(crate) fn output(&mut self, output: Output, now: Instant) {
         match output {
             Output::Deliver {
                 position,
@@ -333,7 +333,7 @@ impl Batcher {
         }
     }
 
-    fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         let waiting = [
             self.flight.repeat_at(),
             self.reads.repeat_at(),
