@@ -7,6 +7,7 @@ mod cluster;
 mod ctl;
 mod duration;
 mod failure;
+mod go_flags;
 mod serve;
 
 use std::process::ExitCode;
@@ -46,7 +47,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    let arguments = go_flags::with_two_dashes(std::env::args_os());
+    let outcome = match Cli::parse_from(arguments).command {
         Command::Serve(flags) => serve::run(&flags),
         Command::Cluster(flags) => cluster::run(&flags),
         Command::Ctl(flags) => ctl::run(flags),

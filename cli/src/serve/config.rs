@@ -239,3 +239,7 @@ fn address(flag: &str, url: &str) -> Result<String> {
     );
     Ok(rest.to_owned())
 }
+
+#[cfg(test)]
+#[path = "config_tests.rs"]
+mod tests;
