@@ -224,15 +224,15 @@ impl Incoming {
         self.kind = *kind;
         match *kind {
             kind::HEADER => check_header(rest, checkpoint),
-            kind::ROWS => self.append(ROWS, rest, |key| Ok(key), |value| Ok(value)),
-            kind::EVENTS => self.append(EVENTS, rest, exactly, |value| Ok(value)),
+            kind::ROWS => self.append(ROWS, rest, Ok, Ok),
+            kind::EVENTS => self.append(EVENTS, rest, exactly, Ok),
             kind::LEASES => {
                 let id = |key| Ok(i64::from_le_bytes(*exactly::<8>(key)?));
-                self.append(LEASES, rest, id, |value| Ok(value))
+                self.append(LEASES, rest, id, Ok)
             }
             kind::LEASE_KEYS => {
                 let crc = |value| Ok(u32::from_le_bytes(*exactly::<4>(value)?));
-                self.append(LEASE_KEYS, rest, |key| Ok(key), crc)
+                self.append(LEASE_KEYS, rest, Ok, crc)
             }
             kind::STATE => {
                 let state = Meta::decode(rest).map_err(io::Error::other)?;

@@ -21,6 +21,8 @@ pub(crate) mod shared;
 pub(crate) mod state;
 mod sweep;
 pub(crate) mod tables;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use std::path::PathBuf;

@@ -1,5 +1,9 @@
 //! The machine, driven as the edge drives it.
 
+mod checkpoint;
+mod crash;
+mod disk;
+mod flow;
 mod model;
 mod random;
 mod rules;
@@ -15,10 +19,10 @@ use crate::command::{
 use crate::reply::{DeleteRangeReply, OpReply, RangeReply, TxnReply};
 use crate::store::View;
 
-/// A machine, the directory it lives in, and what the edge would keep count of.
+/// A machine, the directory that it lives in, and what the edge would keep count of.
 pub(super) struct Bench {
     pub(super) machine: Machine,
-    pub(super) dir: tempfile::TempDir,
+    _dir: Option<tempfile::TempDir>,
     pub(super) sequence: u64,
     /// What the last command brought.
     pub(super) out: Outcome,
@@ -32,8 +36,16 @@ impl Bench {
         let (machine, checkpoint) = Machine::open(Options::new(dir.path())).expect("it opens");
         assert_eq!(checkpoint, Checkpoint::default());
         Bench {
+            _dir: Some(dir),
+            ..Bench::on(machine)
+        }
+    }
+
+    /// A machine that somebody else has opened.
+    pub(super) fn on(machine: Machine) -> Bench {
+        Bench {
             machine,
-            dir,
+            _dir: None,
             sequence: 0,
             out: Outcome::default(),
             flushes: false,
