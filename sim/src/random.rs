@@ -87,6 +87,8 @@ where
     members: Vec<NodeId>,
     choice: Choice,
     weights: Vec<(Event, u32)>,
+    /// Whose disk is slow.
+    slow: Option<NodeId>,
     hurt: Hurt,
     serial: u64,
     summary: Summary,
@@ -134,11 +136,13 @@ where
         };
         let weights = usual.map(|(event, weight, always)| (event, draw(weight, always)));
         let weights = weights.to_vec();
+        let slow = members.get(choice.choose(8) as usize).copied();
         Driver {
             world,
             members,
             choice,
             weights,
+            slow,
             hurt,
             serial: 0,
             summary: Summary::default(),
@@ -163,7 +167,13 @@ where
         let id = self.member();
         let up = self.world.replica(id).is_some();
         match event {
-            Event::Deliver if !self.world.flying().is_empty() => self.deliver(0)?,
+            // What is under way to a machine that is down waits: mail may be slow.
+            Event::Deliver if up => {
+                let mut flying = self.world.flying().iter();
+                if let Some(at) = flying.position(|mail| mail.to == id) {
+                    self.deliver(at)?;
+                }
+            }
             Event::DeliverAny => {
                 if let Some(at) = self.mail() {
                     self.deliver(at)?;
@@ -178,6 +188,8 @@ where
                 if let Some(at) = self.mail() {
                     self.world.duplicate(at);
                 }
+            }
+            Event::Sync | Event::SyncOne if self.slow == Some(id) && self.choice.choose(10) > 0 => {
             }
             Event::Sync if up => self.world.sync(id, usize::MAX)?,
             Event::SyncOne if up => self.world.sync(id, 1)?,
@@ -247,9 +259,16 @@ where
 
     fn crash(&mut self, id: NodeId) {
         self.summary.crashes += 1;
+        // A state that became durable just before, without the frames that led to it, is a hard case.
+        if self.choice.choose(4) == 0 {
+            P::Problem::flush(self.world.app(id));
+        }
         let pending = self.world.disk(id).pending();
         let pending = u32::try_from(pending).expect("disks are small");
-        let keep = self.choice.choose(pending + 1) as usize;
+        let keep = match self.choice.choose(2) {
+            0 => 0,
+            _ => self.choice.choose(pending + 1) as usize,
+        };
         self.world.crash(id, keep);
         if self.hurt.lying_disks {
             let lost = self.choice.choose(6) as usize;

@@ -381,6 +381,31 @@ fn a_restart_gives_the_same_from_wherever_the_old_frames_begin() {
 }
 
 #[test]
+fn a_restart_drops_what_a_snapshot_replaced_wherever_the_old_frames_begin() {
+    // A log of a term that came to nothing was replaced by a snapshot behind its entries' beginning.
+    let mut records = log_of(2, &[1, 1, 1, 2, 2]);
+    records.push(Record::Reset(at(3, 3)));
+    records.push(Record::Append {
+        index: Index(4),
+        entry: noop(3),
+    });
+    records.push(Record::Vote {
+        term: Term(3),
+        vote: None,
+    });
+    let state = Checkpoint {
+        position: 3,
+        epoch: 3,
+    };
+    for begin in 0..=6 {
+        let left = records[begin..].to_vec();
+        let one = Alone::open_with(left, Survival::Intact, state);
+        assert_eq!(one.raft.log.base(), at(3, 3), "from {begin}");
+        assert_eq!(one.raft.log.last(), at(4, 3), "from {begin}");
+    }
+}
+
+#[test]
 fn a_state_that_contradicts_the_log_wins() {
     // What the log has at 2 was overwritten before the crash, and the overwriting was lost.
     let state = Checkpoint {
