@@ -311,30 +311,29 @@ impl Workers {
         fatal: impl Fn(Error) + Send + Sync + 'static,
     ) -> std::io::Result<Workers> {
         let fatal = Arc::new(fatal);
-        let also_fatal = fatal.clone();
-        let spawn = |name: &str, body: Box<dyn FnOnce() + Send>| {
-            std::thread::Builder::new().name(name.into()).spawn(body)
-        };
-        let apply = spawn(
-            "apply",
-            Box::new(move || {
-                if let Err(error) = applier.run() {
-                    fatal(error);
-                }
-            }),
-        )?;
-        let flush = spawn(
-            "flush",
-            Box::new(move || {
-                if let Err(error) = flushing.run() {
-                    also_fatal(error);
-                }
-            }),
-        )?;
+        let apply = spawn("apply", fatal.clone(), move || applier.run())?;
+        let flush = spawn("flush", fatal, move || flushing.run())?;
         Ok(Workers {
             threads: vec![apply, flush],
         })
     }
+}
+
+/// Starts a thread that ends quietly or is fatal; a panic in it is fatal too.
+fn spawn(
+    name: &'static str,
+    fatal: Arc<dyn Fn(Error) + Send + Sync>,
+    body: impl FnOnce() -> Result<(), Error> + Send + 'static,
+) -> std::io::Result<JoinHandle<()>> {
+    let thread = std::thread::Builder::new().name(name.into());
+    thread.spawn(move || {
+        // Nothing is used again after a panic, so nothing can be seen half changed.
+        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body));
+        let panicked = || Error::Storage(format!("the {name} thread panicked"));
+        if let Err(error) = ended.unwrap_or_else(|_| Err(panicked())) {
+            fatal(error);
+        }
+    })
 }
 
 impl Drop for Workers {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::encode::Encoded;
 use super::index::Index;
-use super::queue::{Form, Lag, Stream};
+use super::queue::{Form, Lag, Queue, Stream};
 use super::{Chunks, Item, Kind, Past, Refusal, WatchCreate, WatchOptions, WatchStream};
 use crate::command::KeyRange;
 use crate::reply::Revision;
@@ -132,8 +132,10 @@ impl Hub {
     /// the newest.
     pub fn publish(&self, revisions: &[Revision], revision: i64) {
         let mut inner = self.lock();
-        for revision in revisions {
-            self.push(&mut inner, revision);
+        if !inner.index.is_empty() {
+            for revision in revisions {
+                self.push(&mut inner, revision);
+            }
         }
         inner.revision = inner.revision.max(revision);
         self.revision.store(inner.revision, Ordering::Relaxed);
@@ -190,6 +192,14 @@ impl Hub {
 
     pub(super) fn options(&self) -> &WatchOptions {
         &self.options
+    }
+
+    /// How much history to read at a time: less when there is little room left for what waits.
+    pub(super) fn piece_bytes(&self) -> usize {
+        const PIECE_BYTES_MIN: usize = 4096;
+        let used = self.total.load(Ordering::Relaxed);
+        let share = self.options.total_bytes_max.saturating_sub(used) / 64;
+        self.options.piece_bytes.min(share.max(PIECE_BYTES_MIN))
     }
 
     pub(super) fn past(&self) -> &dyn Past {
@@ -251,25 +261,40 @@ impl Hub {
 
     /// Queues one revision for one watch, unless it does not fit.
     fn deliver(&self, watch: &Watch, revision: i64, chunks: Chunks) -> bool {
-        let items = watch.form.items(watch.watch_id, revision, chunks);
-        let cost = items.iter().map(Item::cost).sum();
-        let mut queue = watch.stream.queue();
-        if queue.closed {
-            return true;
-        }
-        let options = &self.options;
-        if !queue.fits(cost, options.stream_bytes_max, options.total_bytes_max) {
-            return false;
-        }
-        let mut is_news = false;
-        for item in items {
-            is_news |= queue.push(watch.serial, item);
-        }
-        drop(queue);
-        if is_news {
+        let (id, serial) = (watch.watch_id, watch.serial);
+        let is_news = if watch.form.fits(&chunks) {
+            let fragment = false;
+            let item = item(id, revision, Kind::Events { chunks, fragment });
+            let cost = item.cost();
+            self.enqueue(&watch.stream, cost, |queue| queue.push(serial, item))
+        } else {
+            let items = watch.form.items(id, revision, chunks);
+            let cost = items.iter().map(Item::cost).sum();
+            self.enqueue(&watch.stream, cost, |queue| {
+                let pushed = items.into_iter().map(|item| queue.push(serial, item));
+                pushed.fold(false, |one, other| one | other)
+            })
+        };
+        if is_news == Some(true) {
             watch.stream.news.notify_one();
         }
-        true
+        is_news.is_some()
+    }
+
+    /// Pushes to a stream's queue if so much fits. Answers whether its reader may be waiting.
+    fn enqueue(
+        &self,
+        stream: &Stream,
+        cost: usize,
+        push: impl FnOnce(&mut Queue) -> bool,
+    ) -> Option<bool> {
+        let mut queue = stream.queue();
+        let options = &self.options;
+        if queue.closed {
+            return Some(false);
+        }
+        let fits = queue.fits(cost, options.stream_bytes_max, options.total_bytes_max);
+        fits.then(|| push(&mut queue))
     }
 
     /// Queues an answer; a client that asks much and reads nothing loses its stream.

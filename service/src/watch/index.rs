@@ -92,6 +92,10 @@ impl Index {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.ranges.is_none()
+    }
+
     pub(super) fn clear(&mut self) {
         self.keys.clear();
         self.ranges = None;

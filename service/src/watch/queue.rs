@@ -62,6 +62,13 @@ impl Form {
         })
     }
 
+    /// Whether a revision is told in one item.
+    pub(super) fn fits(&self, chunks: &Chunks) -> bool {
+        chunks.as_slice().len() == 1
+            || self.part_bytes == usize::MAX
+            || chunks.bytes() <= self.part_bytes
+    }
+
     /// The items for one revision: one, or several parts.
     pub(super) fn items(&self, watch_id: i64, revision: i64, chunks: Chunks) -> Vec<Item> {
         let item = |chunks, fragment| Item {
@@ -69,7 +76,7 @@ impl Form {
             revision,
             kind: Kind::Events { chunks, fragment },
         };
-        if chunks.as_slice().len() == 1 || chunks.bytes() <= self.part_bytes {
+        if self.fits(&chunks) {
             return vec![item(chunks, false)];
         }
         let mut items = Vec::new();
@@ -281,15 +288,12 @@ impl Queue {
         if self.closed {
             return Turn::Closed;
         }
-        if let Some(mut item) = self.front.pop_front() {
-            while let Some(next) = self.front.pop_front() {
-                match joined(&mut item, next, join_bytes) {
-                    None => {}
-                    Some(next) => {
-                        self.front.push_front(next);
-                        break;
-                    }
-                }
+        if let Some(mut item) = self.pop_front() {
+            while let Some(next) = self.front.front()
+                && can_join(&item, next, join_bytes)
+                && let Some(next) = self.pop_front()
+            {
+                join(&mut item, next);
             }
             return Turn::Tell(item);
         }
@@ -310,17 +314,25 @@ impl Queue {
         let Some(mut item) = self.pop() else {
             return Turn::Idle;
         };
-        while let Some(queued) = self.items.front() {
-            // Cheap checks first: mostly the next item is another watch's.
-            if queued.item.watch_id != item.watch_id || !can_join(&item, &queued.item, join_bytes) {
-                break;
-            }
-            if let Some(next) = self.pop() {
-                join(&mut item, next);
-            }
+        while let Some(queued) = self.items.front()
+            && can_join(&item, &queued.item, join_bytes)
+            && let Some(next) = self.pop()
+        {
+            join(&mut item, next);
         }
         self.items_since_piece += 1;
         Turn::Tell(item)
+    }
+
+    fn pop_front(&mut self) -> Option<Item> {
+        let item = self.front.pop_front()?;
+        self.subtract(item.cost());
+        Some(item)
+    }
+
+    fn extend_front(&mut self, items: Vec<Item>) {
+        self.add(items.iter().map(Item::cost).sum());
+        self.front.extend(items);
     }
 
     fn pop(&mut self) -> Option<Item> {
@@ -338,14 +350,14 @@ impl Queue {
             && tail.serial == serial
         {
             tail.next = next;
-            self.front.extend(items);
             self.tail.take_if(|tail| tail.next > tail.until);
+            self.extend_front(items);
             return None;
         }
         let at = self.ready.iter().position(|lag| lag.serial == serial)?;
         let mut lag = self.ready.remove(at)?;
         lag.next = next;
-        self.front.extend(items);
+        self.extend_front(items);
         self.ready.push_back(lag.clone());
         Some(lag)
     }
@@ -379,17 +391,9 @@ impl Drop for Queue {
     }
 }
 
-/// Joins two items if they may be; else gives the second back.
-fn joined(item: &mut Item, next: Item, join_bytes: usize) -> Option<Item> {
-    if item.watch_id == next.watch_id && can_join(item, &next, join_bytes) {
-        join(item, next);
-        return None;
-    }
-    Some(next)
-}
-
+/// Whether two items may be told as one: whole revisions of one watch.
 fn can_join(item: &Item, next: &Item, join_bytes: usize) -> bool {
-    let both_whole = |item: &Item| {
+    let is_whole = |item: &Item| {
         matches!(
             item.kind,
             Kind::Events {
@@ -398,7 +402,11 @@ fn can_join(item: &Item, next: &Item, join_bytes: usize) -> bool {
             }
         )
     };
-    both_whole(item) && both_whole(next) && item.cost() + next.cost() <= join_bytes
+    // The cheap check first: mostly the next item is another watch's.
+    item.watch_id == next.watch_id
+        && is_whole(item)
+        && is_whole(next)
+        && item.cost() + next.cost() <= join_bytes
 }
 
 fn join(item: &mut Item, next: Item) {

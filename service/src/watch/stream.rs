@@ -125,7 +125,7 @@ impl WatchStream {
 
     /// Reads one piece of history for a watch that lags.
     fn catch_up(&self, lag: Lag) {
-        let piece_bytes = self.hub.options().piece_bytes;
+        let piece_bytes = self.hub.piece_bytes();
         let piece = self.hub.past().history(&lag.range, lag.next, piece_bytes);
         let (mut revisions, next) = match piece {
             Ok(piece) => piece,
