@@ -1,13 +1,15 @@
 //! Small deterministic worlds.
 //!
 //! A [`World`] holds a few replicas with simulated disks and a simulated network, and does nothing by
-//! itself: a [script](script) or a [seed](random) says what happens next. After everything that happens the
+//! itself: a [script] or a [seed](random) says what happens next. After everything that happens the
 //! oracle of the problem and the invariants of the protocol are asked. It knows no protocol.
 
 mod disk;
 pub mod random;
 pub mod script;
 mod suite;
+#[cfg(test)]
+mod tests;
 mod workload;
 mod world;
 
