@@ -10,6 +10,8 @@ mod bad_bytes;
 mod bad_flags;
 mod bad_requests;
 mod catching_up;
+mod cluster_command;
+mod command_line;
 mod harness;
 mod history;
 mod leases;

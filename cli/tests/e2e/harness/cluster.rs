@@ -1,6 +1,5 @@
 //! Several members, and what tests do to them.
 
-use std::path::Path;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -25,7 +24,8 @@ pub(crate) struct Settings {
 
 /// A cluster of processes, which end with it.
 pub(crate) struct Cluster {
-    folder: TempDir,
+    /// Goes away with the cluster.
+    _folder: TempDir,
     /// Its members.
     pub(crate) members: Vec<Member>,
 }
@@ -70,12 +70,10 @@ impl Cluster {
         for member in &mut members {
             member.set_flags(&initial, &more);
         }
-        Cluster { folder, members }
-    }
-
-    /// A folder that goes away with the cluster.
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
+        Cluster {
+            _folder: folder,
+            members,
+        }
     }
 
     /// Starts everyone who is down, and waits until each serves.

@@ -6,6 +6,7 @@ pub(crate) mod disk;
 pub(crate) mod member;
 pub(crate) mod ports;
 pub(crate) mod server;
+pub(crate) mod tool;
 
 use std::time::Duration;
 

@@ -78,8 +78,9 @@ pub(crate) enum Answer {
     Unknown,
 }
 
-/// One call of one client.
+/// One call of one client; all of it is shown when the oracle objects.
 #[derive(Clone, Debug)]
+#[expect(dead_code, reason = "`who` is only ever shown")]
 pub(crate) struct Call {
     /// Who asked, and whom.
     pub(crate) who: String,
