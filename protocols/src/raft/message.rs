@@ -198,6 +198,15 @@ impl Message {
         }
     }
 
+    /// Where the message names the state that is attached to it.
+    pub(super) fn checkpoint(&mut self) -> Option<&mut Checkpoint> {
+        if let Message::Snapshot { checkpoint, .. } = self {
+            Some(checkpoint)
+        } else {
+            None
+        }
+    }
+
     /// Whether the sender leads, or wants to lead, the message's term: it has to be told if that
     /// term is over.
     pub(super) fn claims_term(&self) -> bool {

@@ -134,13 +134,7 @@ impl Protocol for Raft {
     }
 
     fn status(&self) -> Status {
-        Status {
-            role: self.role.name(),
-            epoch: self.term.0,
-            leader: self.leader,
-            head: self.log.last().index.0,
-            decided: self.commit.0,
-        }
+        self.summary()
     }
 
     fn invariants(&self) {
@@ -148,10 +142,6 @@ impl Protocol for Raft {
     }
 
     fn attachment(message: &mut Message) -> Option<&mut Checkpoint> {
-        if let Message::Snapshot { checkpoint, .. } = message {
-            Some(checkpoint)
-        } else {
-            None
-        }
+        message.checkpoint()
     }
 }

@@ -2,7 +2,7 @@
 
 use alloc::collections::BTreeSet;
 
-use quorate_core::{Effects, NodeId};
+use quorate_core::{Effects, NodeId, Status};
 use quorate_problems::total_order::Output;
 
 use super::entry::Term;
@@ -46,6 +46,16 @@ impl Role {
 }
 
 impl Raft {
+    pub(super) fn summary(&self) -> Status {
+        Status {
+            role: self.role.name(),
+            epoch: self.term.0,
+            leader: self.leader,
+            head: self.log.last().index.0,
+            decided: self.commit.0,
+        }
+    }
+
     /// 5.1: terms are a logical clock. Whether a message belongs to the present, once a newer term in
     /// it has been adopted and an older one answered.
     pub(super) fn admit(

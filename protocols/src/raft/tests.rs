@@ -141,6 +141,14 @@ fn random_schedules_keep_every_promise_and_end_in_progress() {
 }
 
 #[test]
+fn a_seed_decides_everything() {
+    for seed in 0..10 {
+        let run = || random::run(&SUITE, seed, Hurt::default());
+        assert_eq!(run(), run());
+    }
+}
+
+#[test]
 fn outside_the_model_a_disk_that_forgets_is_caught() {
     let hurt = Hurt {
         lying_disks: true,
