@@ -8,6 +8,11 @@ use crate::store::scan::live;
 /// How many leases one tick ends at most; the next tick ends more.
 const EXPIRED_PER_TICK_MAX: usize = 1000;
 
+/// How long after its time a lease ends. The agreed clock stands still between two ticks, and moves
+/// by at most this much in one: a lease that was granted just before a tick was given up to so
+/// much too little. With this added, none ends before its time by the leader's own clock.
+const GRACE_MS: u64 = 1000;
+
 impl Machine {
     pub(super) fn lease_grant(&mut self, id: i64, ttl: i64) -> Result<Reply, Error> {
         if self.lease_exists(id) {
@@ -25,7 +30,7 @@ impl Machine {
             .get(id)
             .map(|lease| (lease.ttl, lease.deadline_ms));
         let ttl = match lease {
-            Some((ttl, deadline_ms)) if deadline_ms > now_ms => {
+            Some((ttl, deadline_ms)) if deadline_ms.saturating_add(GRACE_MS) > now_ms => {
                 self.set_lease(id, ttl);
                 ttl
             }
@@ -67,7 +72,8 @@ impl Machine {
             return Ok(Reply::Done);
         }
         for _ in 0..EXPIRED_PER_TICK_MAX {
-            let due = self.leases().due(self.meta.clock.now_ms);
+            let due = self.meta.clock.now_ms.checked_sub(GRACE_MS);
+            let due = due.and_then(|due_ms| self.leases().due(due_ms));
             let Some(id) = due else { break };
             self.lease_revoke(id, out)?;
         }

@@ -90,7 +90,7 @@ impl Model {
             Command::LeaseKeepAlive { id } => {
                 let now_ms = self.now_ms;
                 let ttl = match self.leases.get_mut(id) {
-                    Some((ttl, deadline_ms)) if *deadline_ms > now_ms => {
+                    Some((ttl, deadline_ms)) if *deadline_ms + 1000 > now_ms => {
                         *deadline_ms = now_ms + *ttl * 1000;
                         *ttl
                     }
@@ -124,7 +124,7 @@ impl Model {
         let mut due: Vec<(i64, i64)> = self
             .leases
             .iter()
-            .filter(|(_, (_, deadline_ms))| *deadline_ms <= self.now_ms)
+            .filter(|(_, (_, deadline_ms))| *deadline_ms + 1000 <= self.now_ms)
             .map(|(id, (_, deadline_ms))| (*deadline_ms, *id))
             .collect();
         due.sort_unstable();
