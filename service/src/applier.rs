@@ -183,10 +183,13 @@ impl Applier {
         self.publish();
         self.machine.install(checkpoint)?;
         self.position = self.position.max(checkpoint.position);
+        self.machine.publish();
+        // Before the hub hears of the new revision in any other way: watches would miss what led
+        // there.
+        self.hub.on_install(self.views.view().revision());
         self.round.dirty = true;
         self.round.positions += 1;
         self.publish();
-        self.hub.on_install(self.views.view().revision());
         count(&self.shared.counters.installs, 1);
         Ok(())
     }

@@ -132,7 +132,12 @@ impl Hub {
     /// the newest.
     pub fn publish(&self, revisions: &[Revision], revision: i64) {
         let mut inner = self.lock();
-        if !inner.index.is_empty() {
+        let connects = inner.revision + revisions.len() as i64 >= revision;
+        debug_assert!(connects, "revisions without events before {revision}");
+        if !connects {
+            // Never seen; were it so, watches would rather be told from history than miss anything.
+            self.resync(&mut inner, revision);
+        } else if !inner.index.is_empty() {
             for revision in revisions {
                 self.push(&mut inner, revision);
             }
@@ -145,6 +150,10 @@ impl Hub {
     /// The store was replaced by one at this revision: everyone goes on from its history.
     pub fn on_install(&self, revision: i64) {
         let mut inner = self.lock();
+        self.resync(&mut inner, revision);
+    }
+
+    fn resync(&self, inner: &mut Inner, revision: i64) {
         let before = inner.revision;
         inner.index.clear();
         for slot in 0..inner.watches.len() {

@@ -1,5 +1,5 @@
 //! Three replicas, driven by one seed, over an order that loses, repeats and delays whatever it may,
-//! changes leaders and restarts replicas. Each write is a put of a key of its own, so a row says how
+//! changes leaders, restarts replicas and installs checkpoints. Each write is a put of a key of its own, so a row says how
 //! often it was carried out.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -74,6 +74,7 @@ struct World {
     reads: Vec<Read>,
     seen: Seen,
     numbers: u64,
+    installs: usize,
 }
 
 fn id(replica: usize) -> NodeId {
@@ -150,6 +151,7 @@ impl World {
             reads: Vec::new(),
             seen: Seen::default(),
             numbers: 0,
+            installs: 0,
         }
     }
 
@@ -279,6 +281,25 @@ impl World {
         self.tell_leader(at);
     }
 
+    /// A replica is given another one's newest durable state, if that is ahead of what it was
+    /// delivered.
+    fn install(&mut self, at: usize, from: usize) {
+        let source = self.replicas[from].assembly.applier.machine().checkpoints();
+        let (checkpoint, mut export) = source.open().unwrap();
+        let replica = &mut self.replicas[at];
+        if checkpoint.position <= replica.delivered {
+            return;
+        }
+        let target = replica.assembly.applier.machine().checkpoints();
+        let mut import = target.receive(checkpoint).unwrap();
+        std::io::copy(&mut export, &mut import).unwrap();
+        import.finish().unwrap();
+        replica.delivered = checkpoint.position;
+        let output = Output::Install(checkpoint);
+        replica.assembly.batcher.output(output, self.now);
+        self.installs += 1;
+    }
+
     /// Looks at what callers have been answered.
     fn answers(&mut self) {
         use oneshot::error::TryRecvError;
@@ -347,6 +368,7 @@ impl World {
             96 => self.lead(None),
             97 => self.lead(Some(id(at))),
             98 if self.one_in(3) => self.restart(at),
+            99 => self.install(at, (at + 1) % REPLICAS),
             _ => self.answers(),
         }
     }
@@ -414,7 +436,8 @@ impl World {
 
 #[test]
 fn what_is_acknowledged_happened_once_and_is_read_and_watched_everywhere() {
-    let (mut acknowledged, mut refused, mut unknown, mut reads) = (0, 0, 0, 0);
+    let (mut acknowledged, mut refused, mut unknown) = (0, 0, 0);
+    let (mut reads, mut installs) = (0, 0);
     for seed in 0..8 {
         let mut world = World::new(seed);
         for _ in 0..3000 {
@@ -426,10 +449,12 @@ fn what_is_acknowledged_happened_once_and_is_read_and_watched_everywhere() {
         refused += world.seen.refused.len();
         unknown += world.seen.unknown;
         reads += world.seen.reads;
+        installs += world.installs;
     }
     // The schedule must have been hard, and not too hard to achieve anything.
     assert!(acknowledged > 500, "{acknowledged}");
     assert!(reads > 50, "{reads}");
     assert!(refused > 10, "{refused}");
     assert!(unknown > 50, "{unknown}");
+    assert!(installs > 5, "{installs}");
 }

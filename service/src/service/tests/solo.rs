@@ -243,6 +243,22 @@ async fn what_the_store_has_flushed_the_protocol_may_forget_and_a_restart_goes_o
     assert_eq!(after.revision, solo.service.view().revision());
 }
 
+#[tokio::test]
+async fn a_compaction_forgets_at_once_and_frees_the_space_by_itself() {
+    let solo = Solo::start(|_| {});
+    solo.lead();
+    for _ in 0..50 {
+        solo.service.write(put("a", "v", 0)).await.unwrap();
+    }
+    let compact = Command::Compact { revision: 40 };
+    solo.service.write(compact).await.unwrap();
+    assert_eq!(solo.service.view().compacted(), 40);
+    while !solo.service.view().compaction_finished(40) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(!solo.compacted.lock().unwrap().is_empty());
+}
+
 #[tokio::test(start_paused = true)]
 async fn without_a_leader_callers_are_told_so_after_the_timeout() {
     let solo = Solo::start(|_| {});
