@@ -45,6 +45,12 @@ impl Tool {
         if program.is_none() {
             eprintln!("left out: there is no etcdctl on the PATH, and {VARIABLE} names none");
         }
+        // `endpoint status` of 3.4 sends the whole URL as the authority of its requests, which is
+        // none, and is refused as HTTP/2 wants it.
+        let endpoints: Vec<&str> = endpoints
+            .iter()
+            .map(|url| url.trim_start_matches("http://"))
+            .collect();
         Some(Tool {
             program: program?,
             first: None,
