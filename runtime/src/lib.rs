@@ -9,6 +9,8 @@ mod clock;
 mod directory;
 pub mod disk;
 mod fail_stop;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod log;
 mod mailbox;
 mod metrics;

@@ -162,7 +162,10 @@ impl Log {
     pub fn open(disk: Arc<dyn Disk>, options: &LogOptions) -> Result<(Log, Recovered), LogError> {
         let names = disk.list().map_err(at("list", "the directory"))?;
         if names.iter().any(|name| name == UNNAMED) {
+            // Durably, so that no later renaming can catch the old one.
             disk.remove(UNNAMED).map_err(at("remove", UNNAMED))?;
+            disk.sync_dir()
+                .map_err(at("sync the directory after removing", UNNAMED))?;
         }
         let survey = Survey::take(&*disk)?;
         let verdict = match survey.segments.is_empty() && options.expected {
@@ -209,7 +212,7 @@ impl Log {
             counts: LogCounts::default(),
         };
         log.segments.push_back((log.segment.ordinal, end.frame));
-        cut_off_what_is_torn(&*log.disk, &survey)?;
+        cut_off_what_is_torn(&*log.disk, &survey, &verdict)?;
         log.push(Kind::Incarnation, end.frame, end.keep_from, &[])?;
         log.sync()?;
         log.mark()?;
@@ -251,6 +254,9 @@ impl Log {
     /// # Errors
     /// If writing or syncing failed: the log must not be used any more.
     pub fn sync(&mut self) -> Result<Frame, LogError> {
+        if self.failed {
+            return Err(LogError::Failed);
+        }
         if self.written.sequence > self.durable.sequence {
             self.write()?;
             let synced = self.segment.file.sync_data();
@@ -434,16 +440,24 @@ impl Segment {
 /// Removes what an earlier incarnation left behind its last whole frame: it was never acknowledged,
 /// and the new segment, which is durable already, says where the log goes on. This also gives back
 /// the space that was reserved there.
-fn cut_off_what_is_torn(disk: &dyn Disk, survey: &Survey) -> Result<(), LogError> {
+fn cut_off_what_is_torn(
+    disk: &dyn Disk,
+    survey: &Survey,
+    verdict: &Verdict,
+) -> Result<(), LogError> {
     let last = survey.segments.last().map(|found| found.ordinal);
     for found in &survey.segments {
-        if found.header.is_some() && (found.stale || Some(found.ordinal) == last) {
-            let name = segment::name(found.ordinal);
-            let mut file = disk.open(&name).map_err(at("open", &name))?;
-            if file.size().map_err(at("look at", &name))? > found.used {
-                file.truncate(found.used).map_err(at("cut off", &name))?;
-                file.sync_data().map_err(at("sync", &name))?;
-            }
+        let used = match (Some(found.ordinal) == last, found.stale) {
+            (true, _) => survey.end_of_last(disk, verdict.readable)?,
+            // An earlier opening ended before it came to this.
+            (false, true) => found.used,
+            (false, false) => continue,
+        };
+        let name = segment::name(found.ordinal);
+        let mut file = disk.open(&name).map_err(at("open", &name))?;
+        if found.header.is_some() && file.size().map_err(at("look at", &name))? > used {
+            file.truncate(used).map_err(at("cut off", &name))?;
+            file.sync_data().map_err(at("sync", &name))?;
         }
     }
     Ok(())

@@ -71,8 +71,8 @@ pub(super) struct Verdict {
     pub(super) survival: Survival,
     /// Where the log goes on.
     pub(super) end: Position,
-    /// Frames of records after this one are torn.
-    readable: u64,
+    /// Frames after this one are torn.
+    pub(super) readable: u64,
     /// The largest incarnation seen.
     pub(super) incarnation: u64,
 }
@@ -193,6 +193,38 @@ impl Survey {
                 last: position,
             });
         }
+    }
+
+    /// Where the last segment ends if nothing beyond `sequence` counts.
+    pub(super) fn end_of_last(&self, disk: &dyn Disk, sequence: u64) -> Result<u64, LogError> {
+        let Some(FoundSegment {
+            ordinal,
+            header: Some(header),
+            used,
+            ..
+        }) = self.segments.last()
+        else {
+            return Ok(u64::MAX);
+        };
+        if self
+            .runs
+            .last()
+            .is_none_or(|run| run.last.sequence <= sequence)
+        {
+            return Ok(*used);
+        }
+        let name = segment::name(*ordinal);
+        let file = disk.open(&name).map_err(at("open", &name))?;
+        let mut used = FRAMES_AT as u64;
+        scan(&*file, header.salt, |found| {
+            match found {
+                Found::Frame { header, end, .. } if header.sequence <= sequence => used = end,
+                Found::Frame { .. } | Found::Bodiless(_) => {}
+            }
+            Ok::<(), std::io::Error>(())
+        })
+        .map_err(at("read", &name))?;
+        Ok(used)
     }
 
     /// Tells torn from lost.

@@ -327,6 +327,8 @@ fn a_torn_group_is_dropped_with_all_behind_it_and_never_comes_back() {
     files.values_mut().next().unwrap()[at..at + 64].fill(0);
     let disk = MemoryDisk::with(files);
     let (mut log, recovered) = open_roomy(&disk);
+    let remains = disk.files().into_values().next().unwrap();
+    assert_eq!(remains.len(), at - 512 + 3 * 136, "nothing torn is left");
     assert_eq!(recovered.survival, Survival::Intact);
     assert_eq!(recovered.durable, Frame(3));
     assert_eq!(survivors(&recovered, |_| 60), [1, 2, 3]);
@@ -336,6 +338,33 @@ fn a_torn_group_is_dropped_with_all_behind_it_and_never_comes_back() {
     let (_, recovered) = open_roomy(&disk);
     assert_eq!(recovered.survival, Survival::Intact);
     assert_eq!(survivors(&recovered, |_| 60), range(1..=4));
+}
+
+#[test]
+fn what_is_torn_stays_dropped_even_if_an_opening_ended_before_it_was_cut_off() {
+    let disk = MemoryDisk::default();
+    let (mut log, _) = open_roomy(&disk);
+    write(&mut log, 1..=3, 60);
+    for number in 4..=8 {
+        log.append(&frame(number, 60, None)).unwrap();
+    }
+    let at = log.offset as usize;
+    log.sync().unwrap();
+    let mut files = disk.files();
+    let (name, torn) = files.iter_mut().next().unwrap();
+    torn[at..at + 64].fill(0);
+    let (name, torn) = (name.clone(), torn.clone());
+    let disk = MemoryDisk::with(files);
+    let (mut log, _) = open_roomy(&disk);
+    write(&mut log, 4..=4, 60);
+    log.mark().unwrap();
+    let mut files = disk.files();
+    files.insert(name.clone(), torn);
+    let disk = MemoryDisk::with(files);
+    let (_, recovered) = open_roomy(&disk);
+    assert_eq!(recovered.survival, Survival::Intact);
+    assert_eq!(survivors(&recovered, |_| 60), range(1..=4));
+    assert_eq!(disk.files()[&name].len(), at - 512 + 3 * 136);
 }
 
 #[test]
