@@ -1,0 +1,100 @@
+//! What is not there yet says so.
+
+use super::harness::*;
+use quorate_etcd::proto::etcdserverpb as pb;
+use quorate_etcd::proto::{v3electionpb, v3lockpb};
+use tonic::Code::Unimplemented;
+
+#[track_caller]
+fn missing<T: std::fmt::Debug>(outcome: Result<T, tonic::Status>, call: &str) {
+    let (code, text) = refused(outcome);
+    assert_eq!(code, Unimplemented);
+    assert!(
+        text.contains(call) && text.contains("not there yet"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn calls_that_are_not_there_yet() {
+    let server = Server::start().await;
+    if server.is_real() {
+        return;
+    }
+    let mut cluster = server.cluster();
+    missing(
+        cluster.member_add(pb::MemberAddRequest::default()).await,
+        "MemberAdd",
+    );
+    missing(
+        cluster
+            .member_remove(pb::MemberRemoveRequest::default())
+            .await,
+        "MemberRemove",
+    );
+    missing(
+        cluster
+            .member_update(pb::MemberUpdateRequest::default())
+            .await,
+        "MemberUpdate",
+    );
+    missing(
+        cluster
+            .member_promote(pb::MemberPromoteRequest::default())
+            .await,
+        "MemberPromote",
+    );
+
+    let mut maintenance = server.maintenance();
+    let disarm = pb::AlarmRequest {
+        action: pb::alarm_request::AlarmAction::Deactivate.into(),
+        ..Default::default()
+    };
+    missing(maintenance.alarm(disarm).await, "Alarm");
+    missing(
+        maintenance.defragment(pb::DefragmentRequest {}).await,
+        "Defragment",
+    );
+    missing(maintenance.hash(pb::HashRequest {}).await, "Hash");
+    missing(
+        maintenance.hash_kv(pb::HashKvRequest::default()).await,
+        "HashKV",
+    );
+    missing(
+        maintenance.snapshot(pb::SnapshotRequest {}).await,
+        "Snapshot",
+    );
+    missing(
+        maintenance.downgrade(pb::DowngradeRequest::default()).await,
+        "Downgrade",
+    );
+    missing(server.kv().range_stream(get("k")).await, "RangeStream");
+
+    let mut auth = pb::auth_client::AuthClient::new(server.channel());
+    missing(
+        auth.auth_enable(pb::AuthEnableRequest {}).await,
+        "Auth.AuthEnable",
+    );
+    missing(
+        auth.user_add(pb::AuthUserAddRequest::default()).await,
+        "Auth.UserAdd",
+    );
+    let status = auth.auth_status(pb::AuthStatusRequest {}).await.unwrap();
+    assert!(!status.into_inner().enabled);
+
+    let mut lock = v3lockpb::lock_client::LockClient::new(server.channel());
+    missing(
+        lock.lock(v3lockpb::LockRequest::default()).await,
+        "Lock.Lock",
+    );
+    let mut election = v3electionpb::election_client::ElectionClient::new(server.channel());
+    let campaign = election
+        .campaign(v3electionpb::CampaignRequest::default())
+        .await;
+    missing(campaign, "Election.Campaign");
+    let observe = election
+        .observe(v3electionpb::LeaderRequest::default())
+        .await;
+    missing(observe, "Election.Observe");
+    server.stop().await;
+}
