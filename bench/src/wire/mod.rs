@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use h2::client::SendRequest;
 use h2::{RecvStream, SendStream};
-use http::{HeaderMap, Method, Request, Uri, Version};
+use http::{HeaderMap, Request, Version};
 use quorate_client::{Address, Code};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
@@ -35,6 +35,15 @@ pub(crate) enum Call {
 }
 
 impl Call {
+    const ALL: [Call; 6] = [
+        Call::Range,
+        Call::Put,
+        Call::Txn,
+        Call::LeaseGrant,
+        Call::LeaseKeepAlive,
+        Call::Watch,
+    ];
+
     fn path(self) -> &'static str {
         match self {
             Call::Range => "/etcdserverpb.KV/Range",
@@ -72,6 +81,8 @@ pub(crate) fn frame(buffer: &mut BytesMut, encode: impl FnOnce(&mut BytesMut)) -
 /// One connection, shared by the clients of one thread and made anew when it is lost.
 pub(crate) struct Wire {
     address: Address,
+    /// The head of the request for each call, to be copied.
+    heads: [Request<()>; Call::ALL.len()],
     sender: RefCell<Option<SendRequest<Bytes>>>,
     /// Counts connections, so that a failure of an old one does not close its successor.
     generation: Cell<u64>,
@@ -81,6 +92,7 @@ pub(crate) struct Wire {
 impl Wire {
     pub(crate) fn new(address: Address) -> Wire {
         Wire {
+            heads: Call::ALL.map(|call| head(&address, call)),
             address,
             sender: RefCell::new(None),
             generation: Cell::new(0),
@@ -104,7 +116,8 @@ impl Wire {
         message: Bytes,
     ) -> Result<Result<Bytes, Failure>, h2::Error> {
         let mut sender = sender.ready().await?;
-        let (response, mut stream) = sender.send_request(self.request(call), false)?;
+        let (response, mut stream) =
+            sender.send_request(self.heads[call as usize].clone(), false)?;
         stream.send_data(message, true)?;
         let (parts, mut body) = response.await?.into_parts();
         if parts.headers.contains_key("grpc-status") {
@@ -132,7 +145,7 @@ impl Wire {
         let (sender, generation) = self.sender().await?;
         let opened = async {
             let mut sender = sender.ready().await?;
-            sender.send_request(self.request(call), false)
+            sender.send_request(self.heads[call as usize].clone(), false)
         };
         match opened.await {
             Ok((response, send)) => Ok(Stream {
@@ -143,29 +156,6 @@ impl Wire {
             }),
             Err(error) => Err(self.lose(generation, &error)),
         }
-    }
-
-    fn request(&self, call: Call) -> Request<()> {
-        let mut request = Request::new(());
-        *request.method_mut() = Method::POST;
-        *request.version_mut() = Version::HTTP_2;
-        *request.uri_mut() = self.uri(call);
-        let headers = request.headers_mut();
-        headers.insert("te", http::HeaderValue::from_static("trailers"));
-        headers.insert(
-            "content-type",
-            http::HeaderValue::from_static("application/grpc"),
-        );
-        request
-    }
-
-    fn uri(&self, call: Call) -> Uri {
-        Uri::builder()
-            .scheme("http")
-            .authority(self.address.authority())
-            .path_and_query(call.path())
-            .build()
-            .expect("an address and a constant path make a URI")
     }
 
     /// The connection, which is made if there is none.
@@ -195,6 +185,15 @@ impl Wire {
         }
         Failure(format!("connection: {error}"))
     }
+}
+
+fn head(address: &Address, call: Call) -> Request<()> {
+    Request::post(format!("http://{address}{}", call.path()))
+        .version(Version::HTTP_2)
+        .header("te", "trailers")
+        .header("content-type", "application/grpc")
+        .body(())
+        .expect("an address and constants make a request")
 }
 
 async fn connect(address: &Address) -> Result<SendRequest<Bytes>, Failure> {
