@@ -67,7 +67,8 @@ pub(crate) struct Shared {
 /// A load that is being carried out.
 pub(crate) struct Running {
     pub(crate) shared: Arc<Shared>,
-    threads: Vec<JoinHandle<Result<Tally>>>,
+    /// Each answers what it measured and when it was done.
+    threads: Vec<JoinHandle<Result<(Tally, Instant)>>>,
 }
 
 /// Starts a load.
@@ -110,18 +111,20 @@ impl Running {
                 self.shared.total.store(0, Ordering::Relaxed);
             }
         }
-        let took = self.shared.began.elapsed();
         let mut tally = Tally::new();
+        let mut took = Duration::ZERO;
         for thread in self.threads {
             let outcome = thread.join().map_err(|_| anyhow!("a thread panicked"))?;
-            tally.add(&outcome?);
+            let (part, ended) = outcome?;
+            tally.add(&part);
+            took = took.max(ended - self.shared.began);
         }
         Ok((tally, took))
     }
 }
 
 /// One thread: its own runtime, its own connections, its own histogram.
-fn carry_out(shared: &Arc<Shared>, lines: Vec<(Address, Vec<usize>)>) -> Result<Tally> {
+fn carry_out(shared: &Arc<Shared>, lines: Vec<(Address, Vec<usize>)>) -> Result<(Tally, Instant)> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -143,8 +146,9 @@ fn carry_out(shared: &Arc<Shared>, lines: Vec<(Address, Vec<usize>)>) -> Result<
         }
     }
     runtime.block_on(local);
+    let ended = Instant::now();
     let tally = tally.borrow().clone();
-    Ok(tally)
+    Ok((tally, ended))
 }
 
 /// One client, with one request under way.

@@ -9,17 +9,16 @@ pub(crate) fn draw(titles: &[&str], rows: &[Vec<String>]) -> String {
             widths[column] = widths[column].max(width(cell));
         }
     }
+    // Columns of numbers are compared by their ends.
+    let is_number = |column: usize| rows.iter().all(|row| row[column].parse::<f64>().is_ok());
+    let numbers: Vec<bool> = (0..titles.len()).map(is_number).collect();
+    let left = vec![false; titles.len()];
     let mut out = String::new();
     rule(&mut out, &widths);
-    line(&mut out, &widths, titles.iter().copied(), |_| Side::Left);
+    line(&mut out, &widths, titles.iter().copied(), &left);
     rule(&mut out, &widths);
     for row in rows {
-        // Numbers are compared by their ends.
-        let side = |cell: &str| match cell.parse::<f64>() {
-            Ok(_) => Side::Right,
-            Err(_) => Side::Left,
-        };
-        line(&mut out, &widths, row.iter().map(String::as_str), side);
+        line(&mut out, &widths, row.iter().map(String::as_str), &numbers);
     }
     if !rows.is_empty() {
         rule(&mut out, &widths);
@@ -27,23 +26,17 @@ pub(crate) fn draw(titles: &[&str], rows: &[Vec<String>]) -> String {
     out
 }
 
-/// Where a cell keeps its text.
-enum Side {
-    Left,
-    Right,
-}
-
 fn line<'a>(
     out: &mut String,
     widths: &[usize],
     cells: impl Iterator<Item = &'a str>,
-    side: impl Fn(&str) -> Side,
+    to_the_right: &[bool],
 ) {
-    for (cell, column) in cells.zip(widths) {
-        let space = " ".repeat(column - width(cell));
-        match side(cell) {
-            Side::Left => out.extend(["| ", cell, &space, " "]),
-            Side::Right => out.extend(["| ", &space, cell, " "]),
+    for (column, cell) in cells.enumerate() {
+        let space = " ".repeat(widths[column] - width(cell));
+        match to_the_right[column] {
+            true => out.extend(["| ", &space, cell, " "]),
+            false => out.extend(["| ", cell, &space, " "]),
         }
     }
     out.push_str("|\n");
