@@ -12,6 +12,9 @@ use crate::log::{Log, LogError};
 use crate::mailbox::Event;
 use crate::metrics::Counters;
 
+#[cfg(test)]
+mod tests;
+
 /// How long the log is idle before a marker says that its tail was acknowledged.
 const IDLE: Duration = Duration::from_millis(50);
 
