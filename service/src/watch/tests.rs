@@ -1,6 +1,8 @@
 //! Watches against a naive model: whatever is written, compacted, created, canceled, installed and
 //! read in whatever order, each watch is told every revision of its range exactly once, in order.
 
+mod threads;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
