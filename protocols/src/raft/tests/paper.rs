@@ -250,6 +250,38 @@ fn section_5_4_2_entries_of_earlier_terms_are_not_committed_by_counting() {
 }
 
 #[test]
+fn section_5_1_answers_of_an_earlier_term_are_not_counted() {
+    let mut one = Alone::lead(log_of(2, &[1, 2]));
+    let index = Index(3);
+    for from in [1, 2, 3] {
+        let term = Term(2);
+        one.on(from, Message::Appended { term, index });
+    }
+    assert_eq!(one.raft.commit, Index(0));
+    for from in [1, 2] {
+        let term = Term(3);
+        one.on(from, Message::Appended { term, index });
+    }
+    assert_eq!(one.raft.commit, Index(3));
+    // Nor are those to an earlier round, or to another leader's rounds.
+    one.raft.on_request(Request::Read { id: 1 }, &mut one.fx);
+    for (from, term, round) in [(1, 3, 1), (2, 3, 0), (2, 2, 1), (3, 2, 7)] {
+        let term = Term(term);
+        assert_eq!(one.on(from, Message::Heard { term, round }), []);
+    }
+    let ready = Message::ReadReady {
+        incarnation: 1,
+        id: 1,
+        index,
+    };
+    let heard = Message::Heard {
+        term: Term(3),
+        round: 1,
+    };
+    assert_eq!(one.on(3, heard), [(1, ready)]);
+}
+
+#[test]
 fn section_5_3_a_follower_delivers_no_further_than_it_agrees() {
     let mut one = Alone::open(log_of(2, &[1, 2, 2]));
     // The leader has committed five entries; only the first two here are known to be the same.
