@@ -174,7 +174,7 @@ async fn watches(tool: &Tool) {
     while seen.len() < 8 {
         let line = tokio::time::timeout(PATIENCE, lines.next_line()).await;
         let line = line.expect("events come").expect("a pipe can be read");
-        seen.extend(line.filter(|line| !line.is_empty()).into_iter());
+        seen.extend(line.filter(|line| !line.is_empty()));
         assert!(
             process.try_wait().expect("a child can be asked").is_none(),
             "it ended after {seen:?}"
