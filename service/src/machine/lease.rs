@@ -3,7 +3,6 @@
 use super::{Machine, Outcome};
 use crate::error::Error;
 use crate::reply::Reply;
-use crate::store::scan::live;
 
 /// How many leases one tick ends at most; the next tick ends more.
 const EXPIRED_PER_TICK_MAX: usize = 1000;
@@ -53,7 +52,7 @@ impl Machine {
         self.meta.digest(!id.cast_unsigned());
         let mut step = self.begin();
         for key in lease.keys {
-            if let Some((stamp, row)) = live(&self.layers, &key, step.now())? {
+            if let Some((stamp, row)) = self.current(&key)? {
                 self.delete(row.to_kv(&key, stamp), &mut step);
             }
         }

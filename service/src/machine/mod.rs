@@ -6,6 +6,7 @@
 //! has no effect.
 
 mod lease;
+mod recent;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,8 @@ use crate::store::state::Meta;
 use crate::store::{Checkpoints, Directory, Files, Flusher, Views};
 
 pub use crate::store::Options;
+pub(crate) use recent::Generation;
+use recent::Recent;
 
 /// How many layers may wait to be written. When there would be one more, publishing waits.
 const FROZEN_MAX: usize = 2;
@@ -38,6 +41,8 @@ pub struct Machine {
     meta: Meta,
     /// The layers as of the last publication; new rows go to the active one.
     layers: Arc<Layers>,
+    /// The newest rows of those layers, by key.
+    recent: Recent,
     /// The changes since the last publication.
     round: Vec<Change>,
     /// Roughly what the active layer holds.
@@ -116,6 +121,7 @@ impl Machine {
             shared,
             meta,
             layers,
+            recent: Recent::default(),
             round: Vec::new(),
             active_bytes: 0,
             dirty: false,
@@ -295,6 +301,7 @@ impl Machine {
             layer: turn.layers.active().clone(),
             meta: self.meta.clone(),
             leases: delta,
+            _garbage: self.recent.rotate(),
         };
         turn.frozen.push_back(Arc::new(frozen));
         let mut memory = vec![Arc::new(Layer::default())];
@@ -323,6 +330,7 @@ impl Machine {
         let mut disk = lock(&shared.disk);
         self.layers = shared.install(&mut disk, checkpoint)?;
         self.meta = self.layers.base.meta.clone();
+        self.recent = Recent::default();
         self.round.clear();
         self.active_bytes = 0;
         self.dirty = false;

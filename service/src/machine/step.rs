@@ -6,13 +6,13 @@ use std::sync::{PoisonError, RwLockWriteGuard};
 use bytes::Bytes;
 
 use super::{Machine, Outcome};
-use crate::command::{DeleteRange, Put};
+use crate::command::{DeleteRange, KeyRange, Put};
 use crate::error::Error;
 use crate::reply::{DeleteRangeReply, Event, KeyValue, PutReply, Revision};
 use crate::store::layer::{Change, ROW_OVERHEAD_BYTES};
 use crate::store::leases::Leases;
 use crate::store::row::{Row, RowKey, Span, Stamp};
-use crate::store::scan::{change, live, scan};
+use crate::store::scan::{Seen, change, scan};
 
 /// The changes of one command, which share one revision.
 #[derive(Debug)]
@@ -89,7 +89,7 @@ impl Machine {
             return Err(Error::LeaseNotFound);
         }
         let mut step = self.begin();
-        let prev = live(&self.layers, &put.key, step.now())?;
+        let prev = self.current(&put.key)?;
         if (put.ignore_value || put.ignore_lease) && prev.is_none() {
             return Err(Error::KeyNotFound);
         }
@@ -152,7 +152,7 @@ impl Machine {
         step: &mut Step,
     ) -> Result<DeleteRangeReply, Error> {
         let mut found = Vec::new();
-        scan(&self.layers, Span::of(&delete.range), step.now(), |seen| {
+        self.scan_now(&delete.range, |seen| {
             found.push(seen.to_kv(false));
             ControlFlow::Continue(())
         })?;
@@ -192,9 +192,36 @@ impl Machine {
             key: key.clone(),
         });
         let row_key = RowKey {
-            key,
+            key: key.clone(),
             stamp: std::cmp::Reverse(stamp),
         };
-        self.layers.active().rows.insert(row_key, row);
+        self.layers.active().rows.insert(row_key, row.clone());
+        self.recent.insert(key, stamp, row);
+    }
+
+    /// The row of a key as it is now.
+    pub(super) fn current(&self, key: &Bytes) -> Result<Option<(Stamp, Row)>, Error> {
+        let found = match self.recent.get(key) {
+            Some(found) => Some(found.clone()),
+            None => self.layers.base.get(key, Stamp::end_of(i64::MAX))?,
+        };
+        Ok(found.filter(|(_, row)| !row.is_deleted()))
+    }
+
+    /// Visits the rows of a range as they are now.
+    pub(super) fn scan_now(
+        &self,
+        range: &KeyRange,
+        mut visit: impl FnMut(&Seen<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        match Span::of(range) {
+            Span::Single(key) => {
+                if let Some((stamp, row)) = self.current(key)? {
+                    let _ = visit(&Seen::Memory(key, stamp, &row));
+                }
+                Ok(())
+            }
+            span => scan(&self.layers, span, Stamp::end_of(i64::MAX), visit),
+        }
     }
 }

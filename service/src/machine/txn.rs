@@ -13,8 +13,8 @@ use crate::command::{Compare, Op, Operand, Put, Range, Relation, Txn};
 use crate::error::Error;
 use crate::reply::{OpReply, TxnReply};
 use crate::store::range;
-use crate::store::row::{Span, Stamp};
-use crate::store::scan::{Seen, live, scan};
+use crate::store::row::Stamp;
+use crate::store::scan::Seen;
 
 /// Which branches are taken, the outermost first, then those nested in the branch taken in order.
 struct Path {
@@ -49,7 +49,7 @@ impl Machine {
             at: 0,
         };
         let mut step = self.begin();
-        self.decide(txn, step.now(), &mut path.taken)?;
+        self.decide(txn, &mut path.taken)?;
         self.check(txn, &mut path, &Machine::check_put)?;
         path.at = 0;
         self.check(txn, &mut path, &Machine::check_range)?;
@@ -59,25 +59,25 @@ impl Machine {
         Ok(reply)
     }
 
-    fn decide(&self, txn: &Txn, at: Stamp, taken: &mut Vec<bool>) -> Result<(), Error> {
+    fn decide(&self, txn: &Txn, taken: &mut Vec<bool>) -> Result<(), Error> {
         let mut holds = true;
         for compare in &txn.compares {
-            holds = holds && self.holds(compare, at)?;
+            holds = holds && self.holds(compare)?;
         }
         taken.push(holds);
         for op in if holds { &txn.success } else { &txn.failure } {
             if let Op::Txn(nested) = op {
-                self.decide(nested, at, taken)?;
+                self.decide(nested, taken)?;
             }
         }
         Ok(())
     }
 
     /// Whether a comparison holds for every key in its range.
-    fn holds(&self, compare: &Compare, at: Stamp) -> Result<bool, Error> {
+    fn holds(&self, compare: &Compare) -> Result<bool, Error> {
         let mut holds = true;
         let mut empty = true;
-        scan(&self.layers, Span::of(&compare.range), at, |seen| {
+        self.scan_now(&compare.range, |seen| {
             empty = false;
             holds = relates(compare, order_of(&compare.operand, seen));
             match holds {
@@ -117,11 +117,9 @@ impl Machine {
 
     fn check_put(&self, op: &Op) -> Result<(), Error> {
         let Op::Put(put) = op else { return Ok(()) };
-        if put.ignore_value || put.ignore_lease {
-            let now = Stamp::end_of(self.meta.revision);
-            if live(&self.layers, &put.key, now)?.is_none() {
-                return Err(Error::KeyNotFound);
-            }
+        let keeps = put.ignore_value || put.ignore_lease;
+        if keeps && self.current(&put.key)?.is_none() {
+            return Err(Error::KeyNotFound);
         }
         if put.lease != 0 && !self.lease_exists(put.lease) {
             return Err(Error::LeaseNotFound);
@@ -170,7 +168,7 @@ impl Machine {
     }
 
     fn run_put(&mut self, put: &Put, step: &mut Step) -> Result<OpReply, Error> {
-        let prev = live(&self.layers, &put.key, step.now())?;
+        let prev = self.current(&put.key)?;
         Ok(OpReply::Put(self.put_over(put.clone(), prev, step)))
     }
 

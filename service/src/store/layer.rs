@@ -10,8 +10,9 @@ use crossbeam_skiplist::map::Entry;
 use super::row::{Row, RowKey, Stamp};
 use super::tables::Base;
 
-/// Roughly what a row costs in memory beside its key and value: two index nodes and their pointers.
-pub(crate) const ROW_OVERHEAD_BYTES: usize = 240;
+/// Roughly what a row costs in memory beside its key and value: its places in the layer, in the
+/// layer's history and among the machine's recent rows.
+pub(crate) const ROW_OVERHEAD_BYTES: usize = 400;
 
 /// Rows in memory. Only the apply thread adds to a layer; readers never wait for it and are not
 /// disturbed by rows newer than what they look for.

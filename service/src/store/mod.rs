@@ -1,11 +1,11 @@
 //! The state of the key-value machine: redb below, memory above.
 //!
-//! Rows never change. New ones go to a layer in memory ([`layer`]), which readers walk without a
+//! Rows never change. New ones go to a layer in memory (`layer`), which readers walk without a
 //! lock; when it is full it is frozen, and a flush writes it to redb in one durable transaction
-//! together with the rest of the state as it stood at that position ([`flush`]). A [`View`] is a
+//! together with the rest of the state as it stood at that position (`flush`). A [`View`] is a
 //! published revision, the layers in memory and a read transaction. Compaction forgets at once and
-//! frees space later, in small steps ([`sweep`]). A checkpoint for a peer is the content of one
-//! read transaction ([`export`], [`import`]).
+//! frees space later, in small steps (`sweep`). A checkpoint for a peer is the content of one
+//! read transaction (`export`, `import`).
 
 mod export;
 mod files;
@@ -68,7 +68,7 @@ impl Options {
         Options {
             dir: dir.into(),
             cache_bytes: 256 << 20,
-            layer_bytes: 32 << 20,
+            layer_bytes: 64 << 20,
             members: Vec::new(),
             flush_after: Some(Duration::from_secs(10)),
             sweep_events: 2000,

@@ -18,6 +18,7 @@ use super::tables::{Base, EVENTS, LEASE_KEYS, LEASES, META, META_KEY, ROWS, load
 use super::{Options, STORE_FILE};
 use crate::command::Member;
 use crate::error::Error;
+use crate::machine::Generation;
 
 /// The store, as all its threads see it.
 ///
@@ -56,6 +57,8 @@ pub(crate) struct Frozen {
     pub(crate) layer: Arc<Layer>,
     pub(crate) meta: Meta,
     pub(crate) leases: LeaseDelta,
+    /// What the machine wants freed by somebody who is not in a hurry.
+    pub(crate) _garbage: Generation,
 }
 
 /// The writing side of the disk.
