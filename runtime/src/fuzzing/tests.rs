@@ -1,5 +1,8 @@
 //! A few hundred thousand generated inputs, the same at each run.
 
+use std::fs;
+use std::path::Path;
+
 use quorate_core::{Choice, Wire};
 
 use super::*;
@@ -25,6 +28,25 @@ fn message(choice: &mut Choice) -> Message {
         payloads: vec![Payload::from_vec(bytes, checksum); choice.choose(3) as usize],
         checkpoint: Checkpoint::default(),
     }
+}
+
+/// Runs every file of a target's corpus.
+fn corpus(target: &str, run: impl Fn(&[u8])) {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus");
+    let mut count = 0;
+    for entry in fs::read_dir(directory.join(target)).unwrap() {
+        let path = entry.unwrap().path();
+        run(&fs::read(&path).unwrap());
+        count += 1;
+    }
+    assert!(count > 0, "{target} has a corpus");
+}
+
+#[test]
+fn the_corpora_of_the_fuzz_targets() {
+    corpus("peer_frames", peer_frames);
+    corpus("handshake", handshake);
+    corpus("log_recovery", log_recovery);
 }
 
 #[test]
