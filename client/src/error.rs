@@ -97,7 +97,7 @@ pub enum Error {
         reason: String,
     },
     /// Time ran out after the call was sent: it may or may not have been carried out.
-    #[error("no answer from {endpoint} within {after:?}")]
+    #[error("no answer from {endpoint} within {after:.1?}")]
     Timeout {
         /// The endpoint that was called last.
         endpoint: String,

@@ -4,17 +4,19 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Response, Status};
 
+use crate::proto::StatusRequest;
+use crate::proto::maintenance_client::MaintenanceClient;
 use crate::{Address, Choice, Code, Effect, Error, Options};
 
 /// A connection on which nothing was heard for this long is asked whether it lives, while a call waits
 /// on it. etcd refuses clients that ask more often than every 5 s.
-const PING_EVERY: Duration = Duration::from_secs(10);
+const PING_EVERY: Duration = Duration::from_secs(6);
 /// The time it has to answer.
-const PING_TIMEOUT: Duration = Duration::from_secs(5);
+const PING_TIMEOUT: Duration = Duration::from_secs(3);
 /// An endpoint gets its fair share of a time that is meant for all, but not less than this.
 const ATTEMPT_MIN: Duration = Duration::from_millis(500);
 
@@ -43,6 +45,8 @@ pub(crate) struct Transport {
     began: Instant,
     dice: RandomState,
     dial_timeout: Duration,
+    /// What one endpoint gets of it.
+    dial_share: Duration,
     pub(crate) request_timeout: Duration,
 }
 
@@ -53,13 +57,14 @@ impl Transport {
         }
         // Each endpoint gets its share of the time, so that a dead one leaves some for the others.
         let share = options.dial_timeout / options.endpoints.len() as u32;
+        let dial_share = share.max(ATTEMPT_MIN);
         let mut addresses = Vec::new();
         let mut endpoints = Vec::new();
         for text in &options.endpoints {
             let address = Address::parse(text)?;
             let endpoint = Endpoint::from_shared(format!("http://{address}"))
                 .map_err(|error| Error::Endpoint(format!("endpoint {text:?}: {error}")))?
-                .connect_timeout(share.max(ATTEMPT_MIN))
+                .connect_timeout(dial_share)
                 .tcp_nodelay(true)
                 .http2_keep_alive_interval(PING_EVERY)
                 .keep_alive_timeout(PING_TIMEOUT);
@@ -74,6 +79,7 @@ impl Transport {
             began: Instant::now(),
             dice: RandomState::new(),
             dial_timeout: options.dial_timeout,
+            dial_share,
             request_timeout: options.request_timeout,
         })
     }
@@ -189,7 +195,7 @@ impl Transport {
                 channel,
             });
         }
-        match self.endpoints[at].connect().await {
+        match self.dial(at).await {
             Ok(channel) => {
                 slot.generation += 1;
                 slot.channel = Some(channel.clone());
@@ -200,14 +206,33 @@ impl Transport {
                     channel,
                 })
             }
-            Err(error) => {
+            Err(reason) => {
                 self.note_failure(at);
-                Err(Error::Connect {
-                    endpoint: self.addresses[at].to_string(),
-                    reason: root_cause(&error),
-                })
+                let endpoint = self.addresses[at].to_string();
+                Err(Error::Connect { endpoint, reason })
             }
         }
+    }
+
+    /// Makes a connection, or answers why it cannot be made.
+    ///
+    /// A process that stands still has a kernel that goes on taking connections for it. So if there are
+    /// other endpoints to go to, the server has to answer something first: a write sent to it
+    /// might be carried out much later, and could not be tried elsewhere.
+    async fn dial(&self, at: usize) -> Result<Channel, String> {
+        let connected = self.endpoints[at].connect().await;
+        let channel = connected.map_err(|error| root_cause(&error))?;
+        if self.addresses.len() > 1 {
+            let mut client = MaintenanceClient::new(channel.clone());
+            let answer = timeout(self.dial_share, client.status(StatusRequest {})).await;
+            let answer = answer.map_err(|_| "it does not answer".to_owned())?;
+            if let Err(status) = answer
+                && let Some(cause) = std::error::Error::source(&status)
+            {
+                return Err(root_cause(cause));
+            }
+        }
+        Ok(channel)
     }
 
     /// Notes that the server answered.
