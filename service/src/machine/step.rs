@@ -188,7 +188,7 @@ impl Machine {
         self.active_bytes += key.len() + row.value.len() + ROW_OVERHEAD_BYTES;
         self.round.push(Change {
             stamp,
-            deleted: row.is_deleted(),
+            kind: row.kind(),
             key: key.clone(),
         });
         let row_key = RowKey {

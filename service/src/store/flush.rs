@@ -174,7 +174,7 @@ fn write_events(write: &mut WriteTransaction, frozen: &Frozen) -> Result<u64, Er
         .map_err(storage)?;
     for chunk in &frozen.layer.history {
         for change in chunk.value().iter() {
-            encode_event(change.stamp, change.deleted, &change.key, &mut value);
+            encode_event(change.stamp, change.kind, &change.key, &mut value);
             end.insert_before(&change.stamp.to_bytes(), &value[..])
                 .map_err(storage)?;
             bytes += (Stamp::BYTES + value.len()) as u64;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crossbeam_skiplist::SkipMap;
 use crossbeam_skiplist::map::Entry;
 
-use super::row::{Row, RowKey, Stamp};
+use super::row::{Kind, Row, RowKey, Stamp};
 use super::tables::Base;
 
 /// Roughly what a row costs in memory beside its key and value: its places in the layer, in the
@@ -27,7 +27,7 @@ pub(crate) struct Layer {
 #[derive(Clone, Debug)]
 pub(crate) struct Change {
     pub(crate) stamp: Stamp,
-    pub(crate) deleted: bool,
+    pub(crate) kind: Kind,
     pub(crate) key: Bytes,
 }
 

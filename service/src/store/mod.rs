@@ -71,7 +71,7 @@ impl Options {
             layer_bytes: 64 << 20,
             members: Vec::new(),
             flush_after: Some(Duration::from_secs(10)),
-            sweep_events: 2000,
+            sweep_events: 10_000,
             export_growth_bytes_max: 4 << 30,
             files: None,
         }

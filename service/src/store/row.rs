@@ -91,6 +91,17 @@ pub(crate) struct Row {
     pub(crate) checksum: u32,
 }
 
+/// What a change did to its key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    /// There was a row before, and there is one now.
+    Changed,
+    /// There was none before.
+    Created,
+    /// There is none any more.
+    Deleted,
+}
+
 /// Checksum, revision of creation, version, lease.
 const ROW_HEADER_BYTES: usize = 4 + 8 + 8 + 8;
 
@@ -122,6 +133,14 @@ impl Row {
 
     pub(crate) fn is_deleted(&self) -> bool {
         self.version == 0
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        match self.version {
+            0 => Kind::Deleted,
+            1 => Kind::Created,
+            _ => Kind::Changed,
+        }
     }
 
     /// What clients see of it.

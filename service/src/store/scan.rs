@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::layer::{Layer, LayerWalk, Layers};
-use super::row::{Row, RowKey, Span, Stamp, StoredRow};
+use super::row::{Kind, Row, RowKey, Span, Stamp, StoredRow};
 use super::tables::{BaseWalk, events_from};
 use crate::error::Error;
 use crate::reply::{Event, KeyValue, Revision};
@@ -234,7 +234,7 @@ impl<'a> History<'a> {
     /// Reads the revisions `from..=to` until there is enough. Answers the first revision not read.
     pub(crate) fn read(&mut self, from: i64, to: i64) -> Result<i64, Error> {
         for event in events_from(&self.layers.base, from)? {
-            let (stamp, deleted, key) = event?;
+            let (stamp, kind, key) = event?;
             if stamp.main > to {
                 return Ok(to + 1);
             }
@@ -242,9 +242,9 @@ impl<'a> History<'a> {
                 return Ok(stamp.main);
             }
             if self.span.contains(&key) {
-                let row = match deleted {
-                    true => None,
-                    false => Some(self.layers.base.get(&key, stamp)?),
+                let row = match kind {
+                    Kind::Deleted => None,
+                    Kind::Created | Kind::Changed => Some(self.layers.base.get(&key, stamp)?),
                 };
                 self.add(stamp, key, row.map(|row| exact(row, stamp)).transpose()?)?;
             }

@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 
 use redb::{ReadableTable, Table, WriteTransaction};
 
-use super::row::{Stamp, encode_row_key};
+use super::row::{Kind, Stamp, encode_row_key};
 use super::state::Sweep;
 use super::tables::{Base, EVENTS, ROWS, decode_event, storage};
 use crate::error::Error;
@@ -20,7 +20,7 @@ type Rows<'a> = Table<'a, &'static [u8], &'static [u8]>;
 /// An event to be swept, with the length of its stored value.
 struct Swept {
     stamp: Stamp,
-    deleted: bool,
+    kind: Kind,
     key: Vec<u8>,
     stored_bytes: u64,
 }
@@ -48,9 +48,12 @@ pub(super) fn step(
             true => event.stamp.before(),
             false => Stamp::end_of(target - 1),
         };
-        freed += remove_versions(&mut rows, &event.key, superseded)?;
+        // What was before a creation ended with a deletion, whose event came before this one.
+        if event.kind != Kind::Created {
+            freed += remove_versions(&mut rows, &event.key, superseded)?;
+        }
         if event.stamp.main < target {
-            if event.deleted {
+            if event.kind == Kind::Deleted {
                 freed += remove_row(&mut rows, &event.key, event.stamp)?;
             }
             events.remove(&event.stamp.to_bytes()).map_err(storage)?;
@@ -86,10 +89,10 @@ fn next_events(
         if found.len() >= events_max {
             return Ok((found, ControlFlow::Continue(stamp)));
         }
-        let (deleted, key) = decode_event(stamp, stored.value())?;
+        let (kind, key) = decode_event(stamp, stored.value())?;
         found.push(Swept {
             stamp,
-            deleted,
+            kind,
             key: key.to_vec(),
             stored_bytes: (Stamp::BYTES + stored.value().len()) as u64,
         });

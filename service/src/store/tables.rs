@@ -12,7 +12,7 @@ use redb::{
 use super::layer::STEPS_MAX;
 use super::leases::Leases;
 use super::row::{
-    Row, Span, Stamp, StoredRow, decode_key, encode_key, encode_row_key, split_row_key,
+    Kind, Row, Span, Stamp, StoredRow, decode_key, encode_key, encode_row_key, split_row_key,
 };
 use super::state::{Meta, Sweep};
 use crate::error::Error;
@@ -108,25 +108,35 @@ impl Base {
     }
 }
 
-/// The value of an event: its checksum, whether it is a deletion, and the key.
-pub(crate) fn encode_event(stamp: Stamp, deleted: bool, key: &[u8], out: &mut Vec<u8>) {
+/// The value of an event: its checksum, its kind, and the key.
+pub(crate) fn encode_event(stamp: Stamp, kind: Kind, key: &[u8], out: &mut Vec<u8>) {
     out.clear();
     out.extend_from_slice(&[0; 4]);
-    out.push(u8::from(deleted));
+    out.push(match kind {
+        Kind::Changed => 0,
+        Kind::Created => 1,
+        Kind::Deleted => 2,
+    });
     out.extend_from_slice(key);
     let crc = crc32c::crc32c_append(crc32c::crc32c(&stamp.to_bytes()), &out[4..]);
     out[..4].copy_from_slice(&crc.to_le_bytes());
 }
 
-/// Reads and verifies an event: whether it is a deletion, and the key.
-pub(crate) fn decode_event(stamp: Stamp, stored: &[u8]) -> Result<(bool, &[u8]), Error> {
+/// Reads and verifies an event: its kind, and the key.
+pub(crate) fn decode_event(stamp: Stamp, stored: &[u8]) -> Result<(Kind, &[u8]), Error> {
     let damaged = || Error::Damaged(format!("an event of revision {}", stamp.main));
     let (crc, rest) = stored.split_first_chunk::<4>().ok_or_else(damaged)?;
     if crc32c::crc32c_append(crc32c::crc32c(&stamp.to_bytes()), rest) != u32::from_le_bytes(*crc) {
         return Err(damaged());
     }
-    let (deleted, key) = rest.split_first().ok_or_else(damaged)?;
-    Ok((*deleted != 0, key))
+    let (kind, key) = rest.split_first().ok_or_else(damaged)?;
+    let kind = match kind {
+        0 => Kind::Changed,
+        1 => Kind::Created,
+        2 => Kind::Deleted,
+        _ => return Err(damaged()),
+    };
+    Ok((kind, key))
 }
 
 /// Walks the keys on disk in order, at each the newest row that is not newer than `at`.
@@ -271,7 +281,7 @@ fn range_of(
 pub(crate) fn events_from(
     base: &Base,
     from: i64,
-) -> Result<impl Iterator<Item = Result<(Stamp, bool, Bytes), Error>> + use<>, Error> {
+) -> Result<impl Iterator<Item = Result<(Stamp, Kind, Bytes), Error>> + use<>, Error> {
     let start = Stamp { main: from, sub: 0 }.to_bytes();
     let range = base
         .events
@@ -280,8 +290,8 @@ pub(crate) fn events_from(
     Ok(range.map(|entry| {
         let (stamp, event) = entry.map_err(storage)?;
         let stamp = Stamp::from_bytes(*stamp.value());
-        let (deleted, key) = decode_event(stamp, event.value())?;
-        Ok((stamp, deleted, Bytes::copy_from_slice(key)))
+        let (kind, key) = decode_event(stamp, event.value())?;
+        Ok((stamp, kind, Bytes::copy_from_slice(key)))
     }))
 }
 

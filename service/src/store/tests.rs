@@ -4,7 +4,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use quorate_core::Choice;
 
-use super::row::{Row, Stamp, StoredRow, decode_key, encode_row_key, split_row_key};
+use super::row::{Kind, Row, Stamp, StoredRow, decode_key, encode_row_key, split_row_key};
 use super::state::{Meta, Sweep};
 use super::tables::{decode_event, encode_event};
 use crate::command::Member;
@@ -12,6 +12,14 @@ use crate::command::Member;
 fn key() -> impl Strategy<Value = Vec<u8>> {
     // Few different bytes, so that keys are prefixes of each other, and those that are special.
     proptest::collection::vec(prop_oneof![Just(0), Just(1), Just(0xfe), Just(0xff)], 0..6)
+}
+
+fn kind() -> impl Strategy<Value = Kind> {
+    prop_oneof![
+        Just(Kind::Changed),
+        Just(Kind::Created),
+        Just(Kind::Deleted)
+    ]
 }
 
 fn stamp() -> impl Strategy<Value = Stamp> {
@@ -60,10 +68,10 @@ proptest! {
     }
 
     #[test]
-    fn an_event_is_read_as_it_was_written(key in key(), stamp in stamp(), deleted: bool) {
+    fn an_event_is_read_as_it_was_written(key in key(), stamp in stamp(), kind in kind()) {
         let mut stored = Vec::new();
-        encode_event(stamp, deleted, &key, &mut stored);
-        prop_assert_eq!(decode_event(stamp, &stored), Ok((deleted, &key[..])));
+        encode_event(stamp, kind, &key, &mut stored);
+        prop_assert_eq!(decode_event(stamp, &stored), Ok((kind, &key[..])));
         prop_assert!(decode_event(stamp.before(), &stored).is_err());
         for at in 0..stored.len() {
             let mut changed = stored.clone();
