@@ -31,13 +31,14 @@ pub struct Identity {
     pub member: NodeId,
 }
 
-/// A data directory, locked as long as this lives.
+/// A data directory, locked as long as this or a clone of it lives.
+#[derive(Clone)]
 pub struct Directory {
     path: PathBuf,
     identity: Identity,
     is_new: bool,
-    disk: RealDisk,
-    _lock: Lock,
+    disk: Arc<RealDisk>,
+    _lock: Arc<Lock>,
 }
 
 /// Why a data directory cannot be used.
@@ -130,8 +131,8 @@ impl Directory {
             path: path.to_owned(),
             identity,
             is_new: found.is_none(),
-            disk,
-            _lock: lock,
+            disk: Arc::new(disk),
+            _lock: Arc::new(lock),
         })
     }
 

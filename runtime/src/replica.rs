@@ -17,7 +17,6 @@ use quorate_node::{Edge, Frames, Input, Node};
 use tokio::runtime::Handle;
 
 use crate::clock::Clock;
-use crate::directory::Directory;
 use crate::fail_stop::FailStop;
 use crate::log::LogError;
 use crate::mailbox::{Event, Mailbox};
@@ -259,8 +258,6 @@ struct Worker<P: Protocol, E> {
     spare: Receiver<Frames>,
     /// An empty buffer.
     frames: Frames,
-    /// Locked as long as the replica runs.
-    _directory: Directory,
 }
 
 /// Whether to go on.
@@ -309,6 +306,8 @@ where
         let (directory, log) = storage.into_parts();
         let events = mailbox.sender.clone();
         let writer = fail_stop.thread("wal", move || {
+            // The last to end: the directory stays locked until then.
+            let _directory = directory;
             writer::run(log, &frames, &give_back, &events, &counters)
         })?;
         let worker = Worker {
@@ -321,7 +320,6 @@ where
             to_disk,
             spare,
             frames: Frames::default(),
-            _directory: directory,
         };
         Ok((worker, writer))
     }
@@ -380,8 +378,9 @@ where
 
     fn on_event(&mut self, event: Event<P>) -> bool {
         match event {
-            // Cleared before the edge is asked, so that a wish after that wakes again.
-            Event::Wake => self.mailbox.woken.store(false, Ordering::Release),
+            // Cleared before the edge is asked, so that a wish after that wakes again. Reading what
+            // is overwritten makes the wishes of those who found it set visible here.
+            Event::Wake => drop(self.mailbox.woken.swap(false, Ordering::AcqRel)),
             Event::Mail {
                 from,
                 messages,

@@ -39,9 +39,11 @@ fn a_directory_in_use_is_refused_and_free_again_afterwards() {
     let above = tempfile::tempdir().unwrap();
     let path = above.path().join("data");
     let first = Directory::open(&path, MINE).unwrap();
+    let second = first.clone();
+    drop(first);
     let refusal = refusal(&path, MINE);
     assert!(refusal.contains("another process uses"), "{refusal}");
-    drop(first);
+    drop(second);
     Directory::open(&path, MINE).unwrap();
 }
 

@@ -445,6 +445,10 @@ fn cut_off_what_is_torn(
     survey: &Survey,
     verdict: &Verdict,
 ) -> Result<(), LogError> {
+    if verdict.survival == Survival::Damaged {
+        // Whoever looks into it should find everything as it was.
+        return Ok(());
+    }
     let last = survey.segments.last().map(|found| found.ordinal);
     for found in &survey.segments {
         let used = match (Some(found.ordinal) == last, found.stale) {

@@ -12,7 +12,7 @@ use quorate_core::{Checkpoint, NodeId, Payload, Survival};
 
 use super::*;
 use crate::toy::{Output, Request, Toy, ToyEdge};
-use crate::{Identity, NoCheckpoints, Waker, mailbox};
+use crate::{Directory, Identity, NoCheckpoints, Waker, mailbox};
 
 /// No test waits for time to pass; this is how long it waits for what must happen.
 const PATIENCE: Duration = Duration::from_secs(30);
