@@ -1,5 +1,6 @@
 use super::*;
 use crate::proto::etcdserverpb::Compare;
+use bytes::Bytes;
 
 const OPS_MAX: usize = 128;
 
@@ -75,6 +76,8 @@ fn duplicate_keys_across_levels() {
     let deleted_inside = vec![inner(vec![delete_op("a", "b")]), put_op("a")];
     assert_eq!(outcome(deleted_inside), DUPLICATE);
     let siblings = vec![inner(vec![put_op("a")]), inner(vec![put_op("a")])];
+    assert_eq!(outcome(siblings), DUPLICATE);
+    let siblings = vec![inner(vec![put_op("b")]), inner(vec![delete_op("a", "\0")])];
     assert_eq!(outcome(siblings), DUPLICATE);
     let deep = vec![inner(vec![inner(vec![put_op("a")])]), put_op("a")];
     assert_eq!(outcome(deep), DUPLICATE);

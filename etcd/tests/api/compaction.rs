@@ -72,11 +72,14 @@ async fn what_can_be_read_after_it() {
 #[tokio::test]
 async fn a_watch_from_the_compacted_revision_hears_of_its_delete() {
     let server = Server::start().await;
+    if server.is_real() {
+        return; // 3.5.1 forgets it.
+    }
     server.put("k", "v").await; // 2
     server.delete("k").await; // 3
     server.put("other", "v").await; // 4
     server.compact(3).await.unwrap();
-    let mut watcher = server.watch().await;
+    let mut watcher = server.watch();
     watcher.created(watch_range("k", "", 3)).await;
     assert_eq!(watcher.events(1).await, [(0, "k".into(), 3, true)]);
     server.stop().await;
@@ -89,13 +92,15 @@ async fn a_watch_from_before_it_is_told_where_to_start() {
         server.put("k", &n.to_string()).await;
     }
     server.compact(4).await.unwrap();
-    let mut watcher = server.watch().await;
+    let mut watcher = server.watch();
     let id = watcher.created(watch_range("k", "", 2)).await;
     let response = watcher.next().await;
     assert_eq!(response.watch_id, id);
     assert!(response.canceled && !response.created);
     assert_eq!(response.compact_revision, 4);
-    assert_eq!(response.cancel_reason, format!("etcdserver: {COMPACTED}"),);
+    if !server.is_real() {
+        assert_eq!(response.cancel_reason, format!("etcdserver: {COMPACTED}"));
+    }
     let id = watcher.created(watch_range("k", "", 5)).await;
     let expected = [
         (id, "k".to_owned(), 5, false),
@@ -108,7 +113,7 @@ async fn a_watch_from_before_it_is_told_where_to_start() {
 #[tokio::test]
 async fn a_watch_survives_a_compaction() {
     let server = Server::start().await;
-    let mut watcher = server.watch().await;
+    let mut watcher = server.watch();
     watcher.created(watch("k")).await;
     server.put("k", "1").await;
     assert_eq!(watcher.events(1).await, [(0, "k".into(), 2, false)]);
@@ -125,7 +130,7 @@ async fn a_previous_row_that_is_compacted_is_absent() {
     server.put("k", "3").await;
     server.put("k", "4").await;
     server.compact(3).await.unwrap();
-    let mut watcher = server.watch().await;
+    let mut watcher = server.watch();
     let request = pb::WatchCreateRequest {
         prev_kv: true,
         ..watch_range("k", "", 3)

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use quorate_etcd::proto::etcdserverpb as pb;
 use quorate_etcd::proto::mvccpb::{Event, KeyValue};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status, Streaming};
 
@@ -90,8 +91,8 @@ impl Server {
     }
 
     /// A watch stream without watches.
-    pub(crate) async fn watch(&self) -> Watcher {
-        Watcher::open(self.channel()).await
+    pub(crate) fn watch(&self) -> Watcher {
+        Watcher::open(self.channel())
     }
 
     /// Puts, and answers the revision.
@@ -311,21 +312,27 @@ pub(crate) fn as_txn(response: &OpResponse) -> &pb::TxnResponse {
 /// A watch stream.
 pub(crate) struct Watcher {
     requests: mpsc::Sender<pb::WatchRequest>,
-    responses: Streaming<pb::WatchResponse>,
+    responses: Responses,
+}
+
+/// A server need not answer anything before the first request, not even that it listens.
+enum Responses {
+    Opening(JoinHandle<Result<Streaming<pb::WatchResponse>, Status>>),
+    Open(Streaming<pb::WatchResponse>),
 }
 
 impl Watcher {
-    pub(crate) async fn open(channel: Channel) -> Watcher {
+    pub(crate) fn open(channel: Channel) -> Watcher {
         let (requests, receiver) = mpsc::channel(64);
         let outgoing = futures::stream::unfold(receiver, async |mut receiver| {
             Some((receiver.recv().await?, receiver))
         });
         let mut client =
             pb::watch_client::WatchClient::new(channel).max_decoding_message_size(usize::MAX);
-        let responses = client.watch(outgoing).await.unwrap().into_inner();
+        let opening = async move { Ok(client.watch(outgoing).await?.into_inner()) };
         Watcher {
             requests,
-            responses,
+            responses: Responses::Opening(tokio::spawn(opening)),
         }
     }
 
@@ -360,8 +367,17 @@ impl Watcher {
 
     /// The next response or the end of the stream.
     pub(crate) async fn try_next(&mut self) -> Result<Option<pb::WatchResponse>, Status> {
-        let next = tokio::time::timeout(PATIENCE, self.responses.message()).await;
-        next.expect("no response comes")
+        let next = tokio::time::timeout(PATIENCE, async {
+            loop {
+                match &mut self.responses {
+                    Responses::Opening(opening) => {
+                        self.responses = Responses::Open(opening.await.unwrap()?);
+                    }
+                    Responses::Open(responses) => return responses.message().await,
+                }
+            }
+        });
+        next.await.expect("no response comes")
     }
 
     /// The next response.

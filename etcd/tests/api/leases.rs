@@ -82,7 +82,7 @@ async fn revocation_deletes_the_keys_in_one_revision() {
     for key in ["b", "a", "c"] {
         put_with_lease(&server, key, 7).await; // up to 4
     }
-    let mut watcher = server.watch().await;
+    let mut watcher = server.watch();
     watcher.created(watch_range("\0", "\0", 5)).await;
     let response = server.revoke(7).await.unwrap();
     assert_eq!(response.header.unwrap().revision, 5);
@@ -171,7 +171,7 @@ async fn a_lease_that_nobody_renews_expires() {
     let server = Server::start().await;
     server.grant(7, 2).await.unwrap();
     let revision = put_with_lease(&server, "k", 7).await;
-    let mut watcher = server.watch().await;
+    let mut watcher = server.watch();
     let request = pb::WatchCreateRequest {
         prev_kv: true,
         ..watch("k")

@@ -4,6 +4,8 @@
 //! With `QUORATE_TEST_ETCD=/path/to/etcd` the same tests run against a real etcd, each against a fresh
 //! one: that is how what they expect was verified (with 3.5.1).
 
+#![allow(clippy::unwrap_used)]
+
 mod compaction;
 mod harness;
 mod leases;

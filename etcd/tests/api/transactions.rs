@@ -110,10 +110,6 @@ async fn duplicate_keys() {
         vec![op_delete("a", "c"), op_put("c", "")],
         vec![nested(vec![op_put("a", "")], vec![op_put("a", "")])],
         vec![nested(vec![op_put("a", "")], vec![op_delete("a", "")])],
-        vec![
-            nested(vec![op_put("a", "")], vec![]),
-            nested(vec![op_delete("a", "")], vec![]),
-        ],
         vec![op_put("b", ""), op_delete("c", "a")],
     ];
     for (n, ops) in fine_ones.into_iter().enumerate() {
@@ -125,16 +121,31 @@ async fn duplicate_keys() {
     server.stop().await;
 }
 
+/// Here we are stricter than etcd, which takes an end of `"\0"` for a very small key when it looks for
+/// duplicates, and does not look whether a nested transaction deletes what one before it put.
 #[tokio::test]
-async fn ranges_to_the_end_and_duplicates() {
+async fn duplicates_that_etcd_overlooks() {
     let server = Server::start().await;
-    for (ops, is_fine) in [
-        (vec![op_delete("a", "\0"), op_put("b", "")], false),
-        (vec![op_put("b", ""), op_delete("a", "\0")], false),
-        (vec![op_delete("\0", "\0"), op_put("b", "")], false),
+    let nested = |ops| op_txn(all(ops));
+    for ops in [
+        vec![op_delete("a", "\0"), op_put("b", "")],
+        vec![op_put("b", ""), op_delete("a", "\0")],
+        vec![op_delete("\0", "\0"), op_put("b", "")],
+        vec![
+            nested(vec![op_put("a", "")]),
+            nested(vec![op_delete("a", "")]),
+        ],
+        vec![
+            nested(vec![op_put("c", "")]),
+            nested(vec![op_delete("a", "d")]),
+        ],
     ] {
         let outcome = server.kv().txn(all(ops)).await;
-        assert_eq!(outcome.is_ok(), is_fine, "{outcome:?}");
+        if server.is_real() {
+            assert!(outcome.is_ok());
+        } else {
+            assert_eq!(refused(outcome), refusal(InvalidArgument, DUPLICATE));
+        }
     }
     server.stop().await;
 }
@@ -359,7 +370,8 @@ async fn only_the_branch_taken_is_checked_against_the_state() {
         (with_lease(), NotFound, "requested lease not found"),
         (keep_value(), InvalidArgument, "key not found"),
         (op_get_at("k", 3), OutOfRange, FUTURE),
-        (op_get_at("k", -1), OutOfRange, COMPACTED),
+        // Of -1 an etcd that was never compacted thinks that it is the newest.
+        (op_get_at("k", -2), OutOfRange, COMPACTED),
     ] {
         let taken = all(vec![op_put("other", "x"), bad.clone()]);
         let outcome = refused(server.kv().txn(taken).await);

@@ -10,7 +10,7 @@ use pb::watch_create_request::FilterType;
 async fn created_comes_first_and_ids_count_up() {
     let server = Server::start().await;
     server.put("k", "old").await;
-    let mut watcher = server.watch().await;
+    let mut watcher = server.watch();
     for expected in 0..3 {
         assert_eq!(watcher.created(watch("k")).await, expected);
     }
@@ -27,7 +27,7 @@ async fn created_comes_first_and_ids_count_up() {
 #[tokio::test]
 async fn each_watch_hears_of_its_keys() {
     let server = Server::start().await;
-    let mut watcher = server.watch().await;
+    let mut watcher = server.watch();
     watcher.created(watch("b")).await;
     watcher.created(watch_range("a", "c", 0)).await;
     watcher.created(watch_range("b", "\0", 0)).await;
@@ -57,7 +57,7 @@ async fn each_watch_hears_of_its_keys() {
 #[tokio::test]
 async fn an_empty_key_is_the_smallest_one() {
     let server = Server::start().await;
-    let mut watcher = server.watch().await;
+    let mut watcher = server.watch();
     watcher.created(watch("")).await;
     server.put("k", "v").await;
     server.put("\0", "v").await;
@@ -71,7 +71,7 @@ async fn the_past_comes_before_the_present() {
     for n in 0..50 {
         server.put("k", &n.to_string()).await; // up to 51
     }
-    let mut watcher = server.watch().await;
+    let mut watcher = server.watch();
     watcher.created(watch_range("k", "", 10)).await;
     for n in 0..50 {
         server.put("k", &n.to_string()).await; // up to 101
@@ -87,7 +87,7 @@ async fn the_past_comes_before_the_present() {
 #[tokio::test]
 async fn a_start_in_the_future_is_waited_for() {
     let server = Server::start().await;
-    let mut watcher = server.watch().await;
+    let mut watcher = server.watch();
     watcher.created(watch_range("k", "", 4)).await;
     for n in 0..4 {
         server.put("k", &n.to_string()).await;
@@ -100,7 +100,7 @@ async fn a_start_in_the_future_is_waited_for() {
 #[tokio::test]
 async fn events_of_one_revision_come_together() {
     let server = Server::start().await;
-    let mut watcher = server.watch().await;
+    let mut watcher = server.watch();
     watcher.created(watch_range("\0", "\0", 0)).await;
     server
         .txn(all(vec![op_put("b", "1"), op_put("a", "2")]))
@@ -116,7 +116,7 @@ async fn events_of_one_revision_come_together() {
 #[tokio::test]
 async fn fragments_if_asked_for() {
     let server = Server::start().await;
-    let mut watcher = server.watch().await;
+    let mut watcher = server.watch();
     let request = pb::WatchCreateRequest {
         fragment: true,
         ..watch_range("\0", "\0", 0)
@@ -145,7 +145,7 @@ async fn fragments_if_asked_for() {
 async fn a_deletion_has_only_key_and_revision() {
     let server = Server::start().await;
     server.put("k", "v").await;
-    let mut watcher = server.watch().await;
+    let mut watcher = server.watch();
     watcher.created(watch("k")).await;
     let request = pb::WatchCreateRequest {
         prev_kv: true,
@@ -183,7 +183,7 @@ async fn a_deletion_has_only_key_and_revision() {
 #[tokio::test]
 async fn filters() {
     let server = Server::start().await;
-    let mut watcher = server.watch().await;
+    let mut watcher = server.watch();
     for filter in [FilterType::Noput, FilterType::Nodelete] {
         let request = pb::WatchCreateRequest {
             filters: vec![filter.into()],
@@ -205,7 +205,7 @@ async fn filters() {
 #[tokio::test]
 async fn refusals_leave_the_stream_alive() {
     let server = Server::start().await;
-    let mut watcher = server.watch().await;
+    let mut watcher = server.watch();
     let given = pb::WatchCreateRequest {
         watch_id: 3,
         ..watch("k")
@@ -236,7 +236,7 @@ async fn refusals_leave_the_stream_alive() {
 #[tokio::test]
 async fn cancellation() {
     let server = Server::start().await;
-    let mut watcher = server.watch().await;
+    let mut watcher = server.watch();
     watcher.created(watch("k")).await;
     watcher.created(watch("k")).await;
     watcher.cancel(77).await; // There is none: no answer.
@@ -259,7 +259,7 @@ async fn progress_on_demand() {
     for n in 0..5 {
         server.put("other", &n.to_string()).await; // up to 6
     }
-    let mut watcher = server.watch().await;
+    let mut watcher = server.watch();
     // On a quiet key and in the past: it must come to be in sync all the same.
     watcher.created(watch_range("quiet", "", 2)).await;
     eventually(async || {
@@ -281,7 +281,7 @@ async fn progress_on_demand() {
 #[tokio::test]
 async fn progress_does_not_overtake_events() {
     let server = Server::start().await;
-    let mut watcher = server.watch().await;
+    let mut watcher = server.watch();
     watcher.created(watch_range("\0", "\0", 0)).await;
     let (mut told, mut puts, mut progressed) = (1, 0, 0);
     while puts < 200 {
@@ -317,7 +317,7 @@ async fn a_negative_start_is_compacted() {
     if server.is_real() {
         return; // 3.5 accepts it and answers nonsense; 3.6.6 refuses it.
     }
-    let mut watcher = server.watch().await;
+    let mut watcher = server.watch();
     watcher.create(watch_range("k", "", -1)).await;
     let mut response = watcher.next().await;
     if !response.canceled {
@@ -336,7 +336,7 @@ async fn many_watches_on_many_streams() {
     let server = Server::start().await;
     let mut watchers = Vec::new();
     for _ in 0..20 {
-        let mut watcher = server.watch().await;
+        let mut watcher = server.watch();
         for n in 0..20 {
             watcher.created(watch(&format!("k{n}"))).await;
         }
@@ -360,7 +360,7 @@ async fn many_watches_on_many_streams() {
 #[tokio::test]
 async fn a_slow_client_misses_nothing() {
     let server = Server::start().await;
-    let mut watcher = server.watch().await;
+    let mut watcher = server.watch();
     watcher.created(watch_range("\0", "\0", 0)).await;
     let value = "x".repeat(100_000);
     for n in 0..200 {
@@ -380,7 +380,7 @@ async fn a_stream_ends_when_the_server_stops() {
     if server.is_real() {
         return;
     }
-    let mut watcher = server.watch().await;
+    let mut watcher = server.watch();
     watcher.created(watch("k")).await;
     server.stop().await;
     let status = watcher.try_next().await.unwrap_err();
