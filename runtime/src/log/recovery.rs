@@ -37,8 +37,8 @@ pub(super) struct FoundSegment {
     pub(super) ordinal: u64,
     /// Nothing if it cannot be read.
     pub(super) header: Option<SegmentHeader>,
-    /// Frames from this sequence on, left over from a torn write, are no part of the log: the next
-    /// segment starts there.
+    /// Frames from this sequence on, left over from a torn write, are no part of the log: a later
+    /// segment says so.
     until: u64,
     /// Frames end here.
     pub(super) used: u64,
@@ -111,7 +111,7 @@ impl Survey {
         for found in survey.segments.iter_mut().rev() {
             found.until = until;
             if let Some(header) = found.header {
-                until = header.first_sequence;
+                until = until.min(header.kept.saturating_add(1));
             }
         }
         for index in 0..survey.segments.len() {

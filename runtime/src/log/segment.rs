@@ -20,7 +20,7 @@ pub(super) const FRAMES_AT: usize = 8192;
 pub(super) const UNNAMED: &str = "next.segment";
 
 const MAGIC: [u8; 8] = *b"QUORLOG\0";
-const BYTES: usize = 64;
+const BYTES: usize = 72;
 
 /// What stands at the start of a segment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,6 +31,9 @@ pub(super) struct SegmentHeader {
     pub(super) salt: u64,
     /// The sequence of its first frame: all before it were durable when the segment was made.
     pub(super) first_sequence: u64,
+    /// The last frame, of any kind, that was found before this segment. What earlier segments hold
+    /// beyond it was torn; if `first_sequence` does not follow it, what is between was lost.
+    pub(super) kept: u64,
     /// The last frame of records before this segment.
     pub(super) frame_before: Frame,
     /// As in a frame header.
@@ -59,6 +62,7 @@ impl SegmentHeader {
             self.ordinal,
             self.salt,
             self.first_sequence,
+            self.kept,
             self.frame_before.0,
             self.keep_from.0,
             self.incarnation,
@@ -94,9 +98,10 @@ impl SegmentHeader {
                 ordinal: large(bytes, 16),
                 salt: large(bytes, 24),
                 first_sequence: large(bytes, 32),
-                frame_before: Frame(large(bytes, 40)),
-                keep_from: Frame(large(bytes, 48)),
-                incarnation: large(bytes, 56),
+                kept: large(bytes, 40),
+                frame_before: Frame(large(bytes, 48)),
+                keep_from: Frame(large(bytes, 56)),
+                incarnation: large(bytes, 64),
             }),
             // Version and checksum keep their places in all versions.
             version => Err(Unusable::Newer(version)),

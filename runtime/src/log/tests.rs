@@ -375,7 +375,7 @@ fn a_newer_format_is_refused_with_a_sentence() {
     let name = name.clone();
     for copy in [0, 4096] {
         content[copy + 8] = 9;
-        let header = &content[copy..copy + 64];
+        let header = &content[copy..copy + 72];
         let crc = crc32c::crc32c_append(crc32c::crc32c(&header[..12]), &header[16..]);
         content[copy + 12..copy + 16].copy_from_slice(&crc.to_le_bytes());
     }
