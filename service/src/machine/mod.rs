@@ -275,9 +275,6 @@ impl Machine {
             let published = Published::new(&self.meta, self.layers.clone());
             self.shared.published.store(Arc::new(published));
         }
-        self.shared
-            .memory_bytes
-            .store(self.active_bytes as u64, Ordering::Relaxed);
     }
 
     /// Back-pressure: as long as too many layers wait, this thread helps to write them.

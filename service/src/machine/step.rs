@@ -1,6 +1,7 @@
 //! Changes of rows: what puts and deletes do, alone or in a transaction.
 
 use std::ops::ControlFlow;
+use std::sync::atomic::Ordering;
 use std::sync::{PoisonError, RwLockWriteGuard};
 
 use bytes::Bytes;
@@ -9,7 +10,7 @@ use super::{Machine, Outcome};
 use crate::command::{DeleteRange, KeyRange, Put};
 use crate::error::Error;
 use crate::reply::{DeleteRangeReply, Event, KeyValue, PutReply, Revision};
-use crate::store::layer::{Change, ROW_OVERHEAD_BYTES};
+use crate::store::layer::{Change, ROW_OVERHEAD_BYTES, STORED_OVERHEAD_BYTES};
 use crate::store::leases::Leases;
 use crate::store::row::{Row, RowKey, Span, Stamp};
 use crate::store::scan::{Seen, change, scan};
@@ -186,6 +187,11 @@ impl Machine {
     fn write(&mut self, key: Bytes, stamp: Stamp, row: Row) {
         self.meta.digest(u64::from(row.checksum));
         self.active_bytes += key.len() + row.value.len() + ROW_OVERHEAD_BYTES;
+        let stored = 2 * key.len() + row.value.len() + STORED_OVERHEAD_BYTES;
+        let active = self.layers.active();
+        active
+            .stored_bytes
+            .fetch_add(stored as u64, Ordering::Relaxed);
         self.round.push(Change {
             stamp,
             kind: row.kind(),

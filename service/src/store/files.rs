@@ -2,7 +2,7 @@
 //! here, and the store above is the one that runs in production.
 
 use std::fmt::Debug;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::ops::Bound;
 use std::path::PathBuf;
@@ -51,12 +51,15 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// The directory, which is created if it is not there.
+    /// The directory, which is created if it is not there, for its owner only.
     ///
     /// # Errors
     /// If the disk fails.
     pub fn open(path: PathBuf) -> io::Result<Directory> {
-        fs::create_dir_all(&path)?;
+        let mut builder = DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.recursive(true).create(&path)?;
         if let Some(parent) = path
             .parent()
             .filter(|parent| !parent.as_os_str().is_empty())
@@ -73,7 +76,10 @@ impl Directory {
 
 impl Files for Directory {
     fn open(&self, name: &str) -> io::Result<Box<dyn StorageBackend>> {
-        let file = OpenOptions::new()
+        let mut options = OpenOptions::new();
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options
             .read(true)
             .write(true)
             .create(true)

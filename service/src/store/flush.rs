@@ -39,7 +39,7 @@ pub enum Worked {
 }
 
 impl Flusher {
-    /// Writes the oldest frozen layer if there is one, else takes one bounded step of freeing space.
+    /// Writes the oldest frozen layer, or takes one bounded step of freeing space.
     ///
     /// # Errors
     /// If the disk fails or is damaged. The process should then end: what is in the store's cache
@@ -55,10 +55,11 @@ impl Flusher {
         }
         disk.retired.retain(|layer| Arc::strong_count(layer) > 1);
         let frozen = lock(&self.shared.turn).frozen.front().cloned();
+        let unswept = disk.base.meta.compacted > disk.base.sweep.finished;
         let worked = match frozen {
-            Some(frozen) => self.flush(disk, &frozen),
-            None if disk.base.meta.compacted > disk.base.sweep.finished => self.sweep(disk),
-            None => {
+            Some(frozen) if !unswept || disk.sweep_first == 0 => self.flush(disk, &frozen),
+            _ if unswept => self.sweep(disk),
+            _ => {
                 self.ask_for_flush(disk);
                 Ok(Worked::Nothing)
             }
@@ -104,6 +105,7 @@ impl Flusher {
         // transaction without content lets the next flush use them again.
         begin(disk)?.commit().map_err(storage)?;
         disk.flushed_at = Instant::now();
+        disk.sweep_first += frozen.layer.rows.len();
         Ok(Worked::Flushed(frozen.meta.checkpoint))
     }
 
@@ -127,6 +129,9 @@ impl Flusher {
 
     /// Takes a step of freeing space.
     fn sweep(&self, disk: &mut Disk) -> Result<Worked, Error> {
+        disk.sweep_first = disk
+            .sweep_first
+            .saturating_sub(self.shared.options.sweep_events);
         let write = begin(disk)?;
         let sweep = sweep::step(&write, &disk.base, self.shared.options.sweep_events)?;
         {

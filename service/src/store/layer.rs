@@ -2,6 +2,7 @@
 
 use std::ops::Bound;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
 use crossbeam_skiplist::SkipMap;
@@ -13,6 +14,8 @@ use super::tables::Base;
 /// Roughly what a row costs in memory beside its key and value: its places in the layer, in the
 /// layer's history and among the machine's recent rows.
 pub(crate) const ROW_OVERHEAD_BYTES: usize = 400;
+/// What a row and its event take on disk beside the value and twice the key.
+pub(crate) const STORED_OVERHEAD_BYTES: usize = 60;
 
 /// Rows in memory. Only the apply thread adds to a layer; readers never wait for it and are not
 /// disturbed by rows newer than what they look for.
@@ -21,6 +24,8 @@ pub(crate) struct Layer {
     pub(crate) rows: SkipMap<RowKey, Row>,
     /// What changed, in order: the changes of each round under the last revision of that round.
     pub(crate) history: SkipMap<i64, Arc<[Change]>>,
+    /// What its rows and events will take on disk.
+    pub(crate) stored_bytes: AtomicU64,
 }
 
 /// One change.

@@ -1,7 +1,7 @@
 //! What the apply thread, the flusher and readers share.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
@@ -37,8 +37,6 @@ pub(crate) struct Shared {
     pub(crate) leases: Arc<RwLock<Leases>>,
     /// Somebody wants the active layer flushed although it is not full.
     pub(crate) flush_wanted: AtomicBool,
-    /// Roughly what the layers in memory hold.
-    pub(crate) memory_bytes: AtomicU64,
     /// Whether a checkpoint is being received: there is room for one.
     pub(crate) receiving: AtomicBool,
 }
@@ -70,6 +68,9 @@ pub(crate) struct Disk {
     /// pays for it.
     pub(crate) retired: Vec<Arc<Layer>>,
     pub(crate) flushed_at: Instant,
+    /// How many events are to be swept before the next flush, if there are any to sweep: a flush
+    /// adds as many, so that under any load space is freed as fast as it is taken.
+    pub(crate) sweep_first: usize,
     /// What went wrong. Nothing is written after that.
     pub(crate) failed: Option<Error>,
 }
@@ -145,11 +146,11 @@ impl Shared {
                 base,
                 retired: Vec::new(),
                 flushed_at: Instant::now(),
+                sweep_first: 0,
                 failed: None,
             }),
             leases: Arc::new(RwLock::new(leases)),
             flush_wanted: AtomicBool::new(false),
-            memory_bytes: AtomicU64::new(0),
             receiving: AtomicBool::new(false),
         }))
     }

@@ -1,5 +1,6 @@
 //! What readers read.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use quorate_core::Checkpoint;
@@ -171,11 +172,12 @@ impl View {
     pub fn size(&self) -> Result<Size, Error> {
         let on_disk = self.shared.files.len(STORE_FILE);
         let on_disk = on_disk.map_err(|error| Error::Storage(error.to_string()))?;
-        let memory = &self.shared.memory_bytes;
-        let memory = memory.load(std::sync::atomic::Ordering::Relaxed);
+        let layers = &self.published.layers;
+        let memory = layers.memory.iter();
+        let memory = memory.map(|layer| layer.stored_bytes.load(Ordering::Relaxed));
         Ok(Size {
             on_disk,
-            in_use: self.published.layers.base.sweep.stored_bytes + memory,
+            in_use: layers.base.sweep.stored_bytes + memory.sum::<u64>(),
         })
     }
 

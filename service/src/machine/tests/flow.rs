@@ -106,6 +106,30 @@ fn publishing_waits_when_two_layers_wait_to_be_written() {
     assert_eq!(bench.pairs("0", "a", 0).len(), 19);
 }
 
+/// Under a load with which flushing can only just keep up, space is freed all the same.
+#[test]
+fn space_is_freed_under_any_load() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let options = Options {
+        layer_bytes: 1,
+        sweep_events: 2,
+        ..Options::new(dir.path())
+    };
+    let (machine, _) = Machine::open(options).expect("it opens");
+    let mut bench = Bench::on(machine);
+    for _ in 0..20 {
+        bench.put("a", "1");
+    }
+    bench.compact(15).expect("it exists");
+    // Nobody flushes but the apply thread, and only when it has to.
+    let mut rounds = 0;
+    while !bench.view().compaction_finished(15) {
+        bench.put("a", "2");
+        rounds += 1;
+        assert!(rounds < 40, "the sweep does not come to an end");
+    }
+}
+
 /// A failing disk is reported by the flusher, and by apply when it has to wait for it.
 #[test]
 fn nothing_is_applied_after_the_disk_failed() {
