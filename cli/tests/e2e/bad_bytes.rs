@@ -130,6 +130,17 @@ async fn what_peers_really_say_is_refused_once_it_is_bent() {
             }
         }
     }
+    // The member they were meant for takes the first words for a peer's, and then hears nonsense.
+    cluster.start_one(away).await;
+    for words in &heard {
+        for length in [1, 12, 300, 70_000] {
+            let mut tail = vec![0; length];
+            random.fill_bytes(&mut tail);
+            send(port, &[words.as_slice(), &tail].concat()).await;
+            send(port, &[words.as_slice(), &vec![0xff; length]].concat()).await;
+            send(port, &[words.as_slice(), &vec![0; length]].concat()).await;
+        }
+    }
     load.progress(30).await;
     judge(&mut cluster, load, Vec::new()).await;
 }

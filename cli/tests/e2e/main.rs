@@ -16,5 +16,6 @@ mod harness;
 mod history;
 mod leases;
 mod one_node;
+mod partitions;
 mod three_nodes;
 mod watches;

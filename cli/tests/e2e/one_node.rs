@@ -9,7 +9,7 @@ use rand::{Rng, SeedableRng};
 use crate::harness::client::{Client, bounded, revision};
 use crate::harness::cluster::Cluster;
 use crate::harness::disk::Segment;
-use crate::harness::{eventually, server};
+use crate::harness::{eventually, rounds, server};
 use crate::history::load::{Load, PREFIX};
 use crate::history::state;
 use crate::history::verdict::judge;
@@ -83,7 +83,7 @@ async fn nothing_acknowledged_is_lost_when_it_is_killed_again_and_again() {
     let mut cluster = Cluster::start(1).await;
     let load = Load::begin(&cluster.endpoints());
     let watcher = Watcher::begin("a watcher", &cluster.endpoints(), PREFIX, 1);
-    for _ in 0..5 {
+    for _ in 0..rounds(5) {
         load.progress(100).await;
         cluster.members[0].kill();
         cluster.members[0].start();

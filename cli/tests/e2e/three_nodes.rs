@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::harness::client::{self, bounded};
 use crate::harness::cluster::{Cluster, ELECTION_TIMEOUT};
-use crate::harness::server;
+use crate::harness::{rounds, server};
 use crate::history::load::{Load, PREFIX};
 use crate::history::verdict::judge;
 use crate::history::watcher::Watcher;
@@ -34,7 +34,7 @@ async fn the_leader_is_killed_again_and_again() {
     let mut cluster = Cluster::start(3).await;
     let load = Load::begin(&cluster.endpoints());
     let watchers = watchers(&cluster);
-    for _ in 0..5 {
+    for _ in 0..rounds(5) {
         load.progress(100).await;
         let leader = cluster.leader().await;
         cluster.members[leader].kill();
@@ -50,7 +50,7 @@ async fn all_members_are_killed_at_once() {
     let mut cluster = Cluster::start(3).await;
     let load = Load::begin(&cluster.endpoints());
     let watchers = watchers(&cluster);
-    for _ in 0..3 {
+    for _ in 0..rounds(3) {
         load.progress(100).await;
         cluster.kill_all();
         for member in &mut cluster.members {
@@ -66,7 +66,7 @@ async fn the_leader_is_paused_for_longer_than_its_lead() {
     let mut cluster = Cluster::start(3).await;
     let load = Load::begin(&cluster.endpoints());
     let watchers = watchers(&cluster);
-    for _ in 0..3 {
+    for _ in 0..rounds(3) {
         load.progress(100).await;
         let leader = cluster.leader().await;
         cluster.members[leader].pause();
@@ -85,10 +85,10 @@ async fn a_follower_is_killed_and_paused() {
     let mut cluster = Cluster::start(3).await;
     let load = Load::begin(&cluster.endpoints());
     let watchers = watchers(&cluster);
-    for round in 0..4 {
+    for round in 0..rounds(4) {
         load.progress(50).await;
         let follower = (cluster.leader().await + 1 + round % 2) % 3;
-        if round < 2 {
+        if round % 4 < 2 {
             cluster.members[follower].kill();
             load.progress(50).await;
             cluster.members[follower].start();
@@ -150,7 +150,7 @@ async fn a_leader_that_is_asked_to_end_hands_over_first() {
     let mut cluster = Cluster::start(3).await;
     let load = Load::begin(&cluster.endpoints());
     let watchers = watchers(&cluster);
-    for _ in 0..3 {
+    for _ in 0..rounds(3) {
         load.progress(50).await;
         let leader = cluster.leader().await;
         let mut other = cluster.client((leader + 1) % 3).await;

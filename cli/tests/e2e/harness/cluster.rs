@@ -6,6 +6,7 @@ use tempfile::TempDir;
 
 use super::client::{self, Client};
 use super::member::Member;
+use super::proxy::Proxy;
 use super::{eventually, ports, server};
 
 /// The election timeout of every cluster here: small, since tests wait for elections, and large
@@ -18,6 +19,8 @@ const HEARTBEAT: Duration = Duration::from_millis(50);
 pub(crate) struct Settings {
     /// Makes the log and the memory layer so small that a peer soon needs a snapshot.
     pub(crate) small_log: bool,
+    /// Puts something between the members that can be broken.
+    pub(crate) proxies: bool,
     /// More flags for every member.
     pub(crate) flags: Vec<String>,
 }
@@ -28,6 +31,8 @@ pub(crate) struct Cluster {
     _folder: TempDir,
     /// Its members.
     pub(crate) members: Vec<Member>,
+    /// The way to each member, if the settings asked for it.
+    pub(crate) proxies: Vec<Proxy>,
 }
 
 impl Cluster {
@@ -38,7 +43,14 @@ impl Cluster {
 
     /// The same, with other settings.
     pub(crate) async fn start_with(members: usize, settings: Settings) -> Cluster {
+        let proxies = settings.proxies;
         let mut cluster = Cluster::plan(members, settings);
+        if proxies {
+            for member in &cluster.members {
+                let proxy = Proxy::start(member.advertised_port, member.peer_port);
+                cluster.proxies.push(proxy.await);
+            }
+        }
         cluster.start_all().await;
         cluster
     }
@@ -56,6 +68,11 @@ impl Cluster {
                 )
             })
             .collect();
+        if settings.proxies {
+            for member in &mut members {
+                member.advertised_port = ports::free();
+            }
+        }
         let initial = initial_cluster(&members);
         let mut more = vec![
             format!("--heartbeat-interval={}", HEARTBEAT.as_millis()),
@@ -73,6 +90,7 @@ impl Cluster {
         Cluster {
             _folder: folder,
             members,
+            proxies: Vec::new(),
         }
     }
 

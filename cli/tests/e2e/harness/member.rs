@@ -15,8 +15,10 @@ pub(crate) struct Member {
     pub(crate) name: String,
     /// Its clients' port.
     pub(crate) client_port: u16,
-    /// Its peers' port.
+    /// Where it listens for its peers.
     pub(crate) peer_port: u16,
+    /// Where its peers reach it: elsewhere if there is something between them.
+    pub(crate) advertised_port: u16,
     /// Where its data is.
     pub(crate) folder: PathBuf,
     /// Where its output goes.
@@ -33,6 +35,7 @@ impl Member {
             name: name.to_owned(),
             client_port,
             peer_port,
+            advertised_port: peer_port,
             folder: root.join(name),
             log: root.join(format!("{name}.log")),
             flags: Vec::new(),
@@ -47,7 +50,7 @@ impl Member {
 
     /// Where its peers reach it.
     pub(crate) fn peer_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.peer_port)
+        format!("http://127.0.0.1:{}", self.advertised_port)
     }
 
     /// The flags that say who and where it is, and what `more` says.
@@ -57,7 +60,10 @@ impl Member {
             ("data-dir", self.folder.display().to_string()),
             ("listen-client-urls", self.client_url()),
             ("advertise-client-urls", self.client_url()),
-            ("listen-peer-urls", self.peer_url()),
+            (
+                "listen-peer-urls",
+                format!("http://127.0.0.1:{}", self.peer_port),
+            ),
             ("initial-advertise-peer-urls", self.peer_url()),
             ("initial-cluster", initial_cluster.to_owned()),
         ];

@@ -5,6 +5,7 @@ pub(crate) mod cluster;
 pub(crate) mod disk;
 pub(crate) mod member;
 pub(crate) mod ports;
+pub(crate) mod proxy;
 pub(crate) mod server;
 pub(crate) mod tool;
 
@@ -14,6 +15,15 @@ use std::time::Duration;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// How long to wait between two looks at something.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// How many rounds of trouble a test makes: so many, times what `QUORATE_E2E_FACTOR` says.
+pub(crate) fn rounds(usual: usize) -> usize {
+    let factor = std::env::var("QUORATE_E2E_FACTOR").ok();
+    usual
+        * factor.map_or(1, |factor| {
+            factor.parse().expect("QUORATE_E2E_FACTOR is a number")
+        })
+}
 
 /// Looks again and again until there is an answer; panics with `what` when patience ends.
 pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
