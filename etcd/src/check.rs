@@ -93,8 +93,10 @@ struct Writes<'a> {
 /// Collects what the operations write, and refuses a key that could be put twice, or put and
 /// deleted. The branches of one nested transaction exclude each other, so they may share keys.
 ///
-/// etcd overlooks two cases, a delete to the very end and a nested delete of what an earlier nested
-/// transaction put. They are refused all the same: a key changes once per revision here.
+/// Nested transactions count in their order: what a later one deletes may have been put by an
+/// earlier one. And a delete whose end is not behind its key does not count, although it may be one to
+/// the very end. Both look like oversights, but they are etcd's rules, and such transactions have a
+/// meaning.
 fn writes(ops: &[RequestOp]) -> Result<Writes<'_>, Refusal> {
     let mut all = Writes::default();
     for op in ops {
@@ -108,11 +110,6 @@ fn writes(ops: &[RequestOp]) -> Result<Writes<'_>, Refusal> {
             let failure = writes(&nested.failure)?;
             for &key in success.puts.iter().chain(&failure.puts) {
                 if all.puts.contains(key) || all.deletes.contain(key) {
-                    return Err(error::DUPLICATE_KEY);
-                }
-            }
-            for deletes in [&success.deletes, &failure.deletes] {
-                if deletes.touch(&all.puts) {
                     return Err(error::DUPLICATE_KEY);
                 }
             }
@@ -133,8 +130,8 @@ fn writes(ops: &[RequestOp]) -> Result<Writes<'_>, Refusal> {
     Ok(all)
 }
 
-/// A set of keys made of intervals: begin to end, exclusive, where no end is infinity. They are
-/// disjoint, so that a request of many overlapping deletes costs no more than it is long.
+/// A set of keys made of intervals. They are disjoint, so that a request of many overlapping deletes
+/// costs no more than it is long.
 #[derive(Default)]
 struct Intervals<'a>(BTreeMap<&'a [u8], End<'a>>);
 
@@ -145,7 +142,6 @@ enum End<'a> {
     Before(&'a [u8]),
     /// Including this key and nothing behind it.
     With(&'a [u8]),
-    Never,
 }
 
 impl End<'_> {
@@ -154,15 +150,12 @@ impl End<'_> {
         match self {
             End::Before(end) => key < end,
             End::With(end) => key <= end,
-            End::Never => true,
         }
     }
 
     /// Whether the interval ends no later than another.
     fn within(self, other: End<'_>) -> bool {
         match (self, other) {
-            (_, End::Never) => true,
-            (End::Never, _) => false,
             (End::With(a), End::Before(b)) => a < b,
             (End::Before(a), End::With(b)) => a <= b,
             (End::Before(a), End::Before(b)) | (End::With(a), End::With(b)) => a <= b,
@@ -171,15 +164,12 @@ impl End<'_> {
 }
 
 impl<'a> Intervals<'a> {
-    /// Adds the keys that a request names by `key` and `range_end`.
+    /// Adds what a delete with this `key` and `range_end` counts for.
     fn add(&mut self, key: &'a [u8], range_end: &'a [u8]) {
-        let end = match range_end {
-            [] => End::With(key),
-            [0] => End::Never,
-            end => End::Before(end),
-        };
-        if end.covers(key) {
-            self.insert(key, end);
+        match range_end {
+            [] => self.insert(key, End::With(key)),
+            end if end > key => self.insert(key, End::Before(end)),
+            _ => {}
         }
     }
 
@@ -215,14 +205,6 @@ impl<'a> Intervals<'a> {
         for (begin, end) in other.0 {
             self.insert(begin, end);
         }
-    }
-
-    /// Whether any of the keys is in the set.
-    fn touch(&self, keys: &BTreeSet<&[u8]>) -> bool {
-        self.0.iter().any(|(&begin, end)| {
-            let mut from_begin = keys.range::<[u8], _>((Included(begin), Unbounded));
-            from_begin.next().is_some_and(|key| end.covers(key))
-        })
     }
 
     fn contain(&self, key: &[u8]) -> bool {
