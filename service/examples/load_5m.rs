@@ -85,7 +85,8 @@ impl Load {
         let (machine, checkpoint) = Machine::open(options)?;
         let stop = Arc::new(AtomicBool::new(false));
         let (flusher, stopped) = (machine.flusher(), stop.clone());
-        std::thread::spawn(move || {
+        let thread = std::thread::Builder::new().name("flush".to_owned());
+        thread.spawn(move || {
             while !stopped.load(Ordering::Relaxed) {
                 match flusher.run_once() {
                     Ok(Worked::Nothing) => std::thread::sleep(Duration::from_millis(5)),
@@ -96,7 +97,7 @@ impl Load {
                     }
                 }
             }
-        });
+        })?;
         Ok(Load {
             machine,
             stop,

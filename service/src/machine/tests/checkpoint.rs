@@ -144,6 +144,36 @@ fn a_stream_without_one_of_its_chunks_is_refused() {
     }
 }
 
+/// Chunks whose checksums hold, so that what is inside is looked at.
+#[test]
+fn nonsense_with_good_checksums_is_refused_without_a_panic() {
+    let mut bench = Bench::new();
+    let (checkpoint, bytes) = sender(&mut bench);
+    let disk = SimDisk::new(1);
+    let other = machine(&disk);
+    let mut choice = Choice::Seeded(5);
+    for _ in 0..300 {
+        let mut changed = bytes.clone();
+        let mut at = 0;
+        while let Some(len) = changed[at..].first_chunk::<4>() {
+            let end = at + 8 + u32::from_le_bytes(*len) as usize;
+            if choice.choose(3) == 0 {
+                let inside = choice.choose((end - at - 8) as u32) as usize;
+                changed[at + 8 + inside] ^= 1 << choice.choose(8);
+                let crc = crc32c::crc32c(&changed[at + 8..end]);
+                changed[at + 4..at + 8].copy_from_slice(&crc.to_le_bytes());
+            }
+            at = end;
+        }
+        let mut import = other
+            .checkpoints()
+            .receive(checkpoint)
+            .expect("there is room");
+        let taken = import.write_all(&changed).and_then(|()| import.finish());
+        assert!(taken.is_err() || changed == bytes);
+    }
+}
+
 #[test]
 fn a_checkpoint_of_another_position_is_refused() {
     let mut bench = Bench::new();
