@@ -9,6 +9,7 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use quorate_core::{Block, Checkpoint, Protocol, Reader, Wire};
 
@@ -17,6 +18,9 @@ use super::handshake::{ANSWER_BYTES, Answer, Stream};
 use super::sender::{hello, refusal};
 use super::{PeerOptions, Shared, count, prepare};
 use crate::mailbox::Event;
+
+#[cfg(test)]
+mod tests;
 
 /// The bytes of a piece.
 const PIECE_BYTES: usize = 256 << 10;
@@ -27,6 +31,9 @@ const PIECE_BYTES_MAX: u32 = 1 << 20;
 /// A checkpoint's receiver may be busy with its disk for a while; patience is so many times what
 /// it is for mail.
 const PATIENCE: u32 = 4;
+
+/// How much a refused sender may still have under way.
+const DRAIN_BYTES_MAX: u64 = 16 << 20;
 
 // What stands where a frame of mail has its number of messages.
 const MESSAGE: u32 = 1;
@@ -176,20 +183,35 @@ fn send<P: Protocol>(
     stream.set_read_timeout(None)?;
     let mut bytes = Vec::new();
     message.encode(&mut bytes);
-    write_frame(&mut stream, MESSAGE, &bytes)?;
+    let total = match send_pieces(&mut stream, bytes, &mut *source) {
+        Ok(total) => total,
+        // If the receiver hung up it may have said why.
+        Err(error) => match read_answer(&mut stream) {
+            Ok(Answer::Refused(reason)) => return Err(refusal(&reason)),
+            Ok(Answer::Accepted) | Err(_) => return Err(error),
+        },
+    };
+    expect_acceptance(&mut stream)?;
+    Ok((checkpoint, total))
+}
+
+/// Sends the message, the state, and how long it was.
+fn send_pieces(stream: &mut TcpStream, message: Vec<u8>, source: &mut dyn Read) -> io::Result<u64> {
+    write_frame(stream, MESSAGE, &message)?;
+    let mut bytes = message;
     bytes.resize(PIECE_BYTES, 0);
     let mut total = 0u64;
     loop {
-        let len = fill(&mut *source, &mut bytes)?;
+        // If our own disk fails, nobody need wait for more.
+        let len = fill(source, &mut bytes).inspect_err(|_| hang_up(stream))?;
         if len == 0 {
             break;
         }
-        write_frame(&mut stream, PIECE, &bytes[..len])?;
+        write_frame(stream, PIECE, &bytes[..len])?;
         total += len as u64;
     }
-    write_frame(&mut stream, END, &total.to_le_bytes())?;
-    expect_acceptance(&mut stream)?;
-    Ok((checkpoint, total))
+    write_frame(stream, END, &total.to_le_bytes())?;
+    Ok(total)
 }
 
 /// Tries all addresses that the name stands for.
@@ -211,16 +233,20 @@ fn connect(address: &str, options: &PeerOptions) -> io::Result<TcpStream> {
 }
 
 fn expect_acceptance(stream: &mut TcpStream) -> io::Result<()> {
+    match read_answer(stream)? {
+        Answer::Accepted => Ok(()),
+        Answer::Refused(reason) => Err(refusal(&reason)),
+    }
+}
+
+fn read_answer(stream: &mut TcpStream) -> io::Result<Answer> {
     let mut answer = vec![0; ANSWER_BYTES];
     stream.read_exact(&mut answer)?;
     let start = answer.first_chunk().ok_or(io::ErrorKind::InvalidData)?;
     let text_len = Answer::text_len(start).map_err(io::Error::other)?;
     answer.resize(ANSWER_BYTES + text_len, 0);
     stream.read_exact(&mut answer[ANSWER_BYTES..])?;
-    match Answer::decode(&answer).map_err(io::Error::other)? {
-        Answer::Accepted => Ok(()),
-        Answer::Refused(reason) => Err(refusal(&reason)),
-    }
+    Answer::decode(&answer).map_err(io::Error::other)
 }
 
 /// Reads until the buffer is full or the source ends.
@@ -292,9 +318,20 @@ impl Incoming {
         };
         // If the sender does not hear it, it tries again, and is told that nothing is needed.
         let _ = stream.write_all(&answer.encode());
+        if received.is_err() {
+            let _ = drain(&mut stream, shared.options.handshake_timeout);
+        }
         hang_up(&stream);
         received
     }
+}
+
+/// Reads what a refused sender has sent already: hanging up on unread bytes would make its side
+/// forget our answer.
+fn drain(stream: &mut TcpStream, timeout: Duration) -> io::Result<u64> {
+    stream.shutdown(Shutdown::Write)?;
+    stream.set_read_timeout(Some(timeout))?;
+    io::copy(&mut stream.take(DRAIN_BYTES_MAX), &mut io::sink())
 }
 
 /// Receives message and attachment, and delivers the message.

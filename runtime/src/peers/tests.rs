@@ -14,11 +14,11 @@ use crate::toy::{Message, Toy};
 /// How long a test waits for what must happen.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-struct Running {
+pub(super) struct Running {
     peers: Peers<Toy>,
-    events: Receiver<Event<Toy>>,
-    counters: Arc<Counters>,
-    address: SocketAddr,
+    pub(super) events: Receiver<Event<Toy>>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) address: SocketAddr,
     failures: Receiver<String>,
     _runtime: tokio::runtime::Runtime,
 }
@@ -32,6 +32,14 @@ impl Drop for Running {
 
 /// Member 1 of cluster 7, whose only peer is member 2 at this address.
 fn start(two: &str, options: PeerOptions) -> Running {
+    start_with(two, options, Arc::new(NoCheckpoints))
+}
+
+pub(super) fn start_with(
+    two: &str,
+    options: PeerOptions,
+    checkpoints: Arc<dyn Checkpoints>,
+) -> Running {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -53,7 +61,7 @@ fn start(two: &str, options: PeerOptions) -> Running {
         options,
         sender,
         counters.clone(),
-        Arc::new(NoCheckpoints),
+        checkpoints,
         FailStop::with(move |reason| failed.send(reason.to_owned()).unwrap()),
         1,
         runtime.handle(),
@@ -70,13 +78,13 @@ fn start(two: &str, options: PeerOptions) -> Running {
 }
 
 /// Nobody listens there.
-const NOWHERE: &str = "127.0.0.1:1";
+pub(super) const NOWHERE: &str = "127.0.0.1:1";
 
 fn listening() -> Running {
     start(NOWHERE, PeerOptions::default())
 }
 
-const HELLO: Hello = Hello {
+pub(super) const HELLO: Hello = Hello {
     cluster: 7,
     from: NodeId(2),
     to: NodeId(1),
@@ -85,7 +93,7 @@ const HELLO: Hello = Hello {
 };
 
 /// Calls with these first bytes and reads the answer, nothing if there is none.
-fn call(address: SocketAddr, hello: &[u8]) -> (TcpStream, Option<Answer>) {
+pub(super) fn call(address: SocketAddr, hello: &[u8]) -> (TcpStream, Option<Answer>) {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut answer = vec![0; ANSWER_BYTES];
@@ -144,7 +152,7 @@ fn save(number: u64, bytes: usize) -> Message {
 
 impl Running {
     /// Waits for so many messages, all from member 2.
-    fn messages(&self, count: usize) -> Vec<Message> {
+    pub(super) fn messages(&self, count: usize) -> Vec<Message> {
         let mut arrived = Vec::new();
         while arrived.len() < count {
             match self.events.recv_timeout(PATIENCE).unwrap() {
@@ -158,7 +166,7 @@ impl Running {
         arrived
     }
 
-    fn post(&mut self, message: Message) {
+    pub(super) fn post(&mut self, message: Message) {
         self.peers.post(Letter {
             to: NodeId(2),
             message,
@@ -166,7 +174,7 @@ impl Running {
         self.peers.hand_over();
     }
 
-    fn dropped(&self) -> u64 {
+    pub(super) fn dropped(&self) -> u64 {
         self.counters.read().peers[0].messages_dropped
     }
 }
