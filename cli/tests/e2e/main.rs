@@ -15,6 +15,7 @@ mod command_line;
 mod harness;
 mod history;
 mod leases;
+mod observing;
 mod one_node;
 mod partitions;
 mod three_nodes;
