@@ -280,6 +280,8 @@ impl Machine {
     /// Back-pressure: as long as too many layers wait, this thread helps to write them.
     fn wait_for_room(&mut self) {
         while self.failed.is_none() && lock(&self.shared.turn).frozen.len() >= FROZEN_MAX {
+            // What is kept here would keep its pages from being used again.
+            self.layers = lock(&self.shared.turn).layers.clone();
             if let Err(error) = self.flusher().run_once() {
                 self.failed = Some(error);
             }

@@ -95,15 +95,15 @@ impl Flusher {
 
     /// Writes a layer and the state of its moment in one durable transaction.
     fn flush(&self, disk: &mut Disk, frozen: &Frozen) -> Result<Worked, Error> {
+        // Nobody reads the pages any more that the flush before replaced, except old views: a
+        // transaction without content lets this one use them again, instead of the one after it.
+        begin(disk)?.commit().map_err(storage)?;
         let mut write = begin(disk)?;
         let mut sweep = disk.base.sweep;
         sweep.stored_bytes += write_rows(&mut write, frozen)?;
         sweep.stored_bytes += write_events(&mut write, frozen)?;
         write_leases(&mut write, &frozen.leases)?;
         self.commit(disk, write, frozen, &sweep)?;
-        // Nobody but old views reads the pages that this transaction replaced any more: a
-        // transaction without content lets the next flush use them again.
-        begin(disk)?.commit().map_err(storage)?;
         disk.flushed_at = Instant::now();
         disk.sweep_first += frozen.layer.rows.len();
         Ok(Worked::Flushed(frozen.meta.checkpoint))
