@@ -2,6 +2,7 @@
 //! every call.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use quorate_core::NodeId;
 use quorate_service::Service;
@@ -15,6 +16,9 @@ use tonic::metadata::MetadataMap;
 use crate::error;
 use crate::proto::etcdserverpb::ResponseHeader;
 use crate::server::ServerOptions;
+
+/// How many election timeouts a stream that wants a leader outlives without one.
+const PATIENCE_TIMEOUTS: u32 = 3;
 
 /// Shared by all services of a server.
 #[derive(Clone)]
@@ -108,9 +112,11 @@ impl Context {
         async move {
             let stopped = context.stopped();
             if wants_leader {
+                let changes = context.0.service.leader_changes();
+                let patience = context.0.options.election_timeout * PATIENCE_TIMEOUTS;
                 tokio::select! {
                     () = stopped => error::STOPPED.into(),
-                    () = context.leaderless() => error::NO_LEADER.into(),
+                    () = leaderless(changes, patience) => error::NO_LEADER.into(),
                 }
             } else {
                 stopped.await;
@@ -124,20 +130,21 @@ impl Context {
         // An error means that the server is gone altogether.
         let _ = stopping.wait_for(|stopping| *stopping).await;
     }
+}
 
-    /// Waits until there has been no leader for three election timeouts on end.
-    async fn leaderless(&self) {
-        let patience = self.0.options.election_timeout * 3;
-        let mut changes = self.0.service.leader_changes();
-        let led = |change: &Option<(u64, Option<NodeId>)>| matches!(change, Some((_, Some(_))));
-        loop {
-            if changes.wait_for(|change| !led(change)).await.is_err() {
-                return; // The replica is gone, and nothing leads here any more.
-            }
-            match tokio::time::timeout(patience, changes.wait_for(led)).await {
-                Ok(Ok(_)) => {}
-                Ok(Err(_)) | Err(_) => return,
-            }
+/// Who leads in which epoch, as the service tells it.
+type Lead = Option<(u64, Option<NodeId>)>;
+
+/// Waits until there has been no leader for this long on end.
+async fn leaderless(mut changes: watch::Receiver<Lead>, patience: Duration) {
+    let led = |change: &Lead| matches!(change, Some((_, Some(_))));
+    loop {
+        if changes.wait_for(|change| !led(change)).await.is_err() {
+            return; // The replica is gone, and nothing leads here any more.
+        }
+        match tokio::time::timeout(patience, changes.wait_for(led)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(_)) | Err(_) => return,
         }
     }
 }
@@ -145,4 +152,49 @@ impl Context {
 fn wants_leader(metadata: &MetadataMap) -> bool {
     let value = metadata.get("hasleader");
     value.is_some_and(|value| value.as_bytes() == b"true")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(3);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_short_election_is_no_reason_to_end_a_stream() {
+        let (lead, changes) = watch::channel(Some((1, Some(NodeId(1)))));
+        let mut ended = watched(leaderless(changes, PATIENCE));
+        for epoch in 2..6 {
+            lead.send_replace(Some((epoch, None)));
+            assert!(!ended.within(PATIENCE - Duration::from_millis(1)).await);
+            lead.send_replace(Some((epoch, Some(NodeId(2)))));
+            assert!(!ended.within(PATIENCE * 2).await);
+        }
+        lead.send_replace(Some((6, None)));
+        assert!(ended.within(PATIENCE + Duration::from_millis(1)).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_ends_if_there_never_is_a_leader() {
+        let (_lead, changes) = watch::channel(None);
+        assert!(
+            watched(leaderless(changes, PATIENCE))
+                .within(PATIENCE * 2)
+                .await
+        );
+    }
+
+    /// A future that is looked at piece by piece.
+    struct Watched(std::pin::Pin<Box<dyn Future<Output = ()>>>);
+
+    fn watched(future: impl Future<Output = ()> + 'static) -> Watched {
+        Watched(Box::pin(future))
+    }
+
+    impl Watched {
+        /// Whether it ends within this time.
+        async fn within(&mut self, time: Duration) -> bool {
+            tokio::time::timeout(time, &mut self.0).await.is_ok()
+        }
+    }
 }

@@ -11,10 +11,9 @@ use tokio::sync::watch;
 
 use super::ServerOptions;
 use super::front::Front;
+use super::guard::{Guarded, PREFACE};
 
-/// What HTTP/2 begins with.
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// How often we look again when only a part of that has come.
+/// How often we look again when only a part of the preface has come.
 const PREFACE_POLL: Duration = Duration::from_millis(2);
 /// How large all headers of a request may be together.
 const HEADERS_BYTES_MAX: u32 = 16 * 1024;
@@ -91,7 +90,7 @@ impl Connections {
     }
 
     async fn serve_http2(&self, stream: TcpStream) -> hyper::Result<()> {
-        let io = TokioIo::new(stream);
+        let io = TokioIo::new(Guarded::new(stream));
         let mut connection = pin!(self.http2.serve_connection(io, self.front.clone()));
         tokio::select! {
             outcome = connection.as_mut() => return outcome,

@@ -2,6 +2,7 @@
 
 mod connection;
 mod front;
+mod guard;
 mod http;
 mod metrics;
 mod stats;

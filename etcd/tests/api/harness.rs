@@ -41,17 +41,31 @@ impl Server {
                 (replica.address(), None, Some(replica))
             }
         };
+        let server = Server::connect(address, real, replica).await;
+        // A leader there must be before the first request of a test.
+        eventually(async || server.kv().range(get("k")).await.is_ok()).await;
+        server
+    }
+
+    /// Ours, without a leader.
+    pub(crate) async fn start_leaderless() -> Server {
+        let replica = replica::Replica::start_alone().await;
+        Server::connect(replica.address(), None, Some(replica)).await
+    }
+
+    async fn connect(
+        address: String,
+        real: Option<real::Etcd>,
+        replica: Option<replica::Replica>,
+    ) -> Server {
         let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
         let channel = endpoint.connect().await.unwrap();
-        let server = Server {
+        Server {
             address,
             channel,
             real,
             replica,
-        };
-        // A leader there must be before the first request of a test.
-        eventually(async || server.kv().range(get("k")).await.is_ok()).await;
-        server
+        }
     }
 
     /// Whether this is a real etcd, of which some things are not expected.

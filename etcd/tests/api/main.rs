@@ -8,6 +8,7 @@
 
 mod compaction;
 mod harness;
+mod leaderless;
 mod leases;
 mod limits;
 mod members;

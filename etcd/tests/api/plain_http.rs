@@ -5,7 +5,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// Sends a request by hand; answers the status line and the body.
-async fn http(server: &Server, request: &str) -> (String, String) {
+pub(crate) async fn http(server: &Server, request: &str) -> (String, String) {
     let mut stream = TcpStream::connect(server.address()).await.unwrap();
     let request = format!("{request}\r\nHost: quorate\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -87,6 +87,31 @@ async fn a_slow_preface() {
     let mut frame = [0; 9];
     stream.read_exact(&mut frame).await.unwrap();
     assert_eq!(frame[3], 4, "the first frame is SETTINGS");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_flood_of_pings_ends_the_connection() {
+    let server = Server::start().await;
+    if server.is_real() {
+        return;
+    }
+    let mut stream = TcpStream::connect(server.address()).await.unwrap();
+    let mut hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    hello.extend([0, 0, 0, 4, 0, 0, 0, 0, 0]);
+    stream.write_all(&hello).await.unwrap();
+    let (mut answers, mut requests) = stream.into_split();
+    let reading = tokio::spawn(async move {
+        // Ends one way or the other.
+        let _ = tokio::io::copy(&mut answers, &mut tokio::io::sink()).await;
+    });
+    let pings = [0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8].repeat(1000);
+    let flood = async { while requests.write_all(&pings).await.is_ok() {} };
+    tokio::time::timeout(PATIENCE, flood)
+        .await
+        .expect("it should be stopped");
+    reading.await.unwrap();
+    server.put("k", "others are served").await;
     server.stop().await;
 }
 

@@ -33,7 +33,17 @@ pub(crate) struct Replica {
 }
 
 impl Replica {
+    /// A cluster of one.
     pub(crate) async fn start() -> Replica {
+        Replica::start_with(&[]).await
+    }
+
+    /// One of a cluster of two, of which the other never comes: there will not be a leader.
+    pub(crate) async fn start_alone() -> Replica {
+        Replica::start_with(&[NodeId(2)]).await
+    }
+
+    async fn start_with(others: &[NodeId]) -> Replica {
         let data = tempfile::tempdir().unwrap();
         let me = NodeId(MEMBER);
         let identity = runtime::Identity {
@@ -55,7 +65,10 @@ impl Replica {
         let (machine, checkpoint) = Machine::open(store).unwrap();
 
         let (mailbox, waker) = runtime::mailbox::<Raft>();
-        let options = ServiceOptions::new(me, storage.incarnation(), ELECTION_TIMEOUT);
+        let mut options = ServiceOptions::new(me, storage.incarnation(), ELECTION_TIMEOUT);
+        if !others.is_empty() {
+            options.timeout = Duration::from_millis(500);
+        }
         let parts = assemble(options, machine, move || waker.wake());
         let workers = Workers::start(parts.applier, parts.flushing, |error| {
             panic!("the machine cannot go on: {error}")
@@ -63,12 +76,16 @@ impl Replica {
         let config = Config {
             heartbeat: Duration::from_millis(20),
             election_timeout: Duration::from_millis(100),
-            ..Config::new([me])
+            ..Config::new([&[me], others].concat())
         };
         let replica = runtime::Replica::spawn(
             runtime::Options {
                 storage,
-                peers: Vec::new(),
+                // Nobody listens there.
+                peers: others
+                    .iter()
+                    .map(|&id| (id, "127.0.0.1:1".to_owned()))
+                    .collect(),
                 listeners: Vec::new(),
                 peer_options: runtime::PeerOptions::default(),
                 fail_stop: runtime::FailStop::with(|reason| panic!("{reason}")),
