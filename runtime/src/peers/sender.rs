@@ -13,6 +13,10 @@ use tokio::time::timeout;
 use super::handshake::{ANSWER_BYTES, Answer, Hello, Stream};
 use super::{Shared, count, prepare};
 
+/// A peer that refuses will hardly change its mind at once: after so many times the longest wait
+/// it is called again.
+const REFUSED_PATIENCE: u32 = 10;
+
 /// Calls until the task is aborted.
 pub(super) async fn send_to<P>(shared: Arc<Shared<P>>, index: usize, seed: u64)
 where
@@ -43,6 +47,9 @@ where
                 tracing::info!(peer = %peer.id, %error, "lost the connection to peer");
             }
             Err(error) => {
+                if error.kind() == io::ErrorKind::PermissionDenied {
+                    wait = retry.end * REFUSED_PATIENCE;
+                }
                 // The same complaint again and again would only fill the log.
                 let error = error.to_string();
                 if error != complaint {
@@ -59,7 +66,7 @@ where
         let jittered = Duration::from_micros(u64::from(half) + u64::from(choice.choose(half + 1)));
         // If it calls us, it is there.
         let _ = timeout(jittered, peer.seen.notified()).await;
-        wait = (wait * 2).min(retry.end);
+        wait = (wait * 2).clamp(retry.start, retry.end);
     }
 }
 
@@ -104,7 +111,8 @@ pub(super) fn hello<P: Protocol>(shared: &Shared<P>, index: usize, stream: Strea
 
 /// The error that a refusal is.
 pub(super) fn refusal(reason: &str) -> io::Error {
-    io::Error::other(format!("it refused: {reason}"))
+    let kind = io::ErrorKind::PermissionDenied;
+    io::Error::new(kind, format!("it refused: {reason}"))
 }
 
 /// Sends mail until the connection breaks; answers why.

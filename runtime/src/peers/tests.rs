@@ -368,7 +368,11 @@ fn wait_until(condition: impl Fn() -> bool) {
 fn a_peer_is_called_again_after_a_refusal_and_after_a_broken_connection() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let mut one = start(&address, PeerOptions::default());
+    let hasty = PeerOptions {
+        retry: Duration::from_micros(100)..Duration::from_millis(2),
+        ..PeerOptions::default()
+    };
+    let mut one = start(&address, hasty);
     let refused = answer(&listener, &Answer::Refused("not today".to_owned()));
     drop(refused);
     let first = answer(&listener, &Answer::Accepted);
