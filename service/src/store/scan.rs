@@ -233,7 +233,7 @@ impl<'a> History<'a> {
 
     /// Reads the revisions `from..=to` until there is enough. Answers the first revision not read.
     pub(crate) fn read(&mut self, from: i64, to: i64) -> Result<i64, Error> {
-        for event in events_from(&self.layers.base, from)? {
+        for event in events_from(&self.layers.base, from, self.span)? {
             let (stamp, kind, key) = event?;
             if stamp.main > to {
                 return Ok(to + 1);
@@ -241,7 +241,7 @@ impl<'a> History<'a> {
             if self.is_enough(stamp) {
                 return Ok(stamp.main);
             }
-            if self.span.contains(&key) {
+            if let Some(key) = key {
                 let row = match kind {
                     Kind::Deleted => None,
                     Kind::Created | Kind::Changed => Some(self.layers.base.get(&key, stamp)?),

@@ -277,21 +277,26 @@ fn range_of(
     base.rows.range::<&[u8]>((start, end)).map_err(storage)
 }
 
+/// An event on disk: when, what, and the key if it is one that was looked for.
+pub(crate) type Found = (Stamp, Kind, Option<Bytes>);
+
 /// The events on disk from a revision on, in order.
-pub(crate) fn events_from(
+pub(crate) fn events_from<'a>(
     base: &Base,
     from: i64,
-) -> Result<impl Iterator<Item = Result<(Stamp, Kind, Bytes), Error>> + use<>, Error> {
+    span: Span<'a>,
+) -> Result<impl Iterator<Item = Result<Found, Error>> + use<'a>, Error> {
     let start = Stamp { main: from, sub: 0 }.to_bytes();
     let range = base
         .events
         .range::<&[u8; Stamp::BYTES]>(&start..)
         .map_err(storage)?;
-    Ok(range.map(|entry| {
+    Ok(range.map(move |entry| {
         let (stamp, event) = entry.map_err(storage)?;
         let stamp = Stamp::from_bytes(*stamp.value());
         let (kind, key) = decode_event(stamp, event.value())?;
-        Ok((stamp, kind, Bytes::copy_from_slice(key)))
+        let key = span.contains(key).then(|| Bytes::copy_from_slice(key));
+        Ok((stamp, kind, key))
     }))
 }
 

@@ -49,6 +49,23 @@ fn a_batch_is_applied_at_most_once_also_across_restarts() {
 }
 
 #[test]
+fn transactions_as_deep_as_can_be_encoded_are_applied() {
+    let mut bench = Bench::new();
+    let mut txn = Txn {
+        success: vec![Op::Put(put("deep", "1"))],
+        ..Txn::default()
+    };
+    for _ in 1..codec::TXN_DEPTH_MAX {
+        txn = Txn {
+            success: vec![Op::Txn(txn)],
+            ..Txn::default()
+        };
+    }
+    bench.apply(Command::Txn(txn)).expect("it runs");
+    assert_eq!(bench.pairs("deep", "", 0).len(), 1);
+}
+
+#[test]
 fn an_empty_payload_moves_the_position() {
     let mut bench = Bench::new();
     let mut out = Outcome::default();
