@@ -9,7 +9,7 @@ pub(crate) mod proxy;
 pub(crate) mod server;
 pub(crate) mod tool;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long anything may take that is expected to happen; far longer than it does.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -26,16 +26,30 @@ pub(crate) fn rounds(usual: usize) -> usize {
 }
 
 /// Looks again and again until there is an answer; panics with `what` when patience ends.
-pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    let deadline = tokio::time::Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = look().await {
-            return found;
-        }
-        assert!(
-            tokio::time::Instant::now() < deadline,
-            "waited {PATIENCE:?} in vain: {what}"
-        );
-        tokio::time::sleep(LOOK_EVERY).await;
+pub(crate) async fn eventually<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
+    match within(PATIENCE, look).await {
+        Some(found) => found,
+        None => panic!("waited {PATIENCE:?} in vain: {what}"),
     }
+}
+
+/// Looks again and again until there is an answer, or so much time has passed.
+///
+/// A look and the pause behind it count as one second at most, so that nothing is blamed for a
+/// stall of the whole machine.
+pub(crate) async fn within<T>(
+    patience: Duration,
+    mut look: impl AsyncFnMut() -> Option<T>,
+) -> Option<T> {
+    const COUNTS_MOST: Duration = Duration::from_secs(1);
+    let mut spent = Duration::ZERO;
+    while spent < patience {
+        let begun = Instant::now();
+        if let Some(found) = look().await {
+            return Some(found);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+        spent += begun.elapsed().min(COUNTS_MOST);
+    }
+    None
 }

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::{Action, Answer, Call, State, state};
 use crate::harness::client::{self, Client, bounded, revision};
-use crate::harness::eventually;
+use crate::harness::{PATIENCE, within};
 
 /// What all keys of a load start with.
 pub(crate) const PREFIX: &str = "load/";
@@ -67,16 +67,14 @@ impl Load {
     /// Waits until that many more writes are acknowledged.
     pub(crate) async fn progress(&self, writes: usize) {
         let goal = self.shared.acknowledged.load(Ordering::Relaxed) + writes;
-        let what = format!("{writes} more writes are acknowledged");
-        let reached = eventually(&what, async || {
+        let reached = within(PATIENCE, async || {
             (self.shared.acknowledged.load(Ordering::Relaxed) >= goal).then_some(())
         });
-        tokio::select! {
-            () = reached => {}
-            () = tokio::time::sleep(crate::harness::PATIENCE * 9 / 10) => {
-                let errors = self.shared.errors.lock().expect("nobody panics with it");
-                panic!("in vain waited until {what}; the clients got {errors:#?}");
-            }
+        if reached.await.is_none() {
+            let errors = self.shared.errors.lock().map(|errors| errors.clone());
+            panic!(
+                "waited {PATIENCE:?} for {writes} more writes in vain; the clients got {errors:#?}"
+            );
         }
     }
 
