@@ -42,6 +42,8 @@ pub(super) struct Member {
     service: Service,
     replica: Replica,
     workers: Workers,
+    /// Locked until the workers have written their last.
+    directory: Directory,
     api: JoinHandle<()>,
     announcing: JoinHandle<()>,
     stop_api: watch::Sender<bool>,
@@ -61,7 +63,7 @@ impl Member {
             member: me,
         };
         let directory = Directory::open(&flags.data_dir, identity)?;
-        let storage = Storage::open(directory, SEGMENT_BYTES)?;
+        let storage = Storage::open(directory.clone(), SEGMENT_BYTES)?;
         refuse_damage(flags, storage.survival())?;
         let incarnation = storage.incarnation();
 
@@ -134,6 +136,7 @@ impl Member {
             service,
             replica,
             workers,
+            directory,
             api,
             announcing,
             stop_api,
@@ -147,11 +150,12 @@ impl Member {
         // Everyone who serves still holds a receiver, or has ended already.
         let _ = self.stop_api.send(true);
         self.api.await.context("the API ended badly")?;
-        let (replica, workers) = (self.replica, self.workers);
+        let (replica, workers, directory) = (self.replica, self.workers, self.directory);
         tokio::task::spawn_blocking(move || {
-            // In this order: the workers end once the replica has.
+            // In this order: the workers end once the replica has, and the lock after all of them.
             drop(replica);
             drop(workers);
+            drop(directory);
         })
         .await?;
         info!("stopped");
