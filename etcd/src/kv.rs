@@ -5,13 +5,14 @@ use std::time::Duration;
 use futures::stream;
 use prost::Message;
 use quorate_service::command::{Command, Range};
+use quorate_service::error::Error;
 use quorate_service::reply::{RangeReply, Reply};
 use quorate_service::store::View;
 use tonic::{Request, Response, Status};
 
 use crate::context::Context;
 use crate::proto::etcdserverpb as pb;
-use crate::{check, convert, error, later};
+use crate::{check, convert, error, later, reading};
 
 /// How many rows a read may bring before it is moved to a thread that may be blocked.
 const ROWS_INLINE_MAX: i64 = 128;
@@ -102,6 +103,17 @@ impl pb::kv_server::Kv for Kv {
         self.context.check_leader(request.metadata())?;
         let request = request.into_inner();
         check::txn(&request, self.context.options().txn_ops_max)?;
+        if reading::is_reading(&request) {
+            let view = match reading::is_serializable(&request) {
+                true => self.context.view(),
+                false => self.context.latest().await?,
+            };
+            let header = self.context.header(view.revision());
+            let txn = convert::txn(request)?;
+            let may_take_long = reading::may_take_long(&txn);
+            let reply = blocking(may_take_long, move || reading::txn(&view, &txn)).await?;
+            return Ok(Response::new(convert::txn_response(header, reply)));
+        }
         self.context.check_size(request.encoded_len())?;
         let command = Command::Txn(convert::txn(request)?);
         let applied = self.context.write(command).await?;
@@ -128,18 +140,24 @@ impl pb::kv_server::Kv for Kv {
     }
 }
 
-/// Reads. A single key or a few are read where we are; what may take long would keep other requests
-/// waiting and is sent elsewhere.
+/// Reads.
 async fn read(view: View, range: Range) -> Result<RangeReply, Status> {
-    let single = range.range.end.is_empty();
-    let few = range.limit > 0 && range.limit <= ROWS_INLINE_MAX;
-    let outcome = if single || few {
-        view.range(&range)
-    } else {
-        let reading = tokio::task::spawn_blocking(move || view.range(&range));
-        reading
+    let is_single = range.range.end.is_empty();
+    let are_few = range.limit > 0 && range.limit <= ROWS_INLINE_MAX;
+    blocking(!is_single && !are_few, move || view.range(&range)).await
+}
+
+/// Runs where we are what takes no time; what may take long would keep other requests waiting, and is
+/// sent elsewhere.
+async fn blocking<T: Send + 'static>(
+    may_take_long: bool,
+    run: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Status> {
+    let outcome = match may_take_long {
+        false => run(),
+        true => tokio::task::spawn_blocking(run)
             .await
-            .map_err(|error| Status::internal(format!("the read was given up: {error}")))?
+            .map_err(|error| Status::internal(format!("the read was given up: {error}")))?,
     };
     outcome.map_err(|error| error::status(&error))
 }

@@ -16,6 +16,7 @@ mod later;
 mod lease;
 mod maintenance;
 pub mod proto;
+mod reading;
 mod server;
 mod until;
 mod watch;

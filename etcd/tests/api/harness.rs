@@ -332,7 +332,7 @@ pub(crate) struct Watcher {
 /// A server need not answer anything before the first request, not even that it listens.
 enum Responses {
     Opening(JoinHandle<Result<Streaming<pb::WatchResponse>, Status>>),
-    Open(Streaming<pb::WatchResponse>),
+    Open(Box<Streaming<pb::WatchResponse>>),
 }
 
 impl Watcher {
@@ -385,7 +385,7 @@ impl Watcher {
             loop {
                 match &mut self.responses {
                     Responses::Opening(opening) => {
-                        self.responses = Responses::Open(opening.await.unwrap()?);
+                        self.responses = Responses::Open(Box::new(opening.await.unwrap()?));
                     }
                     Responses::Open(responses) => return responses.message().await,
                 }

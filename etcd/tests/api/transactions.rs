@@ -12,10 +12,17 @@ const COMPACTED: &str = "mvcc: required revision has been compacted";
 const FUTURE: &str = "mvcc: required revision is a future revision";
 const DUPLICATE: &str = "duplicate key given in txn request";
 
-/// Whether a comparison holds.
+/// Whether a comparison holds, for a transaction that only reads and for one that may write.
 async fn holds(server: &Server, comparison: pb::Compare) -> bool {
-    let request = txn(vec![comparison], vec![], vec![]);
-    server.txn(request).await.succeeded
+    let reading = txn(vec![comparison.clone()], vec![], vec![]);
+    let writing = txn(
+        vec![comparison],
+        vec![op_delete("nothing", "")],
+        vec![op_delete("nothing", "")],
+    );
+    let answer = server.txn(reading).await.succeeded;
+    assert_eq!(server.txn(writing).await.succeeded, answer);
+    answer
 }
 
 #[tokio::test]
@@ -335,6 +342,27 @@ async fn nested_transactions_compare_with_the_state_before() {
 }
 
 #[tokio::test]
+async fn nested_transactions_that_only_read() {
+    let server = Server::start().await;
+    server.put("k", "v").await;
+    let inner = txn(
+        vec![compare("k", Equal, Value("other".into()))],
+        vec![],
+        vec![op_get("k"), op_get_at("k", 1)],
+    );
+    let response = server.txn(all(vec![op_get("k"), op_txn(inner)])).await;
+    assert_eq!(response.header.unwrap().revision, 2);
+    let outer = answers(response);
+    assert_eq!(as_range(&outer[0]).header.unwrap().revision, 2);
+    let inner = as_txn(&outer[1]);
+    assert!(!inner.succeeded);
+    let inner = answers(inner.clone());
+    assert_eq!(as_range(&inner[0]).kvs[0].value, "v");
+    assert_eq!(as_range(&inner[1]).count, 0);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn refusals_for_both_branches() {
     let server = Server::start().await;
     let empty = pb::RequestOp { request: None };
@@ -396,9 +424,10 @@ async fn only_the_branch_taken_is_checked_against_the_state() {
         // Of -1 an etcd that was never compacted thinks that it is the newest.
         (op_get_at("k", -2), OutOfRange, COMPACTED),
     ] {
-        let taken = all(vec![op_put("other", "x"), bad.clone()]);
-        let outcome = refused(server.kv().txn(taken).await);
-        assert_eq!(outcome, refusal(code, text));
+        for taken in [vec![op_put("other", "x"), bad.clone()], vec![bad.clone()]] {
+            let outcome = refused(server.kv().txn(all(taken)).await);
+            assert_eq!(outcome, refusal(code, text));
+        }
         let not_taken = txn(vec![], vec![op_get("k")], vec![bad]);
         assert!(server.txn(not_taken).await.succeeded);
     }
