@@ -2,7 +2,7 @@
 //!
 //! The options are those of etcd's own `benchmark`. A generator shares its machine with the servers
 //! that it measures more often than one would like, so it is made to cost little: requests are encoded
-//! by hand into reused buffers and travel over `wire`, which speaks HTTP/2 without a gRPC library in
+//! by hand into reused buffers and travel over `wire`, which speaks HTTP/2 without a library in
 //! between; each thread has a runtime, connections and a histogram of its own. What it cost is part of
 //! the report.
 //!

@@ -34,7 +34,7 @@ pub(crate) trait Requests: Send + Sync + 'static {
     /// Appends the request of a client.
     fn encode(&self, index: u64, client: usize, dice: &mut Dice, out: &mut BytesMut);
 
-    /// Looks at an answer, which is in vain if it comes out as a failure.
+    /// Looks at an answer on a stream; a failure is one of the request.
     fn check(&self, answer: &Bytes) -> Result<(), Failure> {
         let _ = answer;
         Ok(())
@@ -203,16 +203,14 @@ impl Client {
 
     async fn exchange(&mut self, message: Bytes) -> Result<(), Failure> {
         let requests = &self.shared.requests;
-        let answer = if requests.streaming() {
-            let stream = match &mut self.stream {
-                Some(stream) => stream,
-                none => none.insert(self.wire.stream(requests.call()).await?),
-            };
-            stream.send(message)?;
-            stream.next().await?
-        } else {
-            self.wire.call(requests.call(), message).await?
+        if !requests.streaming() {
+            return self.wire.call(requests.call(), message).await;
+        }
+        let stream = match &mut self.stream {
+            Some(stream) => stream,
+            none => none.insert(self.wire.stream(requests.call()).await?),
         };
-        requests.check(&answer)
+        stream.send(message);
+        requests.check(&stream.next().await?)
     }
 }

@@ -214,13 +214,13 @@ fn receive(
             local.spawn_local(async move {
                 let created = one.create(&wire, number).await;
                 let stream = created.map_err(|failure| ready.send(Err(failure)));
-                let Ok(mut stream) = stream else {
+                let Ok(stream) = stream else {
                     return;
                 };
                 // The other side is gone only if it has given up already.
                 let _ = ready.send(Ok(()));
                 tokio::select! {
-                    failure = one.take_all(&mut stream) => {
+                    failure = one.take_all(&stream) => {
                         one.tally.borrow_mut().failed(failure.0);
                     }
                     _ = stopped.wait_for(|stopped| *stopped) => {}
@@ -242,7 +242,7 @@ impl Watcher {
     /// Opens the stream and waits until all its watchers exist.
     async fn create(&self, wire: &Wire, number: usize) -> Result<Stream, Failure> {
         let shared = &self.shared;
-        let mut stream = wire.stream(Call::Watch).await?;
+        let stream = wire.stream(Call::Watch).await?;
         let mut buffer = BytesMut::new();
         for watcher in 0..shared.watchers_per_stream {
             let place = number as u64 * shared.watchers_per_stream + watcher;
@@ -258,7 +258,7 @@ impl Watcher {
             };
             stream.send(frame(&mut buffer, |out| {
                 out.put_slice(&request.encode_to_vec())
-            }))?;
+            }));
         }
         let mut created = 0;
         while created < shared.watchers_per_stream {
@@ -269,7 +269,7 @@ impl Watcher {
     }
 
     /// Takes events until the stream breaks, which is what it answers.
-    async fn take_all(&self, stream: &mut Stream) -> Failure {
+    async fn take_all(&self, stream: &Stream) -> Failure {
         loop {
             let message = match stream.next().await {
                 Ok(message) => message,

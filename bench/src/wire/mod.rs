@@ -1,27 +1,35 @@
-//! gRPC calls over HTTP/2 without a gRPC library: a request is one buffer that is handed over, an
-//! answer is looked at only for its status.
+//! gRPC calls for a load generator.
+//!
+//! HTTP/2 is spoken here by hand, because it is most of what a generator costs. `docs/decisions` has
+//! the measurement.
 
-use std::cell::{Cell, RefCell};
+mod core;
+mod hpack;
+mod huffman;
+
+use std::cell::RefCell;
 use std::fmt;
+use std::future::poll_fn;
+use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use h2::client::SendRequest;
-use h2::{RecvStream, SendStream};
-use http::{HeaderMap, Request, Version};
-use quorate_client::{Address, Code};
+use quorate_client::Address;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::Mutex;
-use tokio::task::spawn_local;
-use tokio::time::{sleep, timeout};
+use tokio::task::{JoinHandle, spawn_local};
+use tokio::time::{Instant, timeout};
+
+use self::core::Core;
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// The pause before a lost connection is made anew.
+/// After a failed attempt to connect there is none for this long.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
-/// How many bytes may come in before they were read, by stream and by connection.
-const STREAM_WINDOW: u32 = 4 << 20;
-const CONNECTION_WINDOW: u32 = 16 << 20;
+/// How much is read at once.
+const READ_BYTES: usize = 64 << 10;
 
 /// What is called.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -81,212 +89,157 @@ pub(crate) fn frame(buffer: &mut BytesMut, encode: impl FnOnce(&mut BytesMut)) -
 /// One connection, shared by the clients of one thread and made anew when it is lost.
 pub(crate) struct Wire {
     address: Address,
-    /// The head of the request for each call, to be copied.
-    heads: [Request<()>; Call::ALL.len()],
-    sender: RefCell<Option<SendRequest<Bytes>>>,
-    /// Counts connections, so that a failure of an old one does not close its successor.
-    generation: Cell<u64>,
+    link: RefCell<Option<Link>>,
+    /// The last attempt to connect, if it failed.
+    refused: RefCell<Option<(Instant, Failure)>>,
     connecting: Mutex<()>,
+}
+
+/// A connection and the two tasks that carry its bytes.
+struct Link {
+    core: Rc<RefCell<Core>>,
+    tasks: [JoinHandle<()>; 2],
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
 }
 
 impl Wire {
     pub(crate) fn new(address: Address) -> Wire {
         Wire {
-            heads: Call::ALL.map(|call| head(&address, call)),
             address,
-            sender: RefCell::new(None),
-            generation: Cell::new(0),
+            link: RefCell::new(None),
+            refused: RefCell::new(None),
             connecting: Mutex::new(()),
         }
     }
 
-    /// Calls, and answers the message that came back, without its frame.
-    pub(crate) async fn call(&self, call: Call, message: Bytes) -> Result<Bytes, Failure> {
-        let (sender, generation) = self.sender().await?;
-        match self.exchange(sender, call, message).await {
-            Ok(answer) => answer,
-            Err(error) => Err(self.lose(generation, &error)),
-        }
-    }
-
-    async fn exchange(
-        &self,
-        sender: SendRequest<Bytes>,
-        call: Call,
-        message: Bytes,
-    ) -> Result<Result<Bytes, Failure>, h2::Error> {
-        let mut sender = sender.ready().await?;
-        let (response, mut stream) =
-            sender.send_request(self.heads[call as usize].clone(), false)?;
-        stream.send_data(message, true)?;
-        let (parts, mut body) = response.await?.into_parts();
-        if parts.headers.contains_key("grpc-status") {
-            return Ok(status(&parts.headers).map(|()| Bytes::new()));
-        }
-        let mut answer = Bytes::new();
-        while let Some(data) = body.data().await {
-            let data = data?;
-            body.flow_control().release_capacity(data.len())?;
-            answer = if answer.is_empty() {
-                data
-            } else {
-                [answer, data].concat().into()
-            };
-        }
-        let outcome = match body.trailers().await? {
-            Some(trailers) => status(&trailers),
-            None => Err(Failure("the answer has no status".to_owned())),
-        };
-        Ok(outcome.map(|()| answer.slice(answer.len().min(5)..)))
+    /// Calls, and waits for the status of the answer.
+    pub(crate) async fn call(&self, call: Call, message: Bytes) -> Result<(), Failure> {
+        let core = self.core().await?;
+        let stream = poll_fn(|context| core.borrow_mut().poll_open(call, false, context)).await?;
+        core.borrow_mut().send(stream, message, true);
+        poll_fn(|context| core.borrow_mut().poll_ended(stream, context)).await
     }
 
     /// Opens a stream in both directions.
     pub(crate) async fn stream(&self, call: Call) -> Result<Stream, Failure> {
-        let (sender, generation) = self.sender().await?;
-        let opened = async {
-            let mut sender = sender.ready().await?;
-            sender.send_request(self.heads[call as usize].clone(), false)
-        };
-        match opened.await {
-            Ok((response, send)) => Ok(Stream {
-                send,
-                response: Some(response),
-                body: None,
-                buffer: BytesMut::new(),
-            }),
-            Err(error) => Err(self.lose(generation, &error)),
-        }
+        let core = self.core().await?;
+        let stream = poll_fn(|context| core.borrow_mut().poll_open(call, true, context)).await?;
+        Ok(Stream { core, stream })
+    }
+
+    /// The connection, if it lives.
+    fn living(&self) -> Option<Rc<RefCell<Core>>> {
+        let link = self.link.borrow();
+        let core = &link.as_ref()?.core;
+        let lives = core.borrow().dead().is_none();
+        lives.then(|| Rc::clone(core))
     }
 
     /// The connection, which is made if there is none.
-    async fn sender(&self) -> Result<(SendRequest<Bytes>, u64), Failure> {
-        if let Some(sender) = self.sender.borrow().clone() {
-            return Ok((sender, self.generation.get()));
+    async fn core(&self) -> Result<Rc<RefCell<Core>>, Failure> {
+        if let Some(core) = self.living() {
+            return Ok(core);
         }
         let _one_at_a_time = self.connecting.lock().await;
-        if let Some(sender) = self.sender.borrow().clone() {
-            return Ok((sender, self.generation.get()));
+        if let Some(core) = self.living() {
+            return Ok(core);
         }
-        if self.generation.get() > 0 {
-            sleep(RECONNECT_PAUSE).await;
+        // Those who waited for the attempt share its outcome.
+        if let Some((when, failure)) = &*self.refused.borrow()
+            && when.elapsed() < RECONNECT_PAUSE
+        {
+            return Err(failure.clone());
         }
-        let sender = match timeout(CONNECT_TIMEOUT, connect(&self.address)).await {
-            Ok(connected) => connected?,
-            Err(_) => return Err(Failure("connecting takes too long".to_owned())),
+        let outcome = match timeout(CONNECT_TIMEOUT, connect(&self.address)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(Failure("connecting takes too long".to_owned())),
         };
-        self.sender.replace(Some(sender.clone()));
-        self.generation.set(self.generation.get() + 1);
-        Ok((sender, self.generation.get()))
-    }
-
-    fn lose(&self, generation: u64, error: &h2::Error) -> Failure {
-        if self.generation.get() == generation {
-            self.sender.replace(None);
+        match outcome {
+            Ok(link) => {
+                let core = Rc::clone(&link.core);
+                self.link.replace(Some(link));
+                Ok(core)
+            }
+            Err(failure) => {
+                let refused = (Instant::now(), failure.clone());
+                self.refused.replace(Some(refused));
+                Err(failure)
+            }
         }
-        Failure(format!("connection: {error}"))
     }
 }
 
-fn head(address: &Address, call: Call) -> Request<()> {
-    Request::post(format!("http://{address}{}", call.path()))
-        .version(Version::HTTP_2)
-        .header("te", "trailers")
-        .header("content-type", "application/grpc")
-        .body(())
-        .expect("an address and constants make a request")
-}
-
-async fn connect(address: &Address) -> Result<SendRequest<Bytes>, Failure> {
+/// Connects, and waits until the server has said something.
+async fn connect(address: &Address) -> Result<Link, Failure> {
     let failure = |error: std::io::Error| Failure(format!("cannot connect to {address}: {error}"));
     let socket = TcpStream::connect(address.authority())
         .await
         .map_err(failure)?;
     socket.set_nodelay(true).map_err(failure)?;
-    let (sender, connection) = h2::client::Builder::new()
-        .initial_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .enable_push(false)
-        .handshake::<_, Bytes>(socket)
-        .await
-        .map_err(|error| Failure(format!("cannot connect to {address}: {error}")))?;
-    spawn_local(async move {
-        // Its failure is seen by every call on it.
-        let _ = connection.await;
-    });
-    Ok(sender)
+    let (reader, writer) = socket.into_split();
+    let core = Rc::new(RefCell::new(Core::new(address.authority())));
+    let tasks = [
+        spawn_local(read(Rc::clone(&core), reader)),
+        spawn_local(write(Rc::clone(&core), writer)),
+    ];
+    let link = Link { core, tasks };
+    poll_fn(|context| link.core.borrow_mut().poll_greeted(context)).await?;
+    Ok(link)
 }
 
-/// The outcome that the headers tell.
-fn status(headers: &HeaderMap) -> Result<(), Failure> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    match text("grpc-status") {
-        Some("0") => Ok(()),
-        Some(number) => {
-            let code = Code::from_number(number.parse().unwrap_or(2));
-            let message = text("grpc-message").unwrap_or_default();
-            Err(Failure(format!("{code}: {}", message.replace("%20", " "))))
-        }
-        None => Err(Failure("the answer has no status".to_owned())),
+async fn read(core: Rc<RefCell<Core>>, mut socket: OwnedReadHalf) {
+    let mut buffer = BytesMut::with_capacity(READ_BYTES);
+    loop {
+        buffer.reserve(READ_BYTES / 2);
+        let end = match socket.read_buf(&mut buffer).await {
+            Ok(0) => "the server closed it".to_owned(),
+            Ok(_) => match core.borrow_mut().receive(&buffer) {
+                Ok(taken) => {
+                    buffer.advance(taken);
+                    continue;
+                }
+                Err(error) => error,
+            },
+            Err(error) => error.kind().to_string(),
+        };
+        core.borrow_mut().die(&end);
+        return;
     }
 }
 
-/// A stream in both directions.
+async fn write(core: Rc<RefCell<Core>>, mut socket: OwnedWriteHalf) {
+    while let Some(bytes) = poll_fn(|context| core.borrow_mut().poll_write(context)).await {
+        if let Err(error) = socket.write_all(&bytes).await {
+            core.borrow_mut().die(&error.kind().to_string());
+        }
+    }
+}
+
+/// A stream in both directions. Dropping it gives it up.
 pub(crate) struct Stream {
-    send: SendStream<Bytes>,
-    response: Option<h2::client::ResponseFuture>,
-    body: Option<RecvStream>,
-    buffer: BytesMut,
+    core: Rc<RefCell<Core>>,
+    stream: u32,
 }
 
 impl Stream {
     /// Sends a framed message.
-    pub(crate) fn send(&mut self, message: Bytes) -> Result<(), Failure> {
-        self.send
-            .send_data(message, false)
-            .map_err(|error| Failure(format!("connection: {error}")))
+    pub(crate) fn send(&self, message: Bytes) {
+        self.core.borrow_mut().send(self.stream, message, false);
     }
 
     /// The next message; the end of the stream is a failure too.
-    pub(crate) async fn next(&mut self) -> Result<Bytes, Failure> {
-        loop {
-            if let Some(message) = self.take() {
-                return Ok(message);
-            }
-            let lost = |error: h2::Error| Failure(format!("connection: {error}"));
-            if let Some(response) = self.response.take() {
-                let (parts, body) = response.await.map_err(lost)?.into_parts();
-                if parts.headers.contains_key("grpc-status") {
-                    status(&parts.headers)?;
-                }
-                self.body = Some(body);
-            }
-            let Some(body) = &mut self.body else {
-                return Err(Failure("the stream ended".to_owned()));
-            };
-            match body.data().await {
-                Some(Ok(data)) => {
-                    let released = body.flow_control().release_capacity(data.len());
-                    released.map_err(lost)?;
-                    self.buffer.extend_from_slice(&data);
-                }
-                Some(Err(error)) => return Err(lost(error)),
-                None => {
-                    let trailers = body.trailers().await.map_err(lost)?;
-                    status(&trailers.unwrap_or_default())?;
-                    return Err(Failure("the server ended the stream".to_owned()));
-                }
-            }
-        }
+    pub(crate) async fn next(&self) -> Result<Bytes, Failure> {
+        poll_fn(|context| self.core.borrow_mut().poll_message(self.stream, context)).await
     }
+}
 
-    /// Takes a whole message out of what came in.
-    fn take(&mut self) -> Option<Bytes> {
-        let length = self.buffer.get(1..5)?;
-        let length = u32::from_be_bytes(length.try_into().ok()?) as usize;
-        if self.buffer.len() < 5 + length {
-            return None;
-        }
-        self.buffer.advance(5);
-        Some(self.buffer.split_to(length).freeze())
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.core.borrow_mut().cancel(self.stream);
     }
 }
