@@ -11,6 +11,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
+use quorate_service::ServiceMetrics;
 use tonic::Code;
 
 use super::stats::{BOUNDS_US, METHODS, MethodStats, Stats};
@@ -57,6 +58,7 @@ fn gauge(name: &'static str, help: &'static str, value: u64) -> Metric {
 /// Everything, as text.
 pub(super) fn text(context: &Context, stats: &Arc<Stats>) -> String {
     let mut metrics = of_the_member(context);
+    metrics.extend(of_the_service(&context.service().metrics()));
     for source in &context.options().metrics {
         metrics.extend(source());
     }
@@ -147,6 +149,103 @@ fn of_the_member(context: &Context) -> Vec<Metric> {
     metrics
 }
 
+/// What the service has done and has to do.
+fn of_the_service(service: &ServiceMetrics) -> Vec<Metric> {
+    const COUNTERS: &[(&str, &str, fn(&ServiceMetrics) -> u64)] = &[
+        ("quorate_writes", "Commands asked for", |m| m.writes),
+        (
+            "quorate_refused",
+            "Commands and reads refused because too much was waiting",
+            |m| m.refused,
+        ),
+        (
+            "quorate_timeouts",
+            "Commands and reads that were not answered in time",
+            |m| m.timeouts,
+        ),
+        ("quorate_batches", "Batches made", |m| m.batches),
+        ("quorate_batch_commands", "Commands in them", |m| {
+            m.batch_commands
+        }),
+        ("quorate_batch_bytes", "Bytes of them", |m| m.batch_bytes),
+        ("quorate_broadcast_again", "Batches broadcast again", |m| {
+            m.broadcast_again
+        }),
+        ("quorate_reads", "Linearizable reads asked for", |m| m.reads),
+        (
+            "quorate_read_rounds",
+            "Rounds in which they were confirmed",
+            |m| m.read_rounds,
+        ),
+        ("quorate_ticks", "Ticks of the agreed clock proposed", |m| {
+            m.ticks
+        }),
+        ("quorate_applied_positions", "Positions applied", |m| {
+            m.positions
+        }),
+        (
+            "quorate_apply_rounds",
+            "Rounds in which they became visible",
+            |m| m.apply_rounds,
+        ),
+        (
+            "quorate_duplicates",
+            "Batches delivered again, and skipped",
+            |m| m.duplicates,
+        ),
+        ("quorate_revisions", "Revisions made", |m| m.revisions),
+        ("quorate_installs", "Checkpoints installed", |m| m.installs),
+        ("quorate_watch_items", "Items queued for watches", |m| {
+            m.watch.items
+        }),
+        (
+            "quorate_watch_lagged",
+            "How often a watch fell behind because its client did not read",
+            |m| m.watch.lagged,
+        ),
+    ];
+    const GAUGES: &[(&str, &str, fn(&ServiceMetrics) -> u64)] = &[
+        (
+            "quorate_pending_bytes",
+            "Bytes of commands that wait",
+            |m| m.pending_bytes,
+        ),
+        ("quorate_readers", "Readers that wait", |m| m.readers),
+        (
+            "quorate_backlog",
+            "Positions delivered and not yet applied",
+            |m| m.backlog,
+        ),
+        ("quorate_backlog_bytes", "Their bytes", |m| m.backlog_bytes),
+        (
+            "etcd_debugging_mvcc_watch_stream_total",
+            "Watch streams",
+            |m| m.watch.streams,
+        ),
+        ("etcd_debugging_mvcc_watcher_total", "Watches", |m| {
+            m.watch.watches
+        }),
+        (
+            "etcd_debugging_mvcc_slow_watcher_total",
+            "Watches that are being caught up from history",
+            |m| m.watch.lagging,
+        ),
+        (
+            "quorate_watch_queued_bytes",
+            "Bytes that wait for clients that watch",
+            |m| m.watch.queued_bytes,
+        ),
+    ];
+    let counters = COUNTERS.iter().map(|(name, help, read)| Metric {
+        kind: MetricKind::Counter,
+        ..gauge(name, help, read(service))
+    });
+    let gauges = GAUGES
+        .iter()
+        .map(|(name, help, read)| gauge(name, help, read(service)));
+    counters.chain(gauges).collect()
+}
+
 /// What is shown once.
 struct Snapshot {
     metrics: Vec<Metric>,
@@ -189,10 +288,19 @@ fn encode_family(family: &[Metric], encoder: &mut DescriptorEncoder<'_>) -> fmt:
     Ok(())
 }
 
+/// Whole numbers are written without a fraction: people search for `etcd_server_has_leader 1`.
 fn encode_value(metric: &Metric, encoder: &mut MetricEncoder<'_>) -> fmt::Result {
-    match metric.kind {
-        MetricKind::Gauge => encoder.encode_gauge(&metric.value),
-        MetricKind::Counter => encoder.encode_counter::<NoLabelSet, _, f64>(&metric.value, None),
+    /// From here on a floating-point number does not tell neighbouring whole numbers apart.
+    const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+    let value = metric.value;
+    let is_whole = value.fract() == 0.0 && (0.0..EXACT_MAX).contains(&value);
+    match (metric.kind, is_whole) {
+        (MetricKind::Gauge, true) => encoder.encode_gauge(&(value as i64)),
+        (MetricKind::Gauge, false) => encoder.encode_gauge(&value),
+        (MetricKind::Counter, true) => {
+            encoder.encode_counter::<NoLabelSet, _, f64>(&(value as u64), None)
+        }
+        (MetricKind::Counter, false) => encoder.encode_counter::<NoLabelSet, _, f64>(&value, None),
     }
 }
 

@@ -49,9 +49,23 @@ async fn metrics() {
         "etcd_mvcc_db_total_size_in_bytes ",
         "etcd_server_proposals_committed_total ",
         "etcd_debugging_mvcc_current_revision 2",
+        "etcd_debugging_mvcc_watcher_total 0",
         "grpc_server_handled_total{",
     ] {
         assert!(body.contains(expected), "{expected} in\n{body}");
+    }
+    // Each name is described once, or Prometheus refuses the whole.
+    let mut names: Vec<_> = body
+        .lines()
+        .filter(|line| line.starts_with("# TYPE "))
+        .collect();
+    let all = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), all);
+    if !server.is_real() {
+        assert!(body.contains("quorate_writes_total 1\n"), "{body}");
+        assert!(body.ends_with("# EOF\n"));
     }
     server.stop().await;
 }
