@@ -29,6 +29,7 @@ pub(super) struct Connections {
     front: Front,
     max: usize,
     handshake_timeout: Duration,
+    shutdown_grace: Duration,
     http1: http1::Builder,
     http2: http2::Builder<TokioExecutor>,
     stopping: watch::Receiver<bool>,
@@ -59,6 +60,7 @@ impl Connections {
             front,
             max: options.connections_max,
             handshake_timeout: options.handshake_timeout,
+            shutdown_grace: options.shutdown_grace,
             http1,
             http2,
             stopping,
@@ -71,13 +73,17 @@ impl Connections {
     }
 
     /// Serves one connection until it ends, or until the server stops and what was under way on it
-    /// is done.
+    /// is done or has had its time.
     pub(super) async fn serve(&self, stream: TcpStream) {
         // An answer is written when it is complete; to wait for more would only add latency.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "no TCP_NODELAY");
         }
-        let speaks = tokio::time::timeout(self.handshake_timeout, speaks_http2(&stream)).await;
+        let hearing = tokio::time::timeout(self.handshake_timeout, speaks_http2(&stream));
+        let speaks = tokio::select! {
+            speaks = hearing => speaks,
+            () = self.stopped() => return,
+        };
         let outcome = match speaks {
             Ok(Ok(true)) => self.serve_http2(stream).await,
             Ok(Ok(false)) => self.serve_http1(stream).await,
@@ -96,7 +102,10 @@ impl Connections {
             outcome = connection.as_mut() => return outcome,
             () = self.stopped() => connection.as_mut().graceful_shutdown(),
         }
-        connection.await
+        match tokio::time::timeout(self.shutdown_grace, connection).await {
+            Ok(outcome) => outcome,
+            Err(_) => Ok(tracing::info!("a connection had to be cut")),
+        }
     }
 
     async fn serve_http1(&self, stream: TcpStream) -> hyper::Result<()> {
@@ -106,7 +115,10 @@ impl Connections {
             outcome = connection.as_mut() => return outcome,
             () = self.stopped() => connection.as_mut().graceful_shutdown(),
         }
-        connection.await
+        match tokio::time::timeout(self.shutdown_grace, connection).await {
+            Ok(outcome) => outcome,
+            Err(_) => Ok(tracing::info!("a connection had to be cut")),
+        }
     }
 
     async fn stopped(&self) {

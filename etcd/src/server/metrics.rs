@@ -149,9 +149,12 @@ fn of_the_member(context: &Context) -> Vec<Metric> {
     metrics
 }
 
+/// A number of the service: its name, what it means, and where it is.
+type Number = (&'static str, &'static str, fn(&ServiceMetrics) -> u64);
+
 /// What the service has done and has to do.
 fn of_the_service(service: &ServiceMetrics) -> Vec<Metric> {
-    const COUNTERS: &[(&str, &str, fn(&ServiceMetrics) -> u64)] = &[
+    const COUNTERS: &[Number] = &[
         ("quorate_writes", "Commands asked for", |m| m.writes),
         (
             "quorate_refused",
@@ -204,7 +207,7 @@ fn of_the_service(service: &ServiceMetrics) -> Vec<Metric> {
             |m| m.watch.lagged,
         ),
     ];
-    const GAUGES: &[(&str, &str, fn(&ServiceMetrics) -> u64)] = &[
+    const GAUGES: &[Number] = &[
         (
             "quorate_pending_bytes",
             "Bytes of commands that wait",

@@ -23,6 +23,8 @@ pub use metrics::{Metric, MetricKind, MetricSource};
 /// How long we wait before accepting again after that failed, which it does when the process has
 /// no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How much longer than its time of grace a connection may take to end.
+const STOP_SLACK: Duration = Duration::from_millis(500);
 /// What gRPC may receive beyond the largest request: requests between the two are refused with
 /// etcd's own words.
 const RECEIVE_SLACK: usize = 512 * 1024;
@@ -116,11 +118,13 @@ pub async fn serve(
     // The receivers are in the contexts of connections that are still there, if any.
     let _ = stop.send(true);
     let all = u32::try_from(connections.max()).unwrap_or(u32::MAX);
-    if tokio::time::timeout(grace, room.acquire_many(all))
+    // Each connection ends itself within the time of grace.
+    let patience = grace + STOP_SLACK;
+    if tokio::time::timeout(patience, room.acquire_many(all))
         .await
         .is_err()
     {
-        tracing::info!("some connections had to be cut");
+        tracing::warn!("some connections did not end");
     }
 }
 

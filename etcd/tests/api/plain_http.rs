@@ -104,6 +104,28 @@ async fn a_slow_preface() {
     server.stop().await;
 }
 
+/// Neither a client that says nothing nor one that never finishes keeps a server from stopping.
+#[tokio::test]
+async fn silent_clients_do_not_hold_up_a_stop() {
+    let server = Server::start().await;
+    if server.is_real() {
+        return;
+    }
+    let mut streams = Vec::new();
+    for said in ["", "PRI", "GET /heal", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
+        let mut stream = TcpStream::connect(server.address()).await.unwrap();
+        stream.write_all(said.as_bytes()).await.unwrap();
+        streams.push(stream);
+    }
+    server.put("k", "v").await;
+    let stopped = tokio::time::timeout(PATIENCE, server.stop()).await;
+    stopped.expect("it stops");
+    for mut stream in streams {
+        // Closed or reset: there is an end to it.
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+    }
+}
+
 #[tokio::test]
 async fn a_flood_of_pings_ends_the_connection() {
     let server = Server::start().await;
