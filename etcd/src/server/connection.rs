@@ -104,7 +104,10 @@ impl Connections {
         }
         match tokio::time::timeout(self.shutdown_grace, connection).await {
             Ok(outcome) => outcome,
-            Err(_) => Ok(tracing::info!("a connection had to be cut")),
+            Err(_) => {
+                tracing::info!("a connection had to be cut");
+                Ok(())
+            }
         }
     }
 
@@ -117,7 +120,10 @@ impl Connections {
         }
         match tokio::time::timeout(self.shutdown_grace, connection).await {
             Ok(outcome) => outcome,
-            Err(_) => Ok(tracing::info!("a connection had to be cut")),
+            Err(_) => {
+                tracing::info!("a connection had to be cut");
+                Ok(())
+            }
         }
     }
 
