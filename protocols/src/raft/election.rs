@@ -12,6 +12,7 @@ use quorate_core::{Effects, NodeId};
 
 use super::Raft;
 use super::entry::{Position, Term};
+use super::leader::Flow;
 use super::leader::Leader;
 use super::message::{Message, Record, Timer};
 use super::role::Role;
@@ -163,6 +164,11 @@ impl Raft {
             return;
         }
         for peer in leader.peers.values_mut() {
+            if !peer.active && matches!(peer.flow, Flow::Snapshot { .. }) {
+                // It went away, and what was on its way to it is lost: once it is back it need not
+                // wait for the retry.
+                peer.flow = Flow::Probe { waiting: true };
+            }
             peer.active = false;
         }
         let timeout = self.config.election_timeout;

@@ -52,6 +52,8 @@ pub(super) enum Flow {
     Replicate,
     /// A snapshot is under way.
     Snapshot {
+        /// Where it ends, or before: what the world attached may be newer.
+        asked: Index,
         /// For how many heartbeats.
         heartbeats: u32,
     },
@@ -124,8 +126,17 @@ impl Source<'_> {
 
     /// 7: the world attaches its newest state, which contains at least what is asked for here.
     pub(super) fn send_snapshot(&self, to: NodeId, peer: &mut Peer, fx: &mut Effects<Raft>) {
-        peer.flow = Flow::Snapshot { heartbeats: 0 };
+        if !peer.active {
+            // It would be lost on a peer that is away, and missed only much later. The first
+            // heartbeat after the peer's first answer comes here again.
+            peer.flow = Flow::Probe { waiting: true };
+            return;
+        }
         let base = self.log.base();
+        peer.flow = Flow::Snapshot {
+            asked: base.index,
+            heartbeats: 0,
+        };
         // Early: a snapshot holds what is committed, which is a fact, not a promise.
         fx.send_early(
             to,

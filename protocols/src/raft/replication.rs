@@ -143,7 +143,7 @@ impl Raft {
         match peer.flow {
             Flow::Replicate => {}
             // An old answer says nothing of the snapshot.
-            Flow::Snapshot { .. } if index < source.log.base().index => {}
+            Flow::Snapshot { asked, .. } if index < asked => {}
             Flow::Probe { .. } | Flow::Snapshot { .. } => {
                 peer.flow = Flow::Replicate;
                 peer.next = peer.matched.next();
@@ -190,7 +190,7 @@ impl Raft {
                 source.send_entries(from, peer, fx);
             }
             // It answers, but does not have the snapshot: that may have been lost.
-            Flow::Snapshot { heartbeats } => {
+            Flow::Snapshot { heartbeats, .. } => {
                 let config = source.config;
                 if config.heartbeat * heartbeats >= config.snapshot_retry {
                     source.send_snapshot(from, peer, fx);
@@ -208,7 +208,7 @@ impl Raft {
         let round = leader.reads.round();
         self.for_each_peer(|source, to, peer| {
             source.send_leading(to, peer, round, fx);
-            if let Flow::Snapshot { heartbeats } = &mut peer.flow {
+            if let Flow::Snapshot { heartbeats, .. } = &mut peer.flow {
                 *heartbeats = heartbeats.saturating_add(1);
             }
             if peer.matched < last {
