@@ -2,6 +2,7 @@
 
 use core::fmt;
 use core::ops::Add;
+use core::str::FromStr;
 use core::time::Duration;
 
 /// A replica. Any number will do; a server uses its 64-bit member id.
@@ -22,6 +23,26 @@ impl fmt::Display for NodeId {
 impl fmt::Debug for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for NodeId {
+    type Err = NotANode;
+
+    /// Reads what [`fmt::Display`] writes for small ids: `n1`.
+    fn from_str(text: &str) -> Result<NodeId, NotANode> {
+        let digits = text.strip_prefix('n').ok_or(NotANode)?;
+        digits.parse().map(NodeId).map_err(|_| NotANode)
+    }
+}
+
+/// A text that should name a node and does not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NotANode;
+
+impl fmt::Display for NotANode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a node: expected n1, n2, ...")
     }
 }
 

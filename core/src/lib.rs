@@ -17,7 +17,7 @@ mod wire;
 
 pub use choice::Choice;
 pub use effects::{Effects, Mail, TimerChange};
-pub use ids::{Checkpoint, Frame, Instant, NodeId};
+pub use ids::{Checkpoint, Frame, Instant, NodeId, NotANode};
 pub use payload::{Block, Payload};
 pub use protocol::{
     Boot, Faults, Links, Model, Output, Problem, Protocol, Request, Status, Survival, Timing,

@@ -112,16 +112,46 @@ pub struct Model {
     pub timing: Timing,
 }
 
-/// What may happen to processes, weakest adversary first: a run of one class is legal in every
-/// class after it.
+/// What may happen to processes: the hierarchy of failure models (Mullender, "Distributed Systems",
+/// 1993, chapter 2). [`Faults::admits`] says which class contains which.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Faults {
+    /// Processes may stop for good, and everybody learns of it.
+    FailStop,
     /// Processes may stop for good.
     CrashStop,
+    /// Processes may fail to send some messages.
+    SendOmission,
+    /// Processes may fail to receive some messages.
+    ReceiveOmission,
+    /// Processes may fail to send and to receive some messages.
+    GeneralOmission,
     /// Processes may stop, lose what was not durable, and start again.
     CrashRecovery,
+    /// Processes may do anything, but cannot forge what others sign.
+    SignedByzantine,
     /// Processes may do anything.
     Byzantine,
+}
+
+impl Faults {
+    /// Whether every run in which processes fail as in `run` is legal under this class too.
+    #[must_use]
+    pub fn admits(self, run: Faults) -> bool {
+        use Faults::{
+            Byzantine, CrashRecovery, CrashStop, FailStop, GeneralOmission, ReceiveOmission,
+            SendOmission, SignedByzantine,
+        };
+        let below: &[Faults] = match self {
+            FailStop => &[],
+            CrashStop => &[FailStop],
+            SendOmission | ReceiveOmission | CrashRecovery => &[FailStop, CrashStop],
+            GeneralOmission => &[FailStop, CrashStop, SendOmission, ReceiveOmission],
+            SignedByzantine => return run != Byzantine,
+            Byzantine => return true,
+        };
+        run == self || below.contains(&run)
+    }
 }
 
 /// What may happen to messages.
@@ -138,6 +168,8 @@ pub struct Links {
 /// What may be assumed about time.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Timing {
+    /// Everybody takes steps in rounds: what is sent in one has arrived before the next.
+    Lockstep,
     /// Known bounds on delays and steps hold always.
     Synchronous,
     /// Bounds hold from some unknown moment on; safety never depends on them.
@@ -159,4 +191,35 @@ pub struct Status {
     pub head: u64,
     /// The last position that it knows to be decided.
     pub decided: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Faults::{self, *};
+
+    const ALL: [Faults; 8] = [
+        FailStop,
+        CrashStop,
+        SendOmission,
+        ReceiveOmission,
+        GeneralOmission,
+        CrashRecovery,
+        SignedByzantine,
+        Byzantine,
+    ];
+
+    #[test]
+    fn the_hierarchy_is_a_partial_order_with_a_top_and_a_bottom() {
+        for one in ALL {
+            assert!(one.admits(one) && Byzantine.admits(one) && one.admits(FailStop));
+            for two in ALL {
+                assert!(one == two || !(one.admits(two) && two.admits(one)));
+                for three in ALL {
+                    let chain = one.admits(two) && two.admits(three);
+                    assert!(!chain || one.admits(three), "{one:?} {two:?} {three:?}");
+                }
+            }
+        }
+        assert!(!SendOmission.admits(ReceiveOmission) && !ReceiveOmission.admits(SendOmission));
+    }
 }

@@ -9,3 +9,6 @@
 extern crate alloc;
 
 pub mod total_order;
+pub mod workload;
+
+pub use workload::Workload;

@@ -10,10 +10,10 @@ pub mod script;
 mod suite;
 #[cfg(test)]
 mod tests;
-mod workload;
+pub mod trace;
 mod world;
 
 pub use disk::Disk;
+pub use quorate_problems::Workload;
 pub use suite::{Options, Parsed, Suite, Watch};
-pub use workload::Workload;
 pub use world::{Flying, World};

@@ -242,16 +242,6 @@ where
     }
 }
 
-/// A node's name: `n1`.
-///
-/// # Errors
-/// If it is none.
-pub fn parse_node(word: &str) -> Result<NodeId, String> {
-    let digits = word.strip_prefix('n').unwrap_or_default();
-    let id = digits.parse().map(NodeId);
-    id.map_err(|_| format!("not a node: {word}"))
-}
-
 fn number<T: std::str::FromStr>(word: &str) -> Result<T, String> {
     word.parse().map_err(|_| format!("not a number: {word}"))
 }
@@ -260,7 +250,9 @@ fn member<P: Protocol>(world: &World<P>, word: &str) -> Result<NodeId, String>
 where
     P::Problem: Workload,
 {
-    let id = parse_node(word)?;
+    let id = word
+        .parse()
+        .map_err(|error| format!("{error}, found {word}"))?;
     let known = world.members().any(|member| member == id);
     known.then_some(id).ok_or(format!("there is no {word}"))
 }

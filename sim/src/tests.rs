@@ -213,7 +213,10 @@ fn what_makes_no_sense_is_refused_with_its_line() {
         ("cluster three", "1: not a number: three"),
         ("cluster 3 sideways", "1: not an option: sideways"),
         ("cluster 3\nsync n4", "2: there is no n4"),
-        ("cluster 3\nsync four", "2: not a node: four"),
+        (
+            "cluster 3\nsync four",
+            "2: not a node: expected n1, n2, ..., found four",
+        ),
         ("cluster 3\nrestart n1", "2: n1 is up"),
         ("cluster 3 down\nsync n1", "2: n1 is down"),
         ("cluster 3\nfire n1 Alarm", "2: no timer Alarm runs at n1"),

@@ -6,10 +6,12 @@
 //! only what was broadcast is delivered. A payload may be delivered twice, since the edge may
 //! broadcast twice; the service above recognises it. Positions have no gaps.
 
+mod follower;
 mod oracle;
 
 use quorate_core::{Checkpoint, NodeId, Payload, Problem};
 
+pub use follower::Follower;
 pub use oracle::{Oracle, Violation};
 
 /// The problem.

@@ -10,7 +10,7 @@ use super::Output;
 
 /// Checks uniform agreement, total order, integrity, gap-free positions and reads over a whole run.
 /// It is told of every broadcast, every read, every output and every restart.
-#[derive(Clone, Default, Debug)]
+#[derive(Clone, Default, Hash, Debug)]
 pub struct Oracle {
     broadcast: BTreeSet<Vec<u8>>,
     /// What was delivered at each position, by whichever replica was first.

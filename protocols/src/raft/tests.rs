@@ -60,7 +60,9 @@ fn disk(words: &[&str]) -> Result<Vec<Record>, String> {
         let number = |text: &str| text.parse().map_err(|_| format!("not a number: {text}"));
         match word.split_once('=') {
             Some(("term", value)) => term = Term(number(value)?),
-            Some(("vote", value)) => vote = Some(script::parse_node(value)?),
+            Some(("vote", value)) => {
+                vote = Some(value.parse().map_err(|_| format!("not a node: {value}"))?)
+            }
             Some(("log", value)) => {
                 for (place, value) in value.split(',').enumerate() {
                     let entry = Entry {

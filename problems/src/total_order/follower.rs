@@ -1,68 +1,18 @@
-//! What a world must know of a problem: what a layer above a replica does with it, how its requests
-//! are written in a script, and when a run is wrong.
+//! What a model puts above a replica of total order.
 
-use std::collections::BTreeSet;
-use std::fmt::Debug;
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
 
-use quorate_core::{Checkpoint, Choice, NodeId, Payload, Problem};
-use quorate_problems::total_order::{Oracle, Output, Request, TotalOrder};
+use quorate_core::{Checkpoint, Choice, NodeId, Payload};
 
-/// A problem that worlds can be built for.
-pub trait Workload: Problem {
-    /// Judges a whole run.
-    type Oracle: Default;
-    /// The layer above one replica: the durable part survives a crash.
-    type App: Default + Debug;
-
-    /// Reads a request from the words of a script; `None` if the first word is none of this problem.
-    ///
-    /// # Errors
-    /// What is wrong with the words after it.
-    fn parse(app: &mut Self::App, words: &[&str]) -> Option<Result<Self::Request, String>>;
-
-    /// Makes up a request. `serial` is different every time.
-    fn invent(app: &mut Self::App, serial: u64, choice: &mut Choice) -> Self::Request;
-
-    /// Requests whose effects show, once everything works again, that it really does.
-    fn probe(app: &mut Self::App, serial: u64) -> Vec<Self::Request>;
-
-    /// Whether the effects of the requests from [`Workload::probe`] have all been seen here.
-    fn is_satisfied(app: &Self::App) -> bool;
-
-    /// A replica is given a request.
-    fn on_request(
-        oracle: &mut Self::Oracle,
-        app: &mut Self::App,
-        me: NodeId,
-        request: &Self::Request,
-    );
-
-    /// A replica produced an output.
-    ///
-    /// # Errors
-    /// The promise that it breaks.
-    fn on_output(
-        oracle: &mut Self::Oracle,
-        app: &mut Self::App,
-        me: NodeId,
-        output: &Self::Output,
-    ) -> Result<(), String>;
-
-    /// A replica starts: what was not durable is gone, and this is what was.
-    fn on_open(oracle: &mut Self::Oracle, app: &mut Self::App, me: NodeId) -> Checkpoint;
-
-    /// The application makes its state durable.
-    fn flush(app: &mut Self::App);
-
-    /// The newest state that can be sent to others.
-    fn newest(app: &Self::App) -> Checkpoint;
-
-    /// A state arrived as an attachment, in full, and is durable.
-    fn stage(app: &mut Self::App, checkpoint: Checkpoint);
-}
+use super::{Oracle, Output, Request, TotalOrder};
+use crate::workload::Workload;
 
 /// The application above a replica of total order: only how far it has got.
-#[derive(Clone, Default, Debug)]
+#[derive(Clone, Default, Hash, Debug)]
 pub struct Follower {
     state: Checkpoint,
     durable: Checkpoint,
@@ -94,9 +44,10 @@ impl Workload for TotalOrder {
                 Ok(Request::Compact(app.durable))
             }
             ["transfer"] => Ok(Request::Transfer { to: None }),
-            ["transfer", to] => {
-                crate::script::parse_node(to).map(|to| Request::Transfer { to: Some(to) })
-            }
+            ["transfer", to] => to
+                .parse()
+                .map(|to| Request::Transfer { to: Some(to) })
+                .map_err(|error| format!("{error}, found {to}")),
             ["broadcast" | "read" | "compact" | "transfer", ..] => {
                 Err(format!("wrong arguments in {words:?}"))
             }

@@ -1,0 +1,24 @@
+//! The command line of the lab: `quorate lab ...`.
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+
+/// Looks at protocols: scenes, searches, verdicts.
+#[derive(Args, Debug)]
+pub struct Lab {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand, Debug)]
+enum Action {}
+
+impl Lab {
+    /// Does what was asked for, on standard output. Answers whether everything was as it should be.
+    ///
+    /// # Errors
+    /// What was wrong with the input, in a sentence that says what to do.
+    pub fn run(self) -> Result<bool> {
+        match self.action {}
+    }
+}

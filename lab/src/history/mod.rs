@@ -1,0 +1,1 @@
+//! Histories as JSON lines, and verdicts on them.

@@ -1,0 +1,1 @@
+//! Scenes: short named runs with a story.

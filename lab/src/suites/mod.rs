@@ -1,0 +1,1 @@
+//! What the worlds must know of each protocol.
