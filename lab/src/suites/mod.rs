@@ -1,1 +1,211 @@
-//! What the worlds must know of each protocol.
+//! Every protocol by name, and what the worlds must know of each.
+//!
+//! Worlds are generic over the protocol, and a name on a command line is not a type. [`find`] turns
+//! the name into a [`Subject`], and [`Subject::visit`] calls a generic piece of work with the type.
+
+pub mod raft;
+
+use core::fmt;
+use core::hash::Hash;
+
+use quorate_core::{NodeId, Protocol};
+use quorate_problems::Workload;
+use quorate_problems::total_order::TotalOrder;
+use quorate_sim::Suite;
+
+/// What the lab knows of one protocol.
+pub struct Known<P: Protocol> {
+    /// Its name on the command line and in scenes.
+    pub name: &'static str,
+    /// What scripts and seeds need.
+    pub suite: Suite<P>,
+    /// What the checker needs to treat replicas as exchangeable.
+    pub rename: Rename<P>,
+    /// The famous bugs that can be switched on: the museum.
+    pub flaws: &'static [Exhibit],
+}
+
+/// How a protocol's replicas get other names: what is the same but for names need be explored once.
+pub struct Rename<P: Protocol> {
+    /// A replica.
+    pub replica: fn(&P, &Names<'_>) -> P,
+    /// A message between replicas.
+    pub message: fn(&P::Message, &Names<'_>) -> P::Message,
+    /// A record on a disk.
+    pub record: fn(&P::Record, &Names<'_>) -> P::Record,
+}
+
+/// The new name of each replica.
+pub type Names<'a> = dyn Fn(NodeId) -> NodeId + 'a;
+
+/// A famous bug.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Exhibit {
+    /// Its name: the value of `flaw=` in a script and of `--flaw` on the command line.
+    pub name: &'static str,
+    /// What is wrong, in a sentence.
+    pub what: &'static str,
+    /// Where it is told of.
+    pub source: &'static str,
+}
+
+// Derived instances would ask the same of `P`.
+impl<P: Protocol> Clone for Known<P> {
+    fn clone(&self) -> Known<P> {
+        *self
+    }
+}
+
+impl<P: Protocol> Copy for Known<P> {}
+
+impl<P: Protocol> Clone for Rename<P> {
+    fn clone(&self) -> Rename<P> {
+        *self
+    }
+}
+
+impl<P: Protocol> Copy for Rename<P> {}
+
+/// A piece of work that can be done with any protocol.
+pub trait Visit: Sized {
+    /// What comes of it.
+    type Answer;
+
+    /// Does it with a protocol that solves any problem.
+    fn any<P>(self, known: &Known<P>) -> Self::Answer
+    where
+        P: Protocol + Clone + Hash + 'static,
+        P::Problem: Workload;
+
+    /// Does it with a protocol of total order, above which the whole service can run.
+    fn total_order<P>(self, known: &Known<P>) -> Self::Answer
+    where
+        P: Protocol<Problem = TotalOrder> + Clone + Hash + 'static,
+    {
+        self.any(known)
+    }
+}
+
+/// A protocol that the lab knows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Subject {
+    /// [`raft`].
+    Raft,
+}
+
+impl Subject {
+    /// All of them.
+    pub const ALL: [Subject; 1] = [Subject::Raft];
+
+    /// Its name on the command line and in scenes.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Subject::Raft => raft::KNOWN.name,
+        }
+    }
+
+    /// Its museum.
+    #[must_use]
+    pub fn flaws(self) -> &'static [Exhibit] {
+        match self {
+            Subject::Raft => raft::KNOWN.flaws,
+        }
+    }
+
+    /// Does something with it.
+    pub fn visit<V: Visit>(self, work: V) -> V::Answer {
+        match self {
+            Subject::Raft => work.total_order(&raft::KNOWN),
+        }
+    }
+}
+
+/// The protocol of that name.
+///
+/// # Errors
+/// If there is none, with the name that was perhaps meant.
+pub fn find(name: &str) -> Result<Subject, Unknown> {
+    let mut all = Subject::ALL.into_iter();
+    all.find(|subject| subject.name() == name)
+        .ok_or_else(|| Unknown::new("protocol", name, Subject::ALL.map(Subject::name)))
+}
+
+/// A name that means nothing, and the valid one that is nearest to it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unknown {
+    kind: &'static str,
+    name: String,
+    nearest: Option<String>,
+}
+
+impl Unknown {
+    /// `name` is no `kind`; these are.
+    pub fn new<'a>(
+        kind: &'static str,
+        name: &str,
+        choices: impl IntoIterator<Item = &'a str>,
+    ) -> Unknown {
+        let choices = choices.into_iter();
+        let nearest = choices.min_by_key(|choice| distance(name, choice));
+        Unknown {
+            kind,
+            name: name.to_string(),
+            nearest: nearest.map(str::to_string),
+        }
+    }
+}
+
+impl fmt::Display for Unknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no {} is called `{}`", self.kind, self.name)?;
+        match &self.nearest {
+            Some(nearest) => write!(f, "; the nearest is `{nearest}`"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Unknown {}
+
+/// How many letters must be inserted, removed or replaced to make one word of the other
+/// (Levenshtein, 1966).
+fn distance(one: &str, two: &str) -> usize {
+    let two: Vec<char> = two.chars().collect();
+    let mut row: Vec<usize> = (0..=two.len()).collect();
+    for (place, letter) in one.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = place + 1;
+        for (at, &other) in two.iter().enumerate() {
+            let replaced = diagonal + usize::from(letter != other);
+            diagonal = row[at + 1];
+            row[at + 1] = replaced.min(row[at] + 1).min(diagonal + 1);
+        }
+    }
+    row[two.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_and_others_answered_with_the_nearest() {
+        assert_eq!(find("raft"), Ok(Subject::Raft));
+        let unknown = find("rfat").expect_err("there is no such protocol");
+        assert_eq!(
+            unknown.to_string(),
+            "no protocol is called `rfat`; the nearest is `raft`"
+        );
+        let choices = ["figure-8", "read-index", "pre-vote"];
+        let unknown = Unknown::new("flaw", "figure8", choices);
+        assert_eq!(unknown.nearest.as_deref(), Some("figure-8"));
+    }
+
+    #[test]
+    fn the_distance_counts_edits() {
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("same", "same"), 0);
+    }
+}

@@ -3,10 +3,21 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use quorate_core::NodeId;
+use quorate_core::{Faults, Links, Model, NodeId, Timing};
+
+/// The adversary that Raft withstands.
+pub(super) const MODEL: Model = Model {
+    faults: Faults::CrashRecovery,
+    links: Links {
+        lose: true,
+        duplicate: true,
+        reorder: true,
+    },
+    timing: Timing::PartiallySynchronous,
+};
 
 /// What a replica must be told to start.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Config {
     /// All voting members.
     pub members: Vec<NodeId>,

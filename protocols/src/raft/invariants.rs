@@ -66,7 +66,7 @@ impl Raft {
 }
 
 /// Watches all replicas of a run and says when a property of figure 3 is broken.
-#[derive(Clone, Default, Debug)]
+#[derive(Clone, Default, Hash, Debug)]
 pub struct Figure3 {
     /// Who led each term, and how long its log was.
     leaders: BTreeMap<Term, (NodeId, Index)>,

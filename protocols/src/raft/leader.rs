@@ -15,7 +15,7 @@ use super::reads::Reads;
 use super::{Message, Raft, Voters};
 
 /// Figure 2, volatile state on leaders.
-#[derive(Clone, Debug)]
+#[derive(Clone, Hash, Debug)]
 pub(super) struct Leader {
     /// All voters, this replica among them: it counts itself by what it mailed itself.
     pub(super) peers: BTreeMap<NodeId, Peer>,
@@ -25,7 +25,7 @@ pub(super) struct Leader {
 }
 
 /// What a leader knows of one replica.
-#[derive(Clone, Debug)]
+#[derive(Clone, Hash, Debug)]
 pub(super) struct Peer {
     /// The log agrees through here, on that replica's disk.
     pub(super) matched: Index,
@@ -41,7 +41,7 @@ pub(super) struct Peer {
 }
 
 /// How entries flow to a peer.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) enum Flow {
     /// Looks for the place where the logs agree.
     Probe {

@@ -11,7 +11,7 @@ use quorate_core::Frame;
 use super::entry::{Entries, Entry, Index, Position, Term};
 
 /// The entries behind the base.
-#[derive(Clone, Default, Debug)]
+#[derive(Clone, Default, Hash, Debug)]
 pub(super) struct Log {
     /// What was compacted away ends here.
     base: Position,
@@ -20,7 +20,7 @@ pub(super) struct Log {
     base_bytes: u64,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Hash, Debug)]
 struct Slot {
     entry: Entry,
     frame: Frame,

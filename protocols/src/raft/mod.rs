@@ -7,6 +7,7 @@
 
 mod commit;
 mod config;
+mod describe;
 mod election;
 mod entry;
 mod forward;
@@ -14,19 +15,18 @@ mod invariants;
 mod leader;
 mod log;
 mod message;
+#[cfg(test)]
+mod paper;
 mod reads;
+mod rename;
 mod replication;
 mod restart;
 mod role;
 mod snapshot;
-#[cfg(test)]
-mod tests;
 mod transfer;
 mod voters;
 
-use quorate_core::{
-    Boot, Checkpoint, Effects, Faults, Links, Model, NodeId, Protocol, Status, Timing,
-};
+use quorate_core::{Boot, Checkpoint, Effects, Model, NodeId, Protocol, Status};
 use quorate_problems::total_order::{Request, TotalOrder};
 
 pub use config::Config;
@@ -38,7 +38,7 @@ use role::Role;
 pub use voters::Voters;
 
 /// One Raft replica.
-#[derive(Clone, Debug)]
+#[derive(Clone, Hash, Debug)]
 pub struct Raft {
     me: NodeId,
     incarnation: u64,
@@ -63,15 +63,7 @@ impl Protocol for Raft {
     type Timer = Timer;
     type Record = Record;
 
-    const MODEL: Model = Model {
-        faults: Faults::CrashRecovery,
-        links: Links {
-            lose: true,
-            duplicate: true,
-            reorder: true,
-        },
-        timing: Timing::PartiallySynchronous,
-    };
+    const MODEL: Model = config::MODEL;
 
     fn open(config: &Config, boot: Boot<'_, Raft>, fx: &mut Effects<Raft>) -> Raft {
         Raft::restart(config, boot, fx)

@@ -20,7 +20,7 @@ use super::role::Role;
 const WAITING_MAX: usize = 4096;
 
 /// The reads at a leader.
-#[derive(Clone, Default, Debug)]
+#[derive(Clone, Default, Hash, Debug)]
 pub(super) struct Reads {
     /// The number of the last round begun.
     round: u64,
@@ -32,7 +32,7 @@ pub(super) struct Reads {
     waiting: Vec<Asker>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Hash, Debug)]
 struct Asker {
     node: NodeId,
     incarnation: u64,
@@ -42,6 +42,19 @@ struct Asker {
 impl Reads {
     pub(super) fn round(&self) -> u64 {
         self.round
+    }
+
+    /// The same reads where replicas have other names.
+    pub(super) fn renamed(&self, name: impl Fn(NodeId) -> NodeId) -> Reads {
+        let rename = |asker: &Asker| Asker {
+            node: name(asker.node),
+            ..*asker
+        };
+        Reads {
+            asked: self.asked.iter().map(rename).collect(),
+            waiting: self.waiting.iter().map(rename).collect(),
+            ..*self
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use super::message::{Record, Timer};
 use super::{Message, Raft};
 
 /// What a replica is at the moment, with what only that role knows.
-#[derive(Clone, Debug)]
+#[derive(Clone, Hash, Debug)]
 pub(super) enum Role {
     /// Follows, or waits for someone to follow.
     Follower,

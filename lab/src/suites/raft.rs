@@ -1,0 +1,91 @@
+//! What the worlds must know of Raft.
+
+use std::time::Duration;
+
+use quorate_core::{Choice, NodeId};
+use quorate_protocols::raft::{Config, Content, Entry, Figure3, Index, Raft, Record, Term};
+use quorate_sim::{Options, Parsed, Suite, Watch};
+
+use super::{Known, Rename};
+
+/// Raft, as the lab knows it.
+pub const KNOWN: Known<Raft> = Known {
+    name: "raft",
+    suite: SUITE,
+    rename: Rename {
+        replica: |raft, names| raft.renamed(names),
+        message: |message, names| message.renamed(names),
+        record: |record, names| record.renamed(names),
+    },
+    flaws: &[],
+};
+
+/// What scripts and seeds need.
+pub const SUITE: Suite<Raft> = Suite {
+    config,
+    invent,
+    disk,
+    describe: Raft::describe,
+    watch,
+};
+
+fn config(members: &[NodeId], options: &Options<'_>) -> Parsed<Config> {
+    let mut config = Config::new(members);
+    for (&key, &value) in options {
+        match key {
+            "window" => config.window = usize::try_from(value).expect("it is small"),
+            "flight" => config.flight_entries_max = value,
+            "message" => config.message_bytes_max = value,
+            "retention" => config.retention_bytes = value,
+            "retry" => config.snapshot_retry = Duration::from_millis(value),
+            _ => return Err(format!("no such option: {key}")),
+        }
+    }
+    Ok(config)
+}
+
+/// Limits are where things go wrong, so most worlds have tight ones.
+fn invent(members: &[NodeId], choice: &mut Choice) -> Config {
+    let mut pick = |values: [u64; 4]| values[choice.choose(4) as usize];
+    Config {
+        snapshot_retry: Duration::from_millis(pick([0, 300, 1000, 10_000])),
+        window: usize::try_from(pick([1, 3, 16, 64])).expect("it is small"),
+        flight_entries_max: pick([1, 3, 16, 512]),
+        flight_bytes_max: pick([1, 200, 1000, 1 << 20]),
+        message_bytes_max: pick([1, 150, 1000, 1 << 20]),
+        retention_bytes: pick([0, 0, 500, 1 << 20]),
+        ..Config::new(members)
+    }
+}
+
+/// `term=7 vote=n2 log=1,1,4`: the terms of the entries from index 1 on.
+fn disk(words: &[&str]) -> Parsed<Vec<Record>> {
+    let (mut term, mut vote, mut log) = (Term(0), None, Vec::new());
+    for word in words {
+        let number = |text: &str| text.parse().map_err(|_| format!("not a number: {text}"));
+        match word.split_once('=') {
+            Some(("term", value)) => term = Term(number(value)?),
+            Some(("vote", value)) => {
+                vote = Some(value.parse().map_err(|_| format!("not a node: {value}"))?);
+            }
+            Some(("log", value)) => {
+                for (place, value) in value.split(',').enumerate() {
+                    let entry = Entry {
+                        term: Term(number(value)?),
+                        content: Content::Noop,
+                    };
+                    let index = Index(0).plus(place + 1);
+                    log.push(Record::Append { index, entry });
+                }
+            }
+            _ => return Err(format!("not part of a disk: {word}")),
+        }
+    }
+    log.insert(0, Record::Vote { term, vote });
+    Ok(log)
+}
+
+fn watch() -> Watch<Raft> {
+    let mut figure = Figure3::default();
+    Box::new(move |replicas| figure.observe(replicas.iter().copied()))
+}

@@ -1,0 +1,76 @@
+//! Raft in the simulated worlds: its golden scripts, and random schedules. Tests of single steps are
+//! in `src/raft/paper.rs`.
+
+use std::ops::Range;
+use std::panic;
+
+use quorate_lab::suites::raft::SUITE;
+use quorate_sim::random::{self, Hurt};
+use quorate_sim::script;
+
+#[test]
+fn scripts() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/raft/scripts");
+    if let Err(differences) = script::run_folder(&SUITE, folder) {
+        panic!("{differences}");
+    }
+}
+
+/// Seeds to run: `SEEDS=1000..2000` in the environment says which.
+fn seeds(default: Range<u64>) -> Range<u64> {
+    let Ok(text) = std::env::var("SEEDS") else {
+        return default;
+    };
+    let (from, to) = text.split_once("..").expect("SEEDS=from..to");
+    from.parse().expect("a number")..to.parse().expect("a number")
+}
+
+#[test]
+fn random_schedules_keep_every_promise_and_end_in_progress() {
+    let (mut decided, mut epochs, mut crashes) = (0, 0, 0);
+    for seed in seeds(0..200) {
+        let run = panic::catch_unwind(|| random::run(&SUITE, seed, Hurt::default()));
+        match run {
+            Ok(Ok(summary)) => {
+                decided += summary.decided;
+                epochs += summary.epoch;
+                crashes += summary.crashes;
+            }
+            Ok(Err(reason)) => panic!("{reason}"),
+            Err(_) => panic!("seed {seed} panicked"),
+        }
+    }
+    println!("decided {decided}, epochs {epochs}, crashes {crashes}");
+    assert!(decided > 0 && epochs > 0, "the schedules are not idle");
+}
+
+#[test]
+fn a_seed_decides_everything() {
+    for seed in 0..10 {
+        let run = || random::run(&SUITE, seed, Hurt::default());
+        assert_eq!(run(), run());
+    }
+}
+
+#[test]
+fn outside_the_model_a_disk_that_forgets_is_caught() {
+    let hurt = Hurt {
+        lying_disks: true,
+        ..Hurt::default()
+    };
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(|_| {}));
+    let caught =
+        (0..200).find_map(
+            |seed| match panic::catch_unwind(|| random::run(&SUITE, seed, hurt)) {
+                Ok(Ok(_)) => None,
+                Ok(Err(reason)) => Some(reason),
+                Err(_) => Some("an invariant".to_string()),
+            },
+        );
+    panic::set_hook(hook);
+    assert!(
+        caught.is_some(),
+        "nobody noticed that promises were forgotten"
+    );
+}
