@@ -16,6 +16,7 @@ mod mailbox;
 mod metrics;
 pub mod peers;
 mod replica;
+mod rounds;
 mod storage;
 #[cfg(test)]
 mod toy;
@@ -30,6 +31,7 @@ pub use mailbox::{Mailbox, Waker, mailbox};
 pub use metrics::{BUCKETS, Histogram, Metrics, PeerMetrics};
 pub use peers::{Checkpoints, NoCheckpoints, PeerOptions, Receiving};
 pub use replica::{Observer, Options, Replica, SpawnError};
+pub use rounds::{Next, Outside, Rounds};
 pub use storage::{Storage, StorageError};
 
 /// Something random from the operating system: it seeds the keys of the standard hash maps.

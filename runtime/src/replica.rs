@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 use arc_swap::ArcSwapOption;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use quorate_core::{Boot, Checkpoint, Choice, NodeId, Protocol, Status};
-use quorate_node::{Edge, Frames, Input, Node};
+use quorate_node::{Edge, Frames, Letter, Node};
 use tokio::runtime::Handle;
 
 use crate::clock::Clock;
@@ -23,14 +23,15 @@ use crate::mailbox::{Event, Mailbox};
 use crate::metrics::{Counters, Metrics};
 use crate::peers::{Checkpoints, Myself, PeerOptions, Peers};
 use crate::random_seed;
+use crate::rounds::{Next, Outside, Rounds};
 use crate::storage::Storage;
 use crate::writer;
 
 #[cfg(test)]
 mod tests;
 
-/// Events and requests taken in one go before their results are handed over.
-const ROUND_MAX: usize = 1024;
+/// Events taken in one go before their results are handed over.
+const EVENTS_MAX: usize = 1024;
 
 /// Buffers that travel between the replica thread and the WAL thread.
 const SPARE_BUFFERS: usize = 4;
@@ -248,24 +249,39 @@ struct Start<P: Protocol> {
 
 /// The replica thread.
 struct Worker<P: Protocol, E> {
-    node: Node<P>,
-    edge: E,
+    rounds: Rounds<P, E>,
     mailbox: Mailbox<P>,
-    peers: Peers<P>,
     clock: Clock,
     status: Arc<ArcSwapOption<Status>>,
-    to_disk: Sender<Frames>,
-    spare: Receiver<Frames>,
-    /// An empty buffer.
-    frames: Frames,
+    threads: Threads<P>,
 }
 
-/// Whether to go on.
-enum Next {
-    /// Something may still have to be done.
-    Again,
-    /// Wait for something to happen.
-    Wait,
+/// Those who carry out what the replica asks for.
+struct Threads<P: Protocol> {
+    peers: Peers<P>,
+    to_disk: Sender<Frames>,
+    spare: Receiver<Frames>,
+}
+
+impl<P> Outside<P> for Threads<P>
+where
+    P: Protocol + 'static,
+    P::Message: Send,
+{
+    fn write(&mut self, frames: &mut Frames) {
+        let empty = self.spare.try_recv().unwrap_or_default();
+        let frames = std::mem::replace(frames, empty);
+        // The WAL thread ends early only when it has failed, and then the process ends.
+        let _ = self.to_disk.send(frames);
+    }
+
+    fn post(&mut self, letter: Letter<P>) {
+        self.peers.post(letter);
+    }
+
+    fn hand_over(&mut self) {
+        self.peers.hand_over();
+    }
 }
 
 impl<P, E> Worker<P, E>
@@ -311,15 +327,15 @@ where
             writer::run(log, &frames, &give_back, &events, &counters)
         })?;
         let worker = Worker {
-            node,
-            edge,
+            rounds: Rounds::new(node, edge),
             mailbox,
-            peers,
             clock,
             status,
-            to_disk,
-            spare,
-            frames: Frames::default(),
+            threads: Threads {
+                peers,
+                to_disk,
+                spare,
+            },
         };
         Ok((worker, writer))
     }
@@ -329,7 +345,7 @@ where
         while self.take_events(&next) {
             next = self.round();
         }
-        self.peers.stop();
+        self.threads.peers.stop();
     }
 
     /// Takes what has arrived; waits for it if there is nothing else to do. `false` at the end.
@@ -350,7 +366,7 @@ where
             return true;
         };
         let mut event = first;
-        for _ in 0..ROUND_MAX {
+        for _ in 0..EVENTS_MAX {
             if !self.on_event(event) {
                 return false;
             }
@@ -363,8 +379,7 @@ where
     }
 
     fn wait(&self) -> Result<Event<P>, RecvTimeoutError> {
-        let deadlines = [self.node.next_deadline(), self.edge.next_deadline()];
-        match deadlines.into_iter().flatten().min() {
+        match self.rounds.next_deadline() {
             Some(deadline) => {
                 let wait = self.clock.until(deadline);
                 self.mailbox.receiver.recv_timeout(wait)
@@ -388,53 +403,23 @@ where
             } => {
                 let now = self.clock.now();
                 for message in messages {
-                    self.node.step(Input::Message(from, message), now);
+                    self.rounds.receive(from, message, now);
                 }
                 drop(room);
             }
-            Event::Synced(frame) => self.node.synced(frame, self.clock.now()),
+            Event::Synced(frame) => self.rounds.synced(frame, self.clock.now()),
             Event::Stop => return false,
         }
         true
     }
 
-    /// Fires timers, takes requests and hands over what came of everything.
+    /// Hands over what came of everything, and says how things stand.
     fn round(&mut self) -> Next {
-        let now = self.clock.now();
-        self.node.expire(now);
-        let mut requests = 0;
-        while requests < ROUND_MAX
-            && let Some(request) = self.edge.next_request(self.node.window(), now)
-        {
-            self.node.step(Input::Request(request), now);
-            requests += 1;
-        }
-        // The disk first: it takes the longest.
-        self.node.take_frames(&mut self.frames);
-        if !self.frames.is_empty() {
-            let empty = self.spare.try_recv().unwrap_or_default();
-            let frames = std::mem::replace(&mut self.frames, empty);
-            // The WAL thread ends early only when it has failed, and then the process ends.
-            let _ = self.to_disk.send(frames);
-        }
-        for letter in self.node.take_mail() {
-            self.peers.post(letter);
-        }
-        self.peers.hand_over();
-        let mut outputs = 0;
-        for output in self.node.take_outputs() {
-            self.edge.on_output(output, now);
-            outputs += 1;
-        }
-        let status = self.node.status();
-        self.edge.on_round(status, now);
+        let next = self.rounds.round(self.clock.now(), &mut self.threads);
+        let status = self.rounds.status();
         if self.status.load().as_deref() != Some(&status) {
             self.status.store(Some(Arc::new(status)));
         }
-        // What the edge heard may have given it something to ask for.
-        match requests + outputs {
-            0 => Next::Wait,
-            _ => Next::Again,
-        }
+        next
     }
 }

@@ -113,12 +113,21 @@ impl Applier {
         while !self.stopped {
             match self.works.recv_timeout(LOOK_INTERVAL) {
                 Ok(work) => self.work(work)?,
-                Err(RecvTimeoutError::Timeout) => self.round.dirty = true,
+                Err(RecvTimeoutError::Timeout) => self.look()?,
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             self.run_round()?;
         }
         Ok(())
+    }
+
+    /// Looks after the machine although nothing was delivered, as [`Applier::run`] does every second.
+    ///
+    /// # Errors
+    /// As [`Applier::run_round`].
+    pub fn look(&mut self) -> Result<(), Error> {
+        self.round.dirty = true;
+        self.run_round().map(|_| ())
     }
 
     fn work(&mut self, work: Work) -> Result<(), Error> {

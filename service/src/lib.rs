@@ -18,4 +18,6 @@ pub mod watch;
 
 pub use applier::{Applier, Flushing, Workers};
 pub use edge::Batcher;
-pub use service::{Assembly, Service, ServiceMetrics, ServiceOptions, ServiceStatus, assemble};
+pub use service::{
+    Assembly, Reading, Service, ServiceMetrics, ServiceOptions, ServiceStatus, Writing, assemble,
+};

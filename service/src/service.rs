@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crossbeam_channel::Sender;
 use quorate_core::{NodeId, Status};
+use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
@@ -244,23 +245,27 @@ impl Service {
     /// [`Error::TooLarge`] if it was certainly not carried out, [`Error::Timeout`] and
     /// [`Error::Stopped`] if that is not known.
     pub async fn write(&self, command: Command) -> Result<Applied, Error> {
-        let shared = &self.0.shared;
-        let (claim, answer) = self.submit(&command)?;
+        let mut writing = self.begin_write(&command)?;
         drop(command);
-        // If the caller goes away, so does its command, unless it is on its way.
-        let abandoned = Abandon(claim);
-        match timeout(shared.options.timeout, answer).await {
+        match timeout(self.0.shared.options.timeout, &mut writing.answer).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(Error::Stopped),
-            Err(_) => {
-                count(&shared.counters.timeouts, 1);
-                let not_carried_out = abandoned.0.take();
-                match not_carried_out && shared.leader().is_none() {
-                    true => Err(Error::NoLeader),
-                    false => Err(Error::Timeout),
-                }
-            }
+            Err(_) => Err(writing.give_up()),
         }
+    }
+
+    /// As [`Service::write`], for callers who look after their answers themselves.
+    ///
+    /// # Errors
+    /// [`Error::TooManyRequests`], [`Error::TooLarge`] or [`Error::Stopped`], and it was certainly not
+    /// carried out.
+    pub fn begin_write(&self, command: &Command) -> Result<Writing, Error> {
+        let (claim, answer) = self.submit(command)?;
+        Ok(Writing {
+            shared: self.0.shared.clone(),
+            claim,
+            answer,
+        })
     }
 
     /// Leaves a command for the edge.
@@ -301,25 +306,28 @@ impl Service {
     /// # Errors
     /// [`Error::NoLeader`], [`Error::Timeout`], [`Error::TooManyRequests`] or [`Error::Stopped`].
     pub async fn read_barrier(&self) -> Result<(), Error> {
+        let mut reading = self.begin_read()?;
+        match timeout(self.0.shared.options.timeout, &mut reading.ready).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(Error::Stopped),
+            Err(_) => Err(reading.give_up()),
+        }
+    }
+
+    /// As [`Service::read_barrier`], for callers who look after their answers themselves.
+    ///
+    /// # Errors
+    /// [`Error::TooManyRequests`] or [`Error::Stopped`].
+    pub fn begin_read(&self) -> Result<Reading, Error> {
         let shared = &self.0.shared;
         count(&shared.counters.reads, 1);
-        let waiting = Waiting::new(shared);
+        let waiting = Waiting::new(shared.clone());
         if waiting.before >= shared.options.readers_max {
             count(&shared.counters.refused, 1);
             return Err(Error::TooManyRequests);
         }
         let ready = self.ask()?;
-        match timeout(shared.options.timeout, ready).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(Error::Stopped),
-            Err(_) => {
-                count(&shared.counters.timeouts, 1);
-                match shared.leader() {
-                    None => Err(Error::NoLeader),
-                    Some(_) => Err(Error::Timeout),
-                }
-            }
-        }
+        Ok(Reading { waiting, ready })
     }
 
     /// Leaves a wish to read for the edge.
@@ -410,29 +418,84 @@ impl Service {
     }
 }
 
-/// Gives a command up when its caller goes away.
-struct Abandon(Arc<Claim>);
+/// A command under way. If this is dropped, so is the command, unless it is on its way already.
+pub struct Writing {
+    shared: Arc<Shared>,
+    claim: Arc<Claim>,
+    answer: Answer,
+}
 
-impl Drop for Abandon {
+impl Writing {
+    /// The answer, once it is there; asked no more after that.
+    pub fn answered(&mut self) -> Option<Result<Applied, Error>> {
+        match self.answer.try_recv() {
+            Ok(outcome) => Some(outcome),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Closed) => Some(Err(Error::Stopped)),
+        }
+    }
+
+    /// The caller waits no longer: [`Error::NoLeader`] if the command was certainly not carried out,
+    /// and [`Error::Timeout`] if that is not known.
+    #[must_use]
+    pub fn give_up(self) -> Error {
+        count(&self.shared.counters.timeouts, 1);
+        let not_carried_out = self.claim.take();
+        match not_carried_out && self.shared.leader().is_none() {
+            true => Error::NoLeader,
+            false => Error::Timeout,
+        }
+    }
+}
+
+impl Drop for Writing {
     fn drop(&mut self) {
-        self.0.take();
+        self.claim.take();
+    }
+}
+
+/// A reader that waits for [`Service::view`] to be new enough.
+pub struct Reading {
+    waiting: Waiting,
+    ready: oneshot::Receiver<()>,
+}
+
+impl Reading {
+    /// Whether it is, or that it never will be; asked no more after that.
+    pub fn answered(&mut self) -> Option<Result<(), Error>> {
+        match self.ready.try_recv() {
+            Ok(()) => Some(Ok(())),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Closed) => Some(Err(Error::Stopped)),
+        }
+    }
+
+    /// The caller waits no longer: [`Error::NoLeader`] or [`Error::Timeout`].
+    #[must_use]
+    pub fn give_up(self) -> Error {
+        let shared = &self.waiting.shared;
+        count(&shared.counters.timeouts, 1);
+        match shared.leader() {
+            None => Error::NoLeader,
+            Some(_) => Error::Timeout,
+        }
     }
 }
 
 /// A reader is counted as long as it waits.
-struct Waiting<'a> {
-    shared: &'a Shared,
+struct Waiting {
+    shared: Arc<Shared>,
     before: usize,
 }
 
-impl<'a> Waiting<'a> {
-    fn new(shared: &'a Shared) -> Waiting<'a> {
+impl Waiting {
+    fn new(shared: Arc<Shared>) -> Waiting {
         let before = shared.reading.fetch_add(1, Ordering::Relaxed);
         Waiting { shared, before }
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for Waiting {
     fn drop(&mut self) {
         self.shared.reading.fetch_sub(1, Ordering::Relaxed);
     }
