@@ -21,6 +21,12 @@ pub trait Workload: Problem {
     /// What is wrong with the words after it.
     fn parse(app: &mut Self::App, words: &[&str]) -> Option<Result<Self::Request, String>>;
 
+    /// A request as the words of a script: what [`Workload::parse`] reads.
+    fn words(request: &Self::Request) -> Vec<String>;
+
+    /// Whether an output is a decision, to be marked in a picture.
+    fn is_decision(output: &Self::Output) -> bool;
+
     /// Makes up a request. `serial` is different every time.
     fn invent(app: &mut Self::App, serial: u64, choice: &mut Choice) -> Self::Request;
 

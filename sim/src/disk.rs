@@ -89,11 +89,13 @@ impl Disk {
     }
 
     /// The machine stops: of the frames that are not durable the first `keep` survive all the same.
-    pub fn crash(&mut self, keep: usize) {
+    /// Answers how many these were.
+    pub fn crash(&mut self, keep: usize) -> usize {
         let pending = self.pending();
-        let survivors = self.stored.len() - pending + keep.min(pending);
-        self.stored.truncate(survivors);
+        let kept = keep.min(pending);
+        self.stored.truncate(self.stored.len() - pending + kept);
         self.sync(usize::MAX);
+        kept
     }
 
     /// What no model allows: the last `count` frames are gone, acknowledged or not.

@@ -32,6 +32,7 @@ use std::time::Duration;
 
 use quorate_core::{NodeId, Protocol};
 
+use crate::trace::{self, Detail, Trace};
 use crate::world::name;
 use crate::{Disk, Options, Suite, Workload, World};
 
@@ -80,6 +81,26 @@ where
     ))
 }
 
+/// A script that was run.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Play {
+    /// The script with the traces that it really left.
+    pub text: String,
+    /// What happened in each of its worlds: every `cluster` begins one.
+    pub worlds: Vec<Played>,
+}
+
+/// One world of a script that was run.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Played {
+    /// Its members in order.
+    pub members: Vec<NodeId>,
+    /// Everything that happened.
+    pub trace: Trace,
+    /// The promises that were broken, in order.
+    pub violations: Vec<String>,
+}
+
 /// Runs a script and returns it with the traces that it really left.
 ///
 /// # Errors
@@ -88,7 +109,34 @@ pub fn run<P: Protocol>(suite: &Suite<P>, script: &str) -> Result<String, String
 where
     P::Problem: Workload,
 {
-    let mut runner = Runner { suite, world: None };
+    play(suite, script).map(|play| play.text)
+}
+
+/// Runs a script and returns all that came of it.
+///
+/// # Errors
+/// A line that makes no sense, as `line: reason`.
+pub fn play<P: Protocol>(suite: &Suite<P>, script: &str) -> Result<Play, String>
+where
+    P::Problem: Workload,
+{
+    let mut runner = Runner {
+        suite,
+        world: None,
+        shown: 0,
+        ended: Vec::new(),
+        violations: Vec::new(),
+    };
+    let text = text(&mut runner, script)?;
+    runner.end_world();
+    let worlds = runner.ended;
+    Ok(Play { text, worlds })
+}
+
+fn text<P: Protocol>(runner: &mut Runner<'_, P>, script: &str) -> Result<String, String>
+where
+    P::Problem: Workload,
+{
     let mut out = String::new();
     let mut lines = script.lines().enumerate().peekable();
     let mut trace = Vec::new();
@@ -126,6 +174,11 @@ where
 {
     suite: &'a Suite<P>,
     world: Option<World<P>>,
+    /// How much of the world's trace has been looked at.
+    shown: usize,
+    /// The worlds before this one.
+    ended: Vec<Played>,
+    violations: Vec<String>,
 }
 
 /// What a command does to mail.
@@ -206,10 +259,15 @@ where
             [verb, id, arguments @ ..] => request(world, verb, id, arguments)?,
             _ => return Err(format!("no such command: {}", words.join(" "))),
         };
-        let mut trace = world.take_trace();
+        let detail = match words {
+            ["settle"] => Detail::Outputs,
+            _ => Detail::Everything,
+        };
+        let mut trace = self.news(detail);
         trace.append(&mut said);
         if let Err(violation) = outcome {
             trace.push(format!("violated: {violation}"));
+            self.violations.push(violation);
         }
         Ok(trace)
     }
@@ -229,6 +287,7 @@ where
             }
         }
         let config = (self.suite.config)(&members, &options)?;
+        self.end_world();
         let world = self
             .world
             .insert(World::new(self.suite, &members, config, 0));
@@ -238,7 +297,27 @@ where
                 world.restart(id)?;
             }
         }
-        Ok(world.take_trace())
+        self.shown = 0;
+        Ok(self.news(Detail::Everything))
+    }
+
+    /// Puts the world away, if there is one.
+    fn end_world(&mut self) {
+        if let Some(mut world) = self.world.take() {
+            self.ended.push(Played {
+                members: world.members().collect(),
+                trace: world.take_trace(),
+                violations: std::mem::take(&mut self.violations),
+            });
+        }
+    }
+
+    /// The lines of what happened since this was asked last.
+    fn news(&mut self, detail: Detail) -> Vec<String> {
+        let trace = self.world.as_ref().and_then(World::trace);
+        let events = trace.map_or(&[][..], |trace| &trace.events[self.shown..]);
+        self.shown += events.len();
+        trace::lines(events, detail)
     }
 }
 
@@ -398,7 +477,6 @@ where
 {
     /// More than any script needs: a protocol that never rests would go on for ever.
     const MAIL_MAX: usize = 10_000;
-    world.trace_outputs_only(true);
     let mut outcome = Ok(());
     for _ in 0..MAIL_MAX {
         for id in world.members().collect::<Vec<_>>() {
@@ -409,7 +487,6 @@ where
         }
         outcome = world.deliver(0);
     }
-    world.trace_outputs_only(false);
     match world.flying().is_empty() {
         true => outcome,
         false => outcome.and(Err(format!("not quiet after {MAIL_MAX} messages"))),

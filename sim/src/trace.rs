@@ -1,8 +1,12 @@
 //! What happened in a world, event by event: scripts print it, diagrams draw it, tests compare it.
 
+mod text;
+
 use std::fmt;
 
 use quorate_core::{Frame, Instant, NodeId, Status};
+
+pub use text::{Detail, lines};
 
 /// Everything that happened, oldest first.
 #[derive(Clone, Default, PartialEq, Debug)]

@@ -1,16 +1,19 @@
 //! A few replicas, their disks and the network between them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Debug;
+use std::fmt::{self, Debug, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
 use quorate_core::{
-    Boot, Choice, Frame, Instant, NodeId, Output, Protocol, Reader, Request, Survival, Wire,
+    Boot, Choice, Instant, NodeId, Output, Protocol, Reader, Request, Survival, Wire,
 };
 use quorate_node::{Frames, Input, Node};
 
+use crate::trace::{Loss, MailId, Trace, What};
 use crate::{Disk, Suite, Watch, Workload};
+
+mod record;
 
 /// The world. Every method is one thing that happens; it fails if that breaks a promise.
 pub struct World<P: Protocol>
@@ -20,23 +23,17 @@ where
     config: P::Config,
     machines: BTreeMap<NodeId, Machine<P>>,
     flying: Vec<Flying>,
-    /// Who is cut off from whom, in both directions.
+    /// From whom to whom nothing gets.
     cuts: BTreeSet<(NodeId, NodeId)>,
     now: Instant,
     seed: u64,
     oracle: <P::Problem as Workload>::Oracle,
     watch: Watch<P>,
     trace: Option<Trace>,
+    /// The name of the next piece of mail.
+    next_mail: u64,
     /// Whether frames that are not needed are deleted at once, or whenever the driver likes.
     deletes: bool,
-}
-
-/// What happened, line by line.
-#[derive(Default)]
-struct Trace {
-    lines: Vec<String>,
-    /// Whether only outputs are written down.
-    outputs_only: bool,
 }
 
 /// One computer: what is on it survives a crash, the replica does not.
@@ -48,11 +45,15 @@ where
     disk: Disk,
     app: <P::Problem as Workload>::App,
     incarnation: u64,
+    /// What the trace already knows of the replica.
+    known: record::Known,
 }
 
 /// Mail under way.
 #[derive(Clone, Debug)]
 pub struct Flying {
+    /// Its name in the trace.
+    pub id: MailId,
     /// Who sent it.
     pub from: NodeId,
     /// Who is to get it.
@@ -77,6 +78,7 @@ where
             disk: Disk::default(),
             app: Default::default(),
             incarnation: 0,
+            known: record::Known::default(),
         };
         World {
             config,
@@ -88,26 +90,9 @@ where
             oracle: Default::default(),
             watch: (suite.watch)(),
             trace: None,
+            next_mail: 0,
             deletes: true,
         }
-    }
-
-    /// Starts to write down what happens.
-    pub fn start_trace(&mut self) {
-        self.trace = Some(Trace::default());
-    }
-
-    /// Whether mail and frames are left out of the trace.
-    pub fn trace_outputs_only(&mut self, only: bool) {
-        if let Some(trace) = &mut self.trace {
-            trace.outputs_only = only;
-        }
-    }
-
-    /// What happened since this was asked last.
-    pub fn take_trace(&mut self) -> Vec<String> {
-        let lines = self.trace.as_mut().map(|trace| &mut trace.lines);
-        lines.map(std::mem::take).unwrap_or_default()
     }
 
     /// Leaves it to the driver when frames that are not needed are deleted.
@@ -166,14 +151,44 @@ where
         self.now = self.now + by;
         let now = self.now;
         for id in self.members().collect::<Vec<_>>() {
-            self.act(id, |replica| replica.expire(now))?;
+            let fired = self.expire(id, now);
+            for timer in fired {
+                self.note(|| What::Fired { node: id, timer });
+            }
+            self.collect(id)?;
         }
         Ok(())
+    }
+
+    /// Fires what is due at a replica, if it is up; names it if there is a trace.
+    fn expire(&mut self, id: NodeId, now: Instant) -> Vec<String> {
+        let traced = self.trace.is_some();
+        let mut fired = Vec::new();
+        let Some(replica) = &mut self.machine(id).replica else {
+            return fired;
+        };
+        if !traced {
+            replica.expire(now);
+            return fired;
+        }
+        let due = |replica: &Node<P>| {
+            let running = replica.timers().iter().filter(|(_, at)| *at <= now);
+            running.min_by_key(|(timer, at)| (*at, *timer))
+        };
+        while let Some((timer, _)) = due(replica) {
+            replica.fire(timer, now);
+            fired.push(name(&timer));
+        }
+        fired
     }
 
     /// One named timer runs out, whatever the time.
     pub fn fire(&mut self, id: NodeId, timer: P::Timer) -> Outcome {
         let now = self.now;
+        self.note(|| What::Fired {
+            node: id,
+            timer: name(&timer),
+        });
         self.act(id, |replica| replica.fire(timer, now))
     }
 
@@ -186,6 +201,10 @@ where
             return Err(format!("{id} is down"));
         }
         P::Problem::on_request(&mut self.oracle, &mut machine.app, id, &request);
+        self.note(|| What::Requested {
+            node: id,
+            text: format!("{request:?}"),
+        });
         let now = self.now;
         self.act(id, |replica| replica.step(Input::Request(request), now))
     }
@@ -194,17 +213,24 @@ where
     pub fn deliver(&mut self, at: usize) -> Outcome {
         let mail = self.flying.remove(at);
         let message = decode::<P>(&mail);
-        self.receive(mail.from, mail.to, message)
+        self.receive(mail.id, mail.from, mail.to, message)
     }
 
     /// Mail is lost.
     pub fn drop_mail(&mut self, at: usize) {
-        self.flying.remove(at);
+        let mail = self.flying.remove(at).id;
+        let why = Loss::Dropped;
+        self.note(|| What::Lost { mail, why });
     }
 
     /// Mail will arrive twice: a copy goes to the end of the queue.
     pub fn duplicate(&mut self, at: usize) {
-        self.flying.push(self.flying[at].clone());
+        let (mail, copy) = (self.flying[at].id, self.name_mail());
+        self.flying.push(Flying {
+            id: copy,
+            ..self.flying[at].clone()
+        });
+        self.note(|| What::Copied { mail, copy });
     }
 
     /// A disk finishes up to `count` frames.
@@ -216,6 +242,7 @@ where
             machine.disk.delete(usize::MAX);
         }
         let now = self.now;
+        self.note_synced(id, frame);
         self.act(id, |replica| replica.synced(frame, now))
     }
 
@@ -223,7 +250,9 @@ where
     pub fn crash(&mut self, id: NodeId, keep: usize) {
         let machine = self.machine(id);
         machine.replica = None;
-        machine.disk.crash(keep);
+        machine.known = record::Known::default();
+        let kept = machine.disk.crash(keep);
+        self.note(|| What::Crashed { node: id, kept });
     }
 
     /// Puts a disk into a machine that does not run.
@@ -242,6 +271,7 @@ where
             return Err(format!("{id} is up"));
         }
         machine.incarnation += 1;
+        let incarnation = machine.incarnation;
         let survival = match machine.disk.is_fresh() {
             true => Survival::Fresh,
             false => Survival::Intact,
@@ -256,21 +286,37 @@ where
         let choice = Choice::Seeded(seed ^ (id.0 << 32) ^ machine.incarnation);
         let durable = machine.disk.durable();
         machine.replica = Some(Node::open(&self.config, boot, durable, choice, now));
+        self.note(|| What::Started {
+            node: id,
+            incarnation,
+        });
         self.collect(id)
+    }
+
+    /// From now on nothing gets from one member to another; what is under way is lost.
+    pub fn cut_one_way(&mut self, from: NodeId, to: NodeId) {
+        self.cuts.insert((from, to));
+        self.note(|| What::Cut { from, to });
+        let (lost, kept) = std::mem::take(&mut self.flying)
+            .into_iter()
+            .partition(|mail| (mail.from, mail.to) == (from, to));
+        self.flying = kept;
+        for Flying { id: mail, .. } in lost {
+            let why = Loss::Cut;
+            self.note(|| What::Lost { mail, why });
+        }
     }
 
     /// Cuts two members off from one another; what is under way between them is lost.
     pub fn cut(&mut self, one: NodeId, two: NodeId) {
-        self.cuts.insert((one, two));
-        self.cuts.insert((two, one));
-        let cuts = &self.cuts;
-        self.flying
-            .retain(|mail| !cuts.contains(&(mail.from, mail.to)));
+        self.cut_one_way(one, two);
+        self.cut_one_way(two, one);
     }
 
     /// Joins everybody again.
     pub fn heal(&mut self) {
         self.cuts.clear();
+        self.note(|| What::Healed);
     }
 
     /// Asks everyone who is up, and those who see all of them, whether something is wrong.
@@ -284,11 +330,20 @@ where
         self.machines.get_mut(&id).expect("drivers name members")
     }
 
-    fn receive(&mut self, from: NodeId, to: NodeId, mut message: P::Message) -> Outcome {
-        let machine = self.machine(to);
-        if machine.replica.is_none() {
+    fn receive(
+        &mut self,
+        mail: MailId,
+        from: NodeId,
+        to: NodeId,
+        mut message: P::Message,
+    ) -> Outcome {
+        if self.machine(to).replica.is_none() {
+            let why = Loss::NobodyThere;
+            self.note(|| What::Lost { mail, why });
             return Ok(());
         }
+        self.note(|| What::Received { mail, node: to });
+        let machine = self.machine(to);
         if let Some(checkpoint) = P::attachment(&mut message) {
             P::Problem::stage(&mut machine.app, *checkpoint);
         }
@@ -308,6 +363,17 @@ where
     }
 
     fn collect(&mut self, id: NodeId) -> Outcome {
+        let outcome = self.carry_out(id).and_then(|()| self.check());
+        if let Err(violation) = &outcome {
+            self.note(|| What::Violated {
+                text: violation.clone(),
+            });
+        }
+        outcome
+    }
+
+    /// Carries out what a replica asks for, if it is up.
+    fn carry_out(&mut self, id: NodeId) -> Outcome {
         let machine = self.machines.get_mut(&id).expect("drivers name members");
         let Some(replica) = &mut machine.replica else {
             return Ok(());
@@ -318,20 +384,22 @@ where
         let outputs: Vec<_> = replica.take_outputs().collect();
         replica.protocol().invariants();
         machine.disk.write(&frames);
-        self.trace_frames(id, frames.written.len());
+        self.note_replica(id, frames.written.len());
         for letter in mail {
             self.send(id, letter.to, letter.message)?;
         }
         for output in outputs {
             self.output(id, &output)?;
         }
-        self.check()
+        Ok(())
     }
 
     fn output(&mut self, id: NodeId, output: &Output<P>) -> Outcome {
-        if let Some(trace) = &mut self.trace {
-            trace.lines.push(format!("{id}: {output:?}"));
-        }
+        self.note(|| What::Output {
+            node: id,
+            text: format!("{output:?}"),
+            decision: P::Problem::is_decision(output),
+        });
         let machine = self.machines.get_mut(&id).expect("drivers name members");
         P::Problem::on_output(&mut self.oracle, &mut machine.app, id, output)
     }
@@ -347,46 +415,59 @@ where
             }
             *asked = newest;
         }
-        let lost = self.cuts.contains(&(from, to)) || !self.machines.contains_key(&to);
-        if let Some(trace) = self.trace.as_mut().filter(|trace| !trace.outputs_only) {
-            let fate = if lost { " (lost)" } else { "" };
-            trace
-                .lines
-                .push(format!("{from} -> {to}: {message:?}{fate}"));
+        let (id, kind) = (self.name_mail(), name(&message));
+        self.note(|| What::Sent {
+            mail: id,
+            from,
+            to,
+            kind: kind.clone(),
+            text: format!("{message:?}"),
+        });
+        let lost = match (
+            self.cuts.contains(&(from, to)),
+            self.machines.contains_key(&to),
+        ) {
+            (true, _) => Some(Loss::Cut),
+            (false, false) => Some(Loss::NobodyThere),
+            (false, true) => None,
+        };
+        if let Some(why) = lost {
+            self.note(|| What::Lost { mail: id, why });
+            return Ok(());
         }
-        if !lost {
-            let mut bytes = Vec::new();
-            message.encode(&mut bytes);
-            self.flying.push(Flying {
-                from,
-                to,
-                kind: name(&message),
-                bytes,
-            });
-        }
+        let mut bytes = Vec::new();
+        message.encode(&mut bytes);
+        self.flying.push(Flying {
+            id,
+            from,
+            to,
+            kind,
+            bytes,
+        });
         Ok(())
     }
 
-    fn trace_frames(&mut self, id: NodeId, count: usize) {
-        let Some(trace) = self.trace.as_mut().filter(|trace| !trace.outputs_only) else {
-            return;
-        };
-        let records = self.machines[&id].disk.newest::<P::Record>(count);
-        for frame in records.chunk_by(|one, two| one.0 == two.0) {
-            let Frame(number) = frame[0].0;
-            let records: Vec<_> = frame.iter().map(|(_, r)| format!("{r:?}")).collect();
-            trace
-                .lines
-                .push(format!("{id} writes {number}: {}", records.join(", ")));
-        }
+    fn name_mail(&mut self) -> MailId {
+        self.next_mail += 1;
+        MailId(self.next_mail)
     }
 }
 
 /// The name of a variant, as `Debug` writes it.
 pub(crate) fn name(value: &impl Debug) -> String {
-    let text = format!("{value:?}");
-    let end = text.find(|c: char| !c.is_alphanumeric());
-    text[..end.unwrap_or(text.len())].to_string()
+    /// Stops the writer at the end of the name, since messages can be long.
+    struct Name(String);
+    impl fmt::Write for Name {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            let end = text.find(|c: char| !c.is_alphanumeric());
+            self.0.push_str(&text[..end.unwrap_or(text.len())]);
+            end.map_or(Ok(()), |_| Err(fmt::Error))
+        }
+    }
+    let mut name = Name(String::new());
+    // The error only says that the name ended before the text did.
+    let _ = write!(name, "{value:?}");
+    name.0
 }
 
 fn decode<P: Protocol>(mail: &Flying) -> P::Message {

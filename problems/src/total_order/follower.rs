@@ -55,6 +55,24 @@ impl Workload for TotalOrder {
         })
     }
 
+    fn words(request: &Request) -> Vec<String> {
+        let words = |words: &[&dyn ToString]| words.iter().map(|word| word.to_string()).collect();
+        match request {
+            Request::Broadcast(payload) => {
+                let text = String::from_utf8_lossy(payload.as_bytes());
+                words(&[&"broadcast", &format!("\"{text}\"")])
+            }
+            Request::Read { .. } => words(&[&"read"]),
+            Request::Compact(_) => words(&[&"compact"]),
+            Request::Transfer { to: None } => words(&[&"transfer"]),
+            Request::Transfer { to: Some(to) } => words(&[&"transfer", to]),
+        }
+    }
+
+    fn is_decision(output: &Output) -> bool {
+        matches!(output, Output::Deliver { .. } | Output::Install(_))
+    }
+
     fn invent(app: &mut Follower, serial: u64, choice: &mut Choice) -> Request {
         match choice.choose(16) {
             0..10 => Request::Broadcast(payload(&format!("p{serial}"))),
