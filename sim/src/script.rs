@@ -120,20 +120,13 @@ pub fn play<P: Protocol>(suite: &Suite<P>, script: &str) -> Result<Play, String>
 where
     P::Problem: Workload,
 {
-    let mut runner = Runner {
-        suite,
-        world: None,
-        shown: 0,
-        ended: Vec::new(),
-        violations: Vec::new(),
-    };
+    let mut runner = Session::new(suite);
     let text = text(&mut runner, script)?;
-    runner.end_world();
-    let worlds = runner.ended;
+    let worlds = runner.finish();
     Ok(Play { text, worlds })
 }
 
-fn text<P: Protocol>(runner: &mut Runner<'_, P>, script: &str) -> Result<String, String>
+fn text<P: Protocol>(runner: &mut Session<'_, P>, script: &str) -> Result<String, String>
 where
     P::Problem: Workload,
 {
@@ -168,7 +161,8 @@ where
     }
 }
 
-struct Runner<'a, P: Protocol>
+/// A script that is being run, command by command.
+pub struct Session<'a, P: Protocol>
 where
     P::Problem: Workload,
 {
@@ -189,13 +183,57 @@ enum Fate {
     Duplicate,
 }
 
-impl<P: Protocol> Runner<'_, P>
+impl<'a, P: Protocol> Session<'a, P>
 where
     P::Problem: Workload,
 {
+    /// A script of which nothing has been run yet.
+    #[must_use]
+    pub fn new(suite: &'a Suite<P>) -> Session<'a, P> {
+        Session {
+            suite,
+            world: None,
+            shown: 0,
+            ended: Vec::new(),
+            violations: Vec::new(),
+        }
+    }
+
+    /// The world, once there is one.
+    #[must_use]
+    pub fn world(&self) -> Option<&World<P>> {
+        self.world.as_ref()
+    }
+
+    /// Where the story is: how many worlds came before this one, and how much happened in it.
+    #[must_use]
+    pub fn position(&self) -> (usize, usize) {
+        let trace = self.world.as_ref().and_then(World::trace);
+        (
+            self.ended.len(),
+            trace.map_or(0, |trace| trace.events.len()),
+        )
+    }
+
+    /// Ends the story and answers what happened in each of its worlds.
+    #[must_use]
+    pub fn finish(mut self) -> Vec<Played> {
+        self.end_world();
+        self.ended
+    }
+
+    /// The promises that were broken in this world, in order.
+    #[must_use]
+    pub fn violations(&self) -> &[String] {
+        &self.violations
+    }
+
     /// Runs one command and returns its trace. A broken promise is part of the trace, so that a
     /// script can show one on purpose.
-    fn command(&mut self, words: &[&str]) -> Result<Vec<String>, String> {
+    ///
+    /// # Errors
+    /// What makes no sense about the command.
+    pub fn command(&mut self, words: &[&str]) -> Result<Vec<String>, String> {
         if let ["quietly", words @ ..] = words {
             let trace = self.command(words)?;
             let loud = trace
