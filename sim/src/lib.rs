@@ -5,9 +5,10 @@
 //! oracle of the problem and the invariants of the protocol are asked. It knows no protocol.
 
 mod disk;
+pub mod nearest;
 pub mod random;
 pub mod script;
-mod suite;
+pub mod suite;
 #[cfg(test)]
 mod tests;
 pub mod trace;

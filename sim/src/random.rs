@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use quorate_core::{Choice, NodeId, Protocol};
 
-use crate::{Suite, Workload, World};
+use crate::{Suite, Workload, World, suite};
 
 /// How hard a run tries.
 #[derive(Clone, Copy, Debug)]
@@ -106,7 +106,10 @@ where
         let mut choice = Choice::Seeded(seed.wrapping_mul(0xd134_2543_de82_ef95) ^ 0x51a3);
         let size = [1, 2, 3, 3, 3, 3, 4, 5, 5][choice.choose(9) as usize];
         let members: Vec<NodeId> = (1..=size).map(NodeId).collect();
-        let config = (suite.invent)(&members, &mut choice);
+        let invented = (suite.invent)(&members, &mut choice);
+        let config = suite::options(invented.split_whitespace())
+            .and_then(|options| (suite.config)(&members, &options))
+            .expect("a suite reads what it invents");
         let mut world = World::new(suite, &members, config, seed);
         world.delete_by_hand();
         // Swarm testing (Groce et al., ISSTA 2012): a run in which some things never happen goes deeper

@@ -34,7 +34,7 @@ use quorate_core::{NodeId, Protocol};
 
 use crate::trace::{self, Detail, Trace};
 use crate::world::name;
-use crate::{Disk, Options, Suite, Workload, World};
+use crate::{Disk, Suite, Workload, World, suite};
 
 /// Runs every script in a folder, and shows all differences together.
 ///
@@ -313,22 +313,16 @@ where
     fn cluster(&mut self, size: &str, words: &[&str]) -> Result<Vec<String>, String> {
         let size: u64 = number(size)?;
         let members: Vec<NodeId> = (1..=size).map(NodeId).collect();
-        let mut options = Options::new();
-        let mut down = false;
-        for word in words {
-            match word.split_once('=') {
-                Some((key, value)) => {
-                    options.insert(key, number(value)?);
-                }
-                None if *word == "down" => down = true,
-                None => return Err(format!("not an option: {word}")),
-            }
-        }
+        let down = words.contains(&"down");
+        let words = words.iter().copied().filter(|word| *word != "down");
+        let mut options = suite::options(words)?;
+        let seed = options.remove("seed");
+        let seed = seed.map_or(Ok(0), |value| suite::number("seed", value))?;
         let config = (self.suite.config)(&members, &options)?;
         self.end_world();
         let world = self
             .world
-            .insert(World::new(self.suite, &members, config, 0));
+            .insert(World::new(self.suite, &members, config, seed));
         world.start_trace();
         if !down {
             for &id in &members {

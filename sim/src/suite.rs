@@ -1,11 +1,42 @@
 //! What a world must know of a protocol, given by that protocol's tests.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use quorate_core::{Choice, NodeId, Protocol};
 
-/// Options of a cluster in a script: `window=2 retention=0`.
-pub type Options<'a> = BTreeMap<&'a str, u64>;
+use crate::nearest::perhaps;
+
+/// Options of a cluster in a script: `window=2 flaw=figure-8`.
+pub type Options<'a> = BTreeMap<&'a str, &'a str>;
+
+/// Reads options from the words of a script.
+///
+/// # Errors
+/// A word that is not `key=value`.
+pub fn options<'a>(words: impl IntoIterator<Item = &'a str>) -> Parsed<Options<'a>> {
+    let options = words.into_iter().map(|word| {
+        let option = word.split_once('=');
+        option.ok_or_else(|| format!("not an option: {word}"))
+    });
+    options.collect()
+}
+
+/// Reads a number from the value of an option.
+///
+/// # Errors
+/// If it is none of this type, with the name of the option.
+pub fn number<T: FromStr>(key: &str, value: &str) -> Parsed<T> {
+    let number = value.parse();
+    number.map_err(|_| format!("not a number: {key}={value}"))
+}
+
+/// Says that there is no such option, and which was perhaps meant.
+#[must_use]
+pub fn unknown_option(key: &str, known: &[&str]) -> String {
+    let perhaps = perhaps(key, known.iter().copied());
+    format!("no such option: {key}{perhaps}")
+}
 
 /// Looks at all replicas that are up and says what is wrong with them as a whole.
 pub type Watch<P> = Box<dyn FnMut(&[&P]) -> Result<(), String>>;
@@ -17,8 +48,9 @@ pub type Parsed<T> = Result<T, String>;
 pub struct Suite<P: Protocol> {
     /// The configuration of these members under these options.
     pub config: fn(&[NodeId], &Options<'_>) -> Parsed<P::Config>,
-    /// Some configuration of these members, for instance one with tight limits.
-    pub invent: fn(&[NodeId], &mut Choice) -> P::Config,
+    /// Options of some cluster of these members, for instance one with tight limits: words that
+    /// [`Suite::config`] reads.
+    pub invent: fn(&[NodeId], &mut Choice) -> String,
     /// Records from the words of a script, to start a replica from.
     pub disk: fn(&[&str]) -> Parsed<Vec<P::Record>>,
     /// One line about a replica's state.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use quorate_core::{Choice, NodeId};
 use quorate_protocols::raft::{Config, Content, Entry, Figure3, Index, Raft, Record, Term};
+use quorate_sim::suite::{number, unknown_option};
 use quorate_sim::{Options, Parsed, Suite, Watch};
 
 use super::{Known, Rename};
@@ -29,33 +30,37 @@ pub const SUITE: Suite<Raft> = Suite {
     watch,
 };
 
+/// What can be written behind `cluster 3` in a script.
+const OPTIONS: &[&str] = &["window", "flight", "bytes", "message", "retention", "retry"];
+
 fn config(members: &[NodeId], options: &Options<'_>) -> Parsed<Config> {
     let mut config = Config::new(members);
     for (&key, &value) in options {
         match key {
-            "window" => config.window = usize::try_from(value).expect("it is small"),
-            "flight" => config.flight_entries_max = value,
-            "message" => config.message_bytes_max = value,
-            "retention" => config.retention_bytes = value,
-            "retry" => config.snapshot_retry = Duration::from_millis(value),
-            _ => return Err(format!("no such option: {key}")),
+            "window" => config.window = number(key, value)?,
+            "flight" => config.flight_entries_max = number(key, value)?,
+            "bytes" => config.flight_bytes_max = number(key, value)?,
+            "message" => config.message_bytes_max = number(key, value)?,
+            "retention" => config.retention_bytes = number(key, value)?,
+            "retry" => config.snapshot_retry = Duration::from_millis(number(key, value)?),
+            _ => return Err(unknown_option(key, OPTIONS)),
         }
     }
     Ok(config)
 }
 
 /// Limits are where things go wrong, so most worlds have tight ones.
-fn invent(members: &[NodeId], choice: &mut Choice) -> Config {
+fn invent(_: &[NodeId], choice: &mut Choice) -> String {
     let mut pick = |values: [u64; 4]| values[choice.choose(4) as usize];
-    Config {
-        snapshot_retry: Duration::from_millis(pick([0, 300, 1000, 10_000])),
-        window: usize::try_from(pick([1, 3, 16, 64])).expect("it is small"),
-        flight_entries_max: pick([1, 3, 16, 512]),
-        flight_bytes_max: pick([1, 200, 1000, 1 << 20]),
-        message_bytes_max: pick([1, 150, 1000, 1 << 20]),
-        retention_bytes: pick([0, 0, 500, 1 << 20]),
-        ..Config::new(members)
-    }
+    format!(
+        "retry={} window={} flight={} bytes={} message={} retention={}",
+        pick([0, 300, 1000, 10_000]),
+        pick([1, 3, 16, 64]),
+        pick([1, 3, 16, 512]),
+        pick([1, 200, 1000, 1 << 20]),
+        pick([1, 150, 1000, 1 << 20]),
+        pick([0, 0, 500, 1 << 20]),
+    )
 }
 
 /// `term=7 vote=n2 log=1,1,4`: the terms of the entries from index 1 on.
