@@ -1,1 +1,13 @@
 //! Every schedule of a small world.
+//!
+//! A [`Model`] says what can happen and what must be true; an [`Explorer`] goes through all of it and
+//! keeps a fingerprint of each state, nothing else.
+
+pub mod explore;
+mod fingerprint;
+mod model;
+mod table;
+
+pub use explore::{Counterexample, Explorer, Extent, Outcome, Packing, Progress, Report, Verdict};
+pub use fingerprint::{Folded, combine, fingerprint};
+pub use model::{Kind, Model, Property};

@@ -1,0 +1,279 @@
+//! Level by level, so that every state is reached first by a shortest path.
+//!
+//! Two levels exist at a time: one is taken apart in chunks by all threads while the next is put
+//! together. What is behind leaves nothing but fingerprints.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use super::{Packing, Progress, Search, locked};
+use crate::model::Model;
+use crate::table::Table;
+
+/// States in a chunk: enough to make taking one cheap, few enough that threads end together.
+const CHUNK: usize = 128;
+
+/// Remembers states: plainly, or with where they were reached from.
+pub(super) trait Seen: Sync {
+    /// A state was reached from another (or from none, if it is initial). Whether for the first time.
+    fn arrive(&self, print: u64, from: Option<u64>, depth: u32) -> bool;
+
+    /// How many states it has seen.
+    fn count(&self) -> u64;
+}
+
+impl Seen for Table {
+    fn arrive(&self, print: u64, _: Option<u64>, _: u32) -> bool {
+        self.insert(print)
+    }
+
+    fn count(&self) -> u64 {
+        self.len() as u64
+    }
+}
+
+/// What is worth knowing of the levels.
+pub(super) struct Levels {
+    /// How many there were behind the first.
+    pub(super) depth: u32,
+    /// The most states that waited.
+    pub(super) waiting_max: u64,
+}
+
+/// States that wait to be expanded, with their fingerprints.
+enum Chunk<S> {
+    Plain(Vec<(S, u64)>),
+    Packed { bytes: Vec<u8>, count: usize },
+}
+
+/// Explores until nothing is new, or a violation was found and its level is complete, or at `depth_max`.
+pub(super) fn run<M: Model>(search: &Search<'_, M>, seen: &impl Seen, depth_max: u32) -> Levels {
+    let depth_max = depth_max.min(search.options.depth_max);
+    let mut level = first(search, seen);
+    let mut levels = Levels {
+        depth: 0,
+        waiting_max: 0,
+    };
+    while !level.is_empty() {
+        if levels.depth == depth_max {
+            search.cut_off();
+            break;
+        }
+        if search.is_stopped() {
+            break;
+        }
+        let waiting: u64 = level.iter().map(|chunk| chunk.len() as u64).sum();
+        let next = expand(search, seen, level, levels.depth + 1, waiting);
+        let follow: u64 = next.iter().map(|chunk| chunk.len() as u64).sum();
+        // While a level is taken apart it shrinks, so both are rarely there in full.
+        levels.waiting_max = levels.waiting_max.max(waiting.max(follow));
+        levels.depth += u32::from(follow > 0);
+        level = next;
+    }
+    levels
+}
+
+/// The initial states.
+fn first<M: Model>(search: &Search<'_, M>, seen: &impl Seen) -> Vec<Chunk<M::State>> {
+    let mut chunks = Vec::new();
+    let mut chunk = Chunk::new(search);
+    for state in search.model.initial() {
+        let print = search.model.fingerprint(&state);
+        if seen.arrive(print, None, 0) {
+            if search.examine(&state, print, 0) {
+                search.stop();
+            }
+            chunk.push(&state, print, search.options.packing.as_ref());
+        }
+    }
+    chunk.flush_into(&mut chunks);
+    chunks
+}
+
+/// Takes a level apart and puts the next one together.
+fn expand<M: Model>(
+    search: &Search<'_, M>,
+    seen: &impl Seen,
+    level: Vec<Chunk<M::State>>,
+    depth: u32,
+    waiting: u64,
+) -> Vec<Chunk<M::State>> {
+    let threads = search.options.threads.min(level.len());
+    let level = Mutex::new(level);
+    let next = Mutex::new(Vec::new());
+    let waiting = AtomicU64::new(waiting);
+    let work = || {
+        let mut worker = Worker::new(search, seen, depth);
+        loop {
+            // Not in the head of the loop: the lock would be held through its body.
+            let chunk = locked(&level).pop();
+            let Some(chunk) = chunk else { break };
+            let taken = chunk.len() as u64;
+            worker.expand(chunk, &next);
+            let waiting = waiting.fetch_sub(taken, Ordering::Relaxed) - taken;
+            worker.chunk_done(waiting);
+        }
+        worker.out.flush_into(&mut locked(&next));
+    };
+    if threads <= 1 {
+        work();
+    } else {
+        thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(work);
+            }
+        });
+    }
+    next.into_inner()
+        .expect("a thread that panicked has ended the exploration")
+}
+
+/// One thread's part in a level.
+struct Worker<'a, M: Model, V: Seen> {
+    search: &'a Search<'a, M>,
+    seen: &'a V,
+    depth: u32,
+    out: Chunk<M::State>,
+    actions: Vec<M::Action>,
+    /// Used again and again, so that steps to known states need no memory of their own.
+    scratch: Option<M::State>,
+    steps: u64,
+    violated: bool,
+}
+
+impl<'a, M: Model, V: Seen> Worker<'a, M, V> {
+    fn new(search: &'a Search<'a, M>, seen: &'a V, depth: u32) -> Worker<'a, M, V> {
+        Worker {
+            search,
+            seen,
+            depth,
+            out: Chunk::new(search),
+            actions: Vec::new(),
+            scratch: None,
+            steps: 0,
+            violated: false,
+        }
+    }
+
+    fn expand(&mut self, chunk: Chunk<M::State>, next: &Mutex<Vec<Chunk<M::State>>>) {
+        match chunk {
+            Chunk::Plain(states) => {
+                for (state, print) in states {
+                    self.expand_state(&state, print, next);
+                }
+            }
+            Chunk::Packed { bytes, .. } => {
+                let packing = self.search.options.packing.as_ref();
+                let packing = packing.expect("chunks are packed only if there is a packing");
+                let mut rest = &bytes[..];
+                while !rest.is_empty() {
+                    let state = (packing.unpack)(&mut rest);
+                    let print = self.search.model.fingerprint(&state);
+                    self.expand_state(&state, print, next);
+                }
+            }
+        }
+    }
+
+    fn expand_state(&mut self, state: &M::State, from: u64, next: &Mutex<Vec<Chunk<M::State>>>) {
+        let model = self.search.model;
+        self.actions.clear();
+        model.actions(state, &mut self.actions);
+        while let Some(action) = self.actions.pop() {
+            let scratch = match &mut self.scratch {
+                Some(scratch) => {
+                    scratch.clone_from(state);
+                    scratch
+                }
+                none => none.insert(state.clone()),
+            };
+            model.apply(scratch, &action, &mut self.actions);
+            self.steps += 1;
+            let print = model.fingerprint(scratch);
+            if self.seen.arrive(print, Some(from), self.depth) {
+                self.violated |= self.search.examine(scratch, print, self.depth);
+                self.out
+                    .push(scratch, print, self.search.options.packing.as_ref());
+                if self.out.len() >= CHUNK {
+                    self.out.flush_into(&mut locked(next));
+                }
+            }
+        }
+    }
+
+    /// Between two chunks: tells what happened, and looks whether to go on.
+    fn chunk_done(&mut self, waiting: u64) {
+        let generated = self.search.count_steps(self.steps);
+        self.steps = 0;
+        if self.violated {
+            self.search.stop();
+        }
+        let options = self.search.options;
+        if options.watcher.is_none() && options.states_max == u64::MAX {
+            return;
+        }
+        let distinct = self.seen.count();
+        if distinct >= options.states_max {
+            self.search.cut_off();
+            self.search.stop();
+        }
+        if let Some(watcher) = options.watcher {
+            watcher(Progress {
+                distinct,
+                generated,
+                depth: self.depth,
+                waiting,
+            });
+        }
+    }
+}
+
+impl<S: Clone> Chunk<S> {
+    fn new<M: Model<State = S>>(search: &Search<'_, M>) -> Chunk<S> {
+        match search.options.packing {
+            Some(_) => Chunk::Packed {
+                bytes: Vec::new(),
+                count: 0,
+            },
+            None => Chunk::Plain(Vec::new()),
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Chunk::Plain(states) => states.len(),
+            Chunk::Packed { count, .. } => *count,
+        }
+    }
+
+    fn push(&mut self, state: &S, print: u64, packing: Option<&Packing<S>>) {
+        match self {
+            Chunk::Plain(states) => states.push((state.clone(), print)),
+            Chunk::Packed { bytes, count } => {
+                let packing = packing.expect("chunks are packed only if there is a packing");
+                (packing.pack)(state, bytes);
+                *count += 1;
+            }
+        }
+    }
+
+    /// Moves what is there to `chunks`, as one, without the room for more.
+    fn flush_into(&mut self, chunks: &mut Vec<Chunk<S>>) {
+        if self.len() == 0 {
+            return;
+        }
+        chunks.push(match self {
+            Chunk::Plain(states) => {
+                let mut full = std::mem::take(states);
+                full.shrink_to_fit();
+                Chunk::Plain(full)
+            }
+            Chunk::Packed { bytes, count } => {
+                let (mut bytes, count) = (std::mem::take(bytes), std::mem::take(count));
+                bytes.shrink_to_fit();
+                Chunk::Packed { bytes, count }
+            }
+        });
+    }
+}

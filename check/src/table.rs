@@ -1,0 +1,183 @@
+//! The fingerprints of all states seen so far, in little more than eight bytes each.
+//!
+//! Cuckoo hashing (Pagh and Rodler, 2004) with two buckets of eight for each fingerprint (Dietzfelbinger
+//! and Weidling, 2007): a look-up touches two cache lines however full the table is, so it can be nearly
+//! full. It is split into shards, each behind its own lock, which grow on their own and by little.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// More than this many threads would begin to meet at the locks.
+const SHARDS: usize = 64;
+/// Fingerprints in a bucket: a cache line.
+const BUCKET: usize = 8;
+/// Buckets of a new shard.
+const BUCKETS_MIN: usize = 8;
+/// After so many evictions the shard counts as full.
+const EVICTIONS_MAX: u32 = 64;
+
+/// A set of fingerprints that many threads add to.
+pub(crate) struct Table {
+    shards: Vec<Mutex<Shard>>,
+}
+
+/// One part: the fingerprints with the same lowest bits.
+struct Shard {
+    /// Buckets one behind the other; 0 is an empty cell.
+    cells: Vec<u64>,
+    len: usize,
+    /// Chooses whom to evict.
+    turn: u64,
+}
+
+impl Default for Table {
+    fn default() -> Table {
+        Table {
+            shards: (0..SHARDS).map(|_| Mutex::new(Shard::new())).collect(),
+        }
+    }
+}
+
+impl Table {
+    /// Adds a fingerprint. Whether it was not there.
+    pub(crate) fn insert(&self, print: u64) -> bool {
+        // 0 marks empty cells, so the state that has it shares another's.
+        let print = print.max(1);
+        lock(&self.shards[print as usize % SHARDS]).insert(print)
+    }
+
+    /// How many fingerprints there are.
+    pub(crate) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| lock(shard).len).sum()
+    }
+
+    /// The memory it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        let cells = self.shards.iter().map(|shard| lock(shard).cells.len());
+        cells.sum::<usize>() * size_of::<u64>()
+    }
+}
+
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    // A thread that panicked ends the exploration anyway.
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shard {
+    fn new() -> Shard {
+        Shard {
+            cells: vec![0; BUCKETS_MIN * BUCKET],
+            len: 0,
+            turn: 0x2545_f491_4f6c_dd1d,
+        }
+    }
+
+    fn insert(&mut self, print: u64) -> bool {
+        let (one, two) = self.homes(print);
+        if self.bucket(one).contains(&print) || self.bucket(two).contains(&print) {
+            return false;
+        }
+        // Full to nine tenths is full: beyond, evictions become long.
+        if self.len * 10 >= self.cells.len() * 9 {
+            self.grow();
+        }
+        self.place(print);
+        self.len += 1;
+        true
+    }
+
+    /// The first cells of a fingerprint's two buckets.
+    fn homes(&self, print: u64) -> (usize, usize) {
+        let buckets = (self.cells.len() / BUCKET) as u128;
+        let home = |bits: u64| ((u128::from(bits) * buckets) >> 64) as usize * BUCKET;
+        (
+            home(print),
+            home(print.wrapping_mul(0xd6e8_feb8_6659_fd93).rotate_left(32)),
+        )
+    }
+
+    fn bucket(&self, first: usize) -> &[u64] {
+        &self.cells[first..first + BUCKET]
+    }
+
+    /// Puts a fingerprint into one of its buckets. If both are full, another one makes room and looks
+    /// for its own other bucket.
+    fn place(&mut self, print: u64) {
+        let mut print = print;
+        let mut from = None;
+        for _ in 0..EVICTIONS_MAX {
+            let (one, two) = self.homes(print);
+            for first in [one, two] {
+                let empty = self.bucket(first).iter().position(|&cell| cell == 0);
+                if let Some(empty) = empty {
+                    self.cells[first + empty] = print;
+                    return;
+                }
+            }
+            self.turn = self
+                .turn
+                .rotate_left(17)
+                .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+                ^ print;
+            let home = if from == Some(one) || from.is_none() && self.turn & 8 == 0 {
+                two
+            } else {
+                one
+            };
+            let victim = home + (self.turn >> 60) as usize % BUCKET;
+            print = std::mem::replace(&mut self.cells[victim], print);
+            from = Some(home);
+        }
+        self.grow();
+        self.place(print);
+    }
+
+    fn grow(&mut self) {
+        let buckets = self.cells.len() / BUCKET;
+        let cells = vec![0; (buckets + buckets.div_ceil(4)) * BUCKET];
+        let old = std::mem::replace(&mut self.cells, cells);
+        for print in old.into_iter().filter(|&print| print != 0) {
+            self.place(print);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn it_is_a_set_and_stays_dense() {
+        let table = Table::default();
+        let mut reference = BTreeSet::new();
+        let mut print = 1u64;
+        for _ in 0..300_000 {
+            // Only 17 bits vary, so that many come twice; the rest is spread over the word.
+            print = print
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            let value = (print >> 47).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            assert_eq!(table.insert(value), reference.insert(value.max(1)));
+        }
+        assert_eq!(table.len(), reference.len());
+        assert!(table.len() > 100_000);
+        let density = table.len() as f64 * 8.0 / table.bytes() as f64;
+        assert!(density > 0.65, "density {density}");
+    }
+
+    #[test]
+    fn threads_agree_on_who_was_first() {
+        let table = Table::default();
+        let first: usize = std::thread::scope(|scope| {
+            let count = || {
+                let prints = (1..20_000u64).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+                prints.filter(|&print| table.insert(print)).count()
+            };
+            let threads: Vec<_> = (0..3).map(|_| scope.spawn(count)).collect();
+            let counts = threads.into_iter().map(|thread| thread.join());
+            counts.map(|count| count.expect("it only counts")).sum()
+        });
+        assert_eq!(first, 19_999);
+        assert_eq!(table.len(), 19_999);
+    }
+}

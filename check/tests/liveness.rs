@@ -1,0 +1,104 @@
+//! Liveness under fairness, on a model whose answers are known.
+
+use quorate_check::{Explorer, Model, Outcome, Property, fingerprint};
+
+/// A token on a ring that somebody may drop, and perhaps pick up again.
+struct Ring {
+    places: u32,
+    picked_up: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Token {
+    At(u32),
+    Dropped(u32),
+}
+
+#[derive(Clone, Debug)]
+enum Action {
+    Pass,
+    Drop,
+    PickUp,
+}
+
+impl Model for Ring {
+    type State = Token;
+    type Action = Action;
+
+    fn initial(&self) -> Vec<Token> {
+        vec![Token::At(0)]
+    }
+
+    fn actions(&self, state: &Token, actions: &mut Vec<Action>) {
+        match state {
+            Token::At(_) => actions.extend([Action::Pass, Action::Drop]),
+            Token::Dropped(_) if self.picked_up => actions.push(Action::PickUp),
+            Token::Dropped(_) => {}
+        }
+    }
+
+    fn apply(&self, state: &mut Token, action: &Action, _: &mut Vec<Action>) {
+        let (Token::At(place) | Token::Dropped(place)) = *state;
+        *state = match action {
+            Action::Pass => Token::At((place + 1) % self.places),
+            Action::Drop => Token::Dropped(place),
+            Action::PickUp => Token::At(place),
+        };
+    }
+
+    fn fingerprint(&self, state: &Token) -> u64 {
+        fingerprint(state)
+    }
+
+    fn properties(&self) -> Vec<Property<Ring>> {
+        vec![
+            Property::live("comes home", |_, state: &Token| *state == Token::At(0)),
+            Property::sometimes(
+                "leaves the ring",
+                |ring: &Ring, state: &Token| matches!(state, Token::At(place) if *place >= ring.places),
+            ),
+        ]
+    }
+}
+
+#[test]
+fn a_cycle_is_no_reason_to_despair_but_a_trap_is() {
+    let fair = Ring {
+        places: 5,
+        picked_up: true,
+    };
+    let report = Explorer::new(&fair).breadth_first();
+    assert_eq!(report.distinct, 10);
+    assert!(matches!(report.verdict("comes home"), Some(Outcome::Holds)));
+
+    let trap = Ring {
+        places: 5,
+        picked_up: false,
+    };
+    let report = Explorer::new(&trap).breadth_first();
+    let (name, found) = report
+        .counterexample()
+        .expect("what is dropped stays there");
+    assert_eq!(
+        (name, found.steps.as_slice()),
+        ("comes home", &["Drop".to_string()][..])
+    );
+}
+
+#[test]
+fn what_is_never_seen_is_reported_and_what_is_cut_off_is_not_decided() {
+    let ring = Ring {
+        places: 5,
+        picked_up: true,
+    };
+    let report = Explorer::new(&ring).breadth_first();
+    let never = report.verdict("leaves the ring");
+    assert!(matches!(never, Some(Outcome::NeverSeen)));
+    assert!(!report.holds());
+
+    let report = Explorer::new(&ring).depth_max(2).breadth_first();
+    let undecided = report.verdict("comes home");
+    assert!(matches!(undecided, Some(Outcome::Undecided)));
+    let not_yet = report.verdict("leaves the ring");
+    assert!(matches!(not_yet, Some(Outcome::NotSeenYet)));
+}
