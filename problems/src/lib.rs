@@ -8,6 +8,9 @@
 
 extern crate alloc;
 
+pub mod history;
+pub mod key_value;
+pub mod linearizable;
 pub mod total_order;
 pub mod workload;
 

@@ -1,0 +1,374 @@
+//! A key-value store, as a sequential object: get, put, delete, compare-and-swap and transactions
+//! over several keys.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+use crate::history::History;
+use crate::linearizable::{self, Pieces, Sequential, Verdict};
+
+/// What can be asked of the store.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Input<K, V> {
+    /// Reads a key.
+    Get(K),
+    /// Writes a key.
+    Put(K, V),
+    /// Deletes a key.
+    Delete(K),
+    /// Writes a key, or deletes it, if it is as expected; nothing stands for a key that is not there.
+    Swap {
+        /// The key.
+        key: K,
+        /// What it must be.
+        expected: Option<V>,
+        /// What it then becomes.
+        new: Option<V>,
+    },
+    /// Does all of `then` if every guard holds, all of `otherwise` if not, in one moment.
+    Transaction {
+        /// What keys must be.
+        guards: Vec<(K, Option<V>)>,
+        /// What is done if they are.
+        then: Vec<Step<K, V>>,
+        /// What is done if they are not.
+        otherwise: Vec<Step<K, V>>,
+    },
+}
+
+/// One step of a transaction. Later steps see the effects of earlier ones.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Step<K, V> {
+    /// Reads a key.
+    Get(K),
+    /// Writes a key.
+    Put(K, V),
+    /// Deletes a key.
+    Delete(K),
+}
+
+/// What the store can answer. An answer may say less than it could; it is checked for what it says.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Output<V> {
+    /// It was done: all that a put has to say. A swap or a transaction that says so succeeded.
+    Done,
+    /// What a get found, or what was there before a put or a delete. A swap that says so failed, and
+    /// this is what it found instead.
+    Value(Option<V>),
+    /// Whether a swap succeeded, the guards of a transaction held, or a deleted key was there.
+    Held(bool),
+    /// Whether the guards of a transaction held, and what its gets found, in order.
+    Results(bool, Vec<Option<V>>),
+}
+
+/// Whether a history could have come from a key-value store that is empty at first. Histories are
+/// taken apart by key; a transaction keeps the keys that it touches together.
+pub fn check<K: Ord, V: Ord>(
+    history: &History<Input<K, V>, Output<V>>,
+    configurations_max: u64,
+) -> Verdict {
+    let mut names = Names::default();
+    let numbered = history.map(
+        &mut names,
+        |names, input| names.input(input),
+        |names, output| names.output(output),
+    );
+    linearizable::check(&Numbered, &numbered, configurations_max)
+}
+
+/// A value that nobody ever sees; all such values are one.
+const UNSEEN: u32 = 0;
+
+/// Numbers for keys and values, so that a search compares numbers only.
+struct Names<'a, K, V> {
+    keys: BTreeMap<&'a K, u32>,
+    values: BTreeMap<&'a V, u32>,
+}
+
+impl<K, V> Default for Names<'_, K, V> {
+    fn default() -> Self {
+        Names {
+            keys: BTreeMap::new(),
+            values: BTreeMap::new(),
+        }
+    }
+}
+
+fn number<'a, T: Ord>(names: &mut BTreeMap<&'a T, u32>, name: &'a T) -> u32 {
+    let next = u32::try_from(names.len() + 1).expect("a history has fewer than four billion names");
+    *names.entry(name).or_insert(next)
+}
+
+impl<'a, K: Ord, V: Ord> Names<'a, K, V> {
+    fn key(&mut self, key: &'a K) -> u32 {
+        number(&mut self.keys, key)
+    }
+
+    fn value(&mut self, value: &'a V) -> u32 {
+        number(&mut self.values, value)
+    }
+
+    fn maybe(&mut self, value: &'a Option<V>) -> Option<u32> {
+        value.as_ref().map(|value| self.value(value))
+    }
+
+    fn input(&mut self, input: &'a Input<K, V>) -> Input<u32, u32> {
+        match input {
+            Input::Get(key) => Input::Get(self.key(key)),
+            Input::Put(key, value) => Input::Put(self.key(key), self.value(value)),
+            Input::Delete(key) => Input::Delete(self.key(key)),
+            Input::Swap { key, expected, new } => Input::Swap {
+                key: self.key(key),
+                expected: self.maybe(expected),
+                new: self.maybe(new),
+            },
+            Input::Transaction {
+                guards,
+                then,
+                otherwise,
+            } => Input::Transaction {
+                guards: guards
+                    .iter()
+                    .map(|(key, value)| (self.key(key), self.maybe(value)))
+                    .collect(),
+                then: then.iter().map(|step| self.step(step)).collect(),
+                otherwise: otherwise.iter().map(|step| self.step(step)).collect(),
+            },
+        }
+    }
+
+    fn step(&mut self, step: &'a Step<K, V>) -> Step<u32, u32> {
+        match step {
+            Step::Get(key) => Step::Get(self.key(key)),
+            Step::Put(key, value) => Step::Put(self.key(key), self.value(value)),
+            Step::Delete(key) => Step::Delete(self.key(key)),
+        }
+    }
+
+    fn output(&mut self, output: &'a Output<V>) -> Output<u32> {
+        match output {
+            Output::Done => Output::Done,
+            Output::Value(value) => Output::Value(self.maybe(value)),
+            Output::Held(held) => Output::Held(*held),
+            Output::Results(held, values) => Output::Results(
+                *held,
+                values.iter().map(|value| self.maybe(value)).collect(),
+            ),
+        }
+    }
+}
+
+/// The store over numbered keys and values.
+struct Numbered;
+
+/// What is there, by key.
+type State = Vec<(u32, u32)>;
+
+fn read(state: &State, key: u32) -> Option<u32> {
+    let at = state.binary_search_by_key(&key, |&(key, _)| key).ok()?;
+    Some(state[at].1)
+}
+
+fn write(state: &mut State, key: u32, value: Option<u32>) {
+    match (state.binary_search_by_key(&key, |&(key, _)| key), value) {
+        (Ok(at), Some(value)) => state[at].1 = value,
+        (Ok(at), None) => {
+            state.remove(at);
+        }
+        (Err(at), Some(value)) => state.insert(at, (key, value)),
+        (Err(_), None) => {}
+    }
+}
+
+impl Sequential for Numbered {
+    type State = State;
+    type Input = Input<u32, u32>;
+    type Output = Output<u32>;
+    type Piece = u32;
+
+    fn initial(&self) -> State {
+        State::new()
+    }
+
+    fn step(
+        &self,
+        state: &State,
+        input: &Input<u32, u32>,
+        output: Option<&Output<u32>>,
+    ) -> Option<State> {
+        let mut next = state.clone();
+        let agrees = match input {
+            Input::Get(key) => match output {
+                Some(Output::Value(found)) => *found == read(state, *key),
+                Some(Output::Held(_) | Output::Results(..)) => false,
+                Some(Output::Done) | None => true,
+            },
+            Input::Put(key, value) => {
+                write(&mut next, *key, Some(*value));
+                match output {
+                    Some(Output::Value(before)) => *before == read(state, *key),
+                    Some(Output::Held(_) | Output::Results(..)) => false,
+                    Some(Output::Done) | None => true,
+                }
+            }
+            Input::Delete(key) => {
+                write(&mut next, *key, None);
+                let before = read(state, *key);
+                match output {
+                    Some(Output::Value(found)) => *found == before,
+                    Some(Output::Held(was_there)) => *was_there == before.is_some(),
+                    Some(Output::Results(..)) => false,
+                    Some(Output::Done) | None => true,
+                }
+            }
+            Input::Swap { key, expected, new } => {
+                let before = read(state, *key);
+                let holds = before == *expected;
+                if holds {
+                    write(&mut next, *key, *new);
+                }
+                match output {
+                    Some(Output::Done) => holds,
+                    Some(Output::Held(held)) => *held == holds,
+                    Some(Output::Value(found)) => !holds && *found == before,
+                    Some(Output::Results(..)) => false,
+                    None => true,
+                }
+            }
+            Input::Transaction {
+                guards,
+                then,
+                otherwise,
+            } => {
+                let holds = guards
+                    .iter()
+                    .all(|(key, value)| read(state, *key) == *value);
+                let steps = if holds { then } else { otherwise };
+                let found = run(steps, &mut next);
+                match output {
+                    Some(Output::Done) => holds,
+                    Some(Output::Held(held)) => *held == holds,
+                    Some(Output::Results(held, values)) => *held == holds && *values == found,
+                    Some(Output::Value(_)) => false,
+                    None => true,
+                }
+            }
+        };
+        agrees.then_some(next)
+    }
+
+    fn pieces(&self, input: &Input<u32, u32>) -> Pieces<u32> {
+        Pieces::Of(match input {
+            Input::Get(key) | Input::Put(key, _) | Input::Delete(key) | Input::Swap { key, .. } => {
+                Vec::from([*key])
+            }
+            Input::Transaction {
+                guards,
+                then,
+                otherwise,
+            } => {
+                let steps = then.iter().chain(otherwise).map(Step::key);
+                let keys = guards.iter().map(|(key, _)| *key).chain(steps);
+                keys.collect::<BTreeSet<u32>>().into_iter().collect()
+            }
+        })
+    }
+
+    fn simplify(&self, operations: &mut [(Input<u32, u32>, Option<Output<u32>>)]) {
+        let mut seen = BTreeSet::new();
+        for (input, output) in operations.iter() {
+            add_seen(input, output.as_ref(), &mut seen);
+        }
+        let simplify = |key: u32, value: &mut u32| {
+            if !seen.contains(&(key, *value)) {
+                *value = UNSEEN;
+            }
+        };
+        for (input, _) in operations {
+            match input {
+                Input::Put(key, value) => simplify(*key, value),
+                Input::Swap {
+                    key,
+                    new: Some(value),
+                    ..
+                } => simplify(*key, value),
+                Input::Transaction {
+                    then, otherwise, ..
+                } => {
+                    for step in then.iter_mut().chain(otherwise) {
+                        if let Step::Put(key, value) = step {
+                            simplify(*key, value);
+                        }
+                    }
+                }
+                Input::Get(_) | Input::Delete(_) | Input::Swap { new: None, .. } => {}
+            }
+        }
+    }
+}
+
+impl<V> Step<u32, V> {
+    fn key(&self) -> u32 {
+        match self {
+            Step::Get(key) | Step::Put(key, _) | Step::Delete(key) => *key,
+        }
+    }
+}
+
+/// Does the steps one after another: what the gets among them found.
+fn run(steps: &[Step<u32, u32>], state: &mut State) -> Vec<Option<u32>> {
+    let mut found = Vec::new();
+    for step in steps {
+        match step {
+            Step::Get(key) => found.push(read(state, *key)),
+            Step::Put(key, value) => write(state, *key, Some(*value)),
+            Step::Delete(key) => write(state, *key, None),
+        }
+    }
+    found
+}
+
+/// Collects the values of keys that an operation tells from others: those it compares with, and
+/// those it answered.
+fn add_seen(
+    input: &Input<u32, u32>,
+    output: Option<&Output<u32>>,
+    seen: &mut BTreeSet<(u32, u32)>,
+) {
+    if let (
+        Input::Get(key) | Input::Put(key, _) | Input::Delete(key) | Input::Swap { key, .. },
+        Some(Output::Value(Some(value))),
+    ) = (input, output)
+    {
+        seen.insert((*key, *value));
+    }
+    match input {
+        Input::Swap {
+            key,
+            expected: Some(value),
+            ..
+        } => {
+            seen.insert((*key, *value));
+        }
+        Input::Transaction {
+            guards,
+            then,
+            otherwise,
+        } => {
+            let compared = guards
+                .iter()
+                .filter_map(|(key, value)| Some((*key, (*value)?)));
+            seen.extend(compared);
+            if let Some(Output::Results(held, values)) = output {
+                let steps = if *held { then } else { otherwise };
+                let gets = steps.iter().filter(|step| matches!(step, Step::Get(_)));
+                let found = gets.zip(values);
+                seen.extend(found.filter_map(|(get, value)| Some((get.key(), (*value)?))));
+            }
+        }
+        Input::Get(_) | Input::Put(..) | Input::Delete(_) | Input::Swap { .. } => {}
+    }
+}
+
+#[cfg(test)]
+mod tests;

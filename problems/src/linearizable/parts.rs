@@ -1,0 +1,157 @@
+//! Takes a history apart where its operations are independent, and puts the answers together.
+
+use alloc::collections::BTreeMap;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::search::{Found, Task, search};
+use super::shrink::shrink;
+use super::{Pieces, Point, Sequential, Verdict};
+use crate::history::Operation;
+
+/// The operations of a machine.
+pub(super) type Operations<M> = [Operation<<M as Sequential>::Input, <M as Sequential>::Output>];
+
+/// Checks each part by itself.
+pub(super) fn check<M: Sequential>(
+    machine: &M,
+    operations: &Operations<M>,
+    configurations_max: u64,
+) -> Verdict {
+    let numbered = number_pieces(machine, operations);
+    let mut points = Vec::with_capacity(operations.len());
+    let mut gave_up = None;
+    // The part that fails first in time, with all that it needs to fail.
+    let mut failed: Option<(u64, Vec<usize>)> = None;
+    for part in split(&numbered) {
+        let all: Vec<(usize, bool)> = part.iter().map(|&at| (at, true)).collect();
+        let tasks = tasks(machine, operations, &numbered, &all);
+        match search(machine, &tasks, configurations_max) {
+            (Found::Order(order), _) => add_points(&part, &tasks, &order, &mut points),
+            (Found::GaveUp, configurations) => gave_up = Some(configurations),
+            (Found::Stuck { before }, _) => {
+                let end = operations[part[before as usize]].end();
+                if failed.as_ref().is_none_or(|(earliest, _)| end < *earliest) {
+                    // What was called after that return could not have helped.
+                    let called = part.into_iter().filter(|&at| operations[at].call <= end);
+                    failed = Some((end, called.collect()));
+                }
+            }
+        }
+    }
+    if let Some((_, part)) = failed {
+        return Verdict::Violated(shrink(machine, operations, &numbered, &part));
+    }
+    if let Some(configurations) = gave_up {
+        return Verdict::GaveUp { configurations };
+    }
+    // Each part's points are in its order, and a stable sort keeps it.
+    points.sort_by_key(|point| point.at);
+    Verdict::Linearizable(points)
+}
+
+/// The pieces that each operation touches, as numbers; none stands for all.
+fn number_pieces<M: Sequential>(machine: &M, operations: &Operations<M>) -> Vec<Vec<u32>> {
+    let mut numbers: BTreeMap<M::Piece, u32> = BTreeMap::new();
+    let mut number = |piece| {
+        let next = super::memo::index(numbers.len());
+        *numbers.entry(piece).or_insert(next)
+    };
+    let touched = operations
+        .iter()
+        .map(|operation| match machine.pieces(&operation.input) {
+            Pieces::All => Vec::new(),
+            Pieces::Of(pieces) => pieces.into_iter().map(&mut number).collect(),
+        });
+    touched.collect()
+}
+
+/// The operations by part, in the order of their calls: two are in one part if they touch the same
+/// piece, or if others connect them.
+fn split(numbered: &[Vec<u32>]) -> Vec<Vec<usize>> {
+    if numbered.iter().any(Vec::is_empty) {
+        return vec![(0..numbered.len()).collect()];
+    }
+    let len = numbered
+        .iter()
+        .flatten()
+        .max()
+        .map_or(0, |&last| last as usize + 1);
+    let mut leader: Vec<usize> = (0..len).collect();
+    for pieces in numbered {
+        for pair in pieces.windows(2) {
+            let one = find(&mut leader, pair[0] as usize);
+            let two = find(&mut leader, pair[1] as usize);
+            leader[one.max(two)] = one.min(two);
+        }
+    }
+    let mut parts: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (at, pieces) in numbered.iter().enumerate() {
+        let part = find(&mut leader, pieces[0] as usize);
+        parts.entry(part).or_default().push(at);
+    }
+    parts.into_values().collect()
+}
+
+/// Who stands for the part of a piece. Halves the path to it on the way.
+fn find(leader: &mut [usize], mut at: usize) -> usize {
+    while leader[at] != at {
+        leader[at] = leader[leader[at]];
+        at = leader[at];
+    }
+    at
+}
+
+/// These operations as tasks of one search, which sees the replies of those that say so.
+pub(super) fn tasks<M: Sequential>(
+    machine: &M,
+    operations: &Operations<M>,
+    numbered: &[Vec<u32>],
+    chosen: &[(usize, bool)],
+) -> Vec<Task<M>> {
+    let seen = |&(at, is_answered): &(usize, bool)| {
+        let operation = &operations[at];
+        let output = operation.output().filter(|_| is_answered);
+        (operation.input.clone(), output.cloned())
+    };
+    let mut simple: Vec<_> = chosen.iter().map(seen).collect();
+    machine.simplify(&mut simple);
+    let mut numbers: BTreeMap<u32, u32> = BTreeMap::new();
+    let mut tasks = Vec::with_capacity(chosen.len());
+    for (&(at, is_answered), (input, output)) in chosen.iter().zip(simple) {
+        let operation = &operations[at];
+        let pieces = numbered[at].iter().map(|&piece| {
+            let next = super::memo::index(numbers.len());
+            *numbers.entry(piece).or_insert(next)
+        });
+        tasks.push(Task {
+            pieces: pieces.collect(),
+            input,
+            output,
+            call: operation.call,
+            end: operation
+                .returned
+                .as_ref()
+                .filter(|_| is_answered)
+                .map(|(end, _)| *end),
+        });
+    }
+    tasks
+}
+
+/// Gives each operation of an order the earliest moment that the order allows.
+fn add_points<M: Sequential>(
+    part: &[usize],
+    tasks: &[Task<M>],
+    order: &[u32],
+    points: &mut Vec<Point>,
+) {
+    let mut at = 0;
+    for &task in order {
+        at = at.max(tasks[task as usize].call);
+        points.push(Point {
+            operation: part[task as usize],
+            at,
+        });
+    }
+}
