@@ -20,6 +20,14 @@ pub enum Choice {
 }
 
 impl Choice {
+    /// A number below `n` that only spreads load over time, in which an explorer has no choice.
+    pub fn spread(&mut self, n: u32) -> u32 {
+        match self {
+            Choice::Seeded(_) => self.choose(n),
+            Choice::Dictated { .. } => 0,
+        }
+    }
+
     /// A number below `n`.
     ///
     /// # Panics
@@ -70,10 +78,8 @@ mod tests {
             answers: vec![1, 2],
             asked: vec![],
         };
-        assert_eq!(
-            [choice.choose(3), choice.choose(2), choice.choose(4)],
-            [2, 1, 0]
-        );
+        assert_eq!([choice.choose(3), choice.spread(9)], [2, 0]);
+        assert_eq!([choice.choose(2), choice.choose(4)], [1, 0]);
         let Choice::Dictated { asked, .. } = choice else {
             unreachable!("it was dictated")
         };

@@ -10,6 +10,7 @@ use crate::protocol::{Output, Protocol};
 
 /// Everything that one step asks for. Protocols fill it through the methods; the node, which owns
 /// and reuses it so that a step allocates nothing, empties the fields.
+#[derive(Clone)]
 pub struct Effects<P: Protocol> {
     /// Records to append, in order: together they are the step's frame.
     pub records: Vec<P::Record>,
@@ -28,6 +29,7 @@ pub struct Effects<P: Protocol> {
 }
 
 /// One message on its way out.
+#[derive(Clone)]
 pub struct Mail<P: Protocol> {
     /// The receiver, which may be the sender.
     pub to: NodeId,
@@ -38,6 +40,7 @@ pub struct Mail<P: Protocol> {
 }
 
 /// A change to one named timer.
+#[derive(Clone)]
 pub struct TimerChange<P: Protocol> {
     /// Which timer.
     pub timer: P::Timer,

@@ -17,6 +17,7 @@ use crate::timers::Timers;
 /// One replica of protocol `P`. Every call may leave frames to write, mail to send and outputs to
 /// apply; the world takes them and carries them out in any order that it likes, since the gate has
 /// already decided what may leave.
+#[derive(Clone)]
 pub struct Node<P: Protocol> {
     me: NodeId,
     protocol: P,
@@ -201,6 +202,11 @@ impl<P: Protocol> Node<P> {
         &self.timers
     }
 
+    /// Where the protocol's choices come from, for worlds that dictate them.
+    pub fn choice(&mut self) -> &mut Choice {
+        &mut self.fx.choice
+    }
+
     /// Mail to oneself that has passed the gate is the next input, until there is none.
     fn settle(&mut self, now: Instant) {
         loop {
@@ -248,7 +254,7 @@ impl<P: Protocol> Node<P> {
                 Some(range) => {
                     let spread = range.end.saturating_sub(range.start).as_micros();
                     let spread = u32::try_from(spread).unwrap_or(u32::MAX);
-                    let jitter = u64::from(fx.choice.choose(spread.saturating_add(1)));
+                    let jitter = u64::from(fx.choice.spread(spread.saturating_add(1)));
                     let after = range.start + core::time::Duration::from_micros(jitter);
                     self.timers.set(change.timer, now + after);
                 }
