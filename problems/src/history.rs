@@ -236,10 +236,10 @@ impl<I, O> History<I, O> {
                 process,
                 fault,
             };
-            if let Some((returned, _)) = operation.returned {
-                if returned < call {
-                    return Err(malformed(Fault::ReturnBeforeCall { call, returned }));
-                }
+            if let Some((returned, _)) = operation.returned
+                && returned < call
+            {
+                return Err(malformed(Fault::ReturnBeforeCall { call, returned }));
             }
             if ends.get(&process).is_some_and(|&end| end > call) {
                 return Err(malformed(Fault::TwoAtOnce));

@@ -1,11 +1,15 @@
 //! A key-value store, as a sequential object: get, put, delete, compare-and-swap and transactions
 //! over several keys.
 
+mod invent;
+
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use crate::history::History;
 use crate::linearizable::{self, Pieces, Sequential, Verdict};
+
+pub use invent::{Shape, invent, spoil};
 
 /// What can be asked of the store.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -159,7 +163,7 @@ impl<'a, K: Ord, V: Ord> Names<'a, K, V> {
 }
 
 /// The store over numbered keys and values.
-struct Numbered;
+pub(crate) struct Numbered;
 
 /// What is there, by key.
 type State = Vec<(u32, u32)>;
@@ -272,6 +276,31 @@ impl Sequential for Numbered {
                 keys.collect::<BTreeSet<u32>>().into_iter().collect()
             }
         })
+    }
+
+    fn is_read(&self, input: &Input<u32, u32>, output: &Output<u32>) -> bool {
+        match (input, output) {
+            (Input::Get(_), _) => true,
+            (Input::Put(..) | Input::Delete(_), _) => false,
+            (Input::Swap { .. }, Output::Held(held)) => !held,
+            (Input::Swap { .. }, Output::Value(_)) => true,
+            (Input::Swap { .. }, Output::Done | Output::Results(..)) => false,
+            (
+                Input::Transaction {
+                    then, otherwise, ..
+                },
+                output,
+            ) => {
+                let is_read = |steps: &[Step<u32, u32>]| {
+                    steps.iter().all(|step| matches!(step, Step::Get(_)))
+                };
+                match output {
+                    Output::Done | Output::Held(true) | Output::Results(true, _) => is_read(then),
+                    Output::Held(false) | Output::Results(false, _) => is_read(otherwise),
+                    Output::Value(_) => false,
+                }
+            }
+        }
     }
 
     fn simplify(&self, operations: &mut [(Input<u32, u32>, Option<Output<u32>>)]) {

@@ -7,7 +7,7 @@
 //! nothing in common, since linearizability is local (Horn and Kroening, "Faster linearizability
 //! checking via P-compositionality", 2015). What else makes it fast, each exact:
 //!
-//! - an operation that may come next and leaves the state as it is comes next, without an alternative;
+//! - a read that may come next, and is right, comes next, without an alternative;
 //! - an operation that cannot influence the one that must return first waits for its turn;
 //! - of operations that look the same, the one that is over first (or was called first) goes first;
 //! - a pending operation is an opportunity: a configuration that used more of them up for the same
@@ -52,6 +52,9 @@ pub trait Sequential {
     /// The pieces of the state that an operation depends on or changes. Operations without a
     /// common piece are independent.
     fn pieces(&self, input: &Self::Input) -> Pieces<Self::Piece>;
+
+    /// Whether an operation with that output is a read: in no state does it change anything.
+    fn is_read(&self, input: &Self::Input, output: &Self::Output) -> bool;
 
     /// May rewrite a history, given as inputs and outputs, into one that is linearizable if and only if
     /// the given one is, at whatever moments the operations happened: inputs that no output tells

@@ -21,7 +21,7 @@ pub(super) fn check<M: Sequential>(
     let numbered = number_pieces(machine, operations);
     let mut points = Vec::with_capacity(operations.len());
     let mut gave_up = None;
-    // The part that fails first in time, with all that it needs to fail.
+    // The part that fails first in time.
     let mut failed: Option<(u64, Vec<usize>)> = None;
     for part in split(&numbered) {
         let all: Vec<(usize, bool)> = part.iter().map(|&at| (at, true)).collect();
@@ -32,15 +32,13 @@ pub(super) fn check<M: Sequential>(
             (Found::Stuck { before }, _) => {
                 let end = operations[part[before as usize]].end();
                 if failed.as_ref().is_none_or(|(earliest, _)| end < *earliest) {
-                    // What was called after that return could not have helped.
-                    let called = part.into_iter().filter(|&at| operations[at].call <= end);
-                    failed = Some((end, called.collect()));
+                    failed = Some((end, part));
                 }
             }
         }
     }
-    if let Some((_, part)) = failed {
-        return Verdict::Violated(shrink(machine, operations, &numbered, &part));
+    if let Some((end, part)) = failed {
+        return Verdict::Violated(shrink(machine, operations, &numbered, &part, end));
     }
     if let Some(configurations) = gave_up {
         return Verdict::GaveUp { configurations };
@@ -126,6 +124,9 @@ pub(super) fn tasks<M: Sequential>(
         });
         tasks.push(Task {
             pieces: pieces.collect(),
+            is_read: output
+                .as_ref()
+                .is_some_and(|output| machine.is_read(&input, output)),
             input,
             output,
             call: operation.call,

@@ -15,6 +15,8 @@ pub(super) struct Task<M: Sequential> {
     pub(super) end: Option<u64>,
     /// What it touches, numbered; nothing stands for everything.
     pub(super) pieces: Vec<u32>,
+    /// Whether it changes nothing, in no state.
+    pub(super) is_read: bool,
 }
 
 /// What a search found.
@@ -217,19 +219,17 @@ impl<'a, M: Sequential> Search<'a, M> {
             .unwrap_or(u64::MAX)
     }
 
-    /// Linearizes all that may come next and leaves the state as it is. That is never wrong: in any
-    /// order that goes on from here, such an operation can be moved to the front.
+    /// Linearizes all reads that may come next and are right. That is never wrong: in any order that
+    /// goes on from here, such a read can be moved to the front.
     fn settle(&mut self, state: &M::State) {
         let end = self.tasks.len();
         let mut at = self.next[end] as usize;
         while at != end && self.tasks[at].call <= self.horizon() {
-            let task = &self.tasks[at];
-            let after = self.next[at] as usize;
-            let step = self.machine.step(state, &task.input, task.output.as_ref());
-            if step.is_some_and(|next| next == *state) {
-                self.linearize(index(at));
+            let task = index(at);
+            at = self.next[at] as usize;
+            if self.tasks[task as usize].is_read && self.step(state, task).is_some() {
+                self.linearize(task);
             }
-            at = after;
         }
     }
 
@@ -356,7 +356,9 @@ impl<'a, M: Sequential> Search<'a, M> {
         while at != end && self.tasks[at].call <= horizon {
             let task = index(at);
             at = self.next[at] as usize;
-            if !is_limited || self.touches_relevant(task) {
+            // A read is either settled or wrong in this state.
+            let may_change = !self.tasks[task as usize].is_read;
+            if may_change && (!is_limited || self.touches_relevant(task)) {
                 self.candidates.push(Candidate::Answered(task));
             }
         }

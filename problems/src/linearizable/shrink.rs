@@ -17,12 +17,14 @@ struct Shrink<'a, M: Sequential> {
     budget: u64,
 }
 
-/// Finds out which replies contradict one another, and what their conflict needs to be seen.
+/// Finds out which replies contradict one another, and what their conflict needs to be seen. No
+/// order of the part gets beyond the return at `end`.
 pub(super) fn shrink<M: Sequential>(
     machine: &M,
     operations: &Operations<M>,
     numbered: &[Vec<u32>],
     part: &[usize],
+    end: u64,
 ) -> Witness {
     let mut shrink = Shrink {
         machine,
@@ -30,11 +32,9 @@ pub(super) fn shrink<M: Sequential>(
         numbered,
         budget: ALL_ATTEMPTS_MAX,
     };
-    let answered: Vec<usize> = part
-        .iter()
-        .copied()
-        .filter(|&at| operations[at].returned.is_some())
-        .collect();
+    // What was called after that return had no say in it.
+    let has_a_say = |at: &usize| operations[*at].returned.is_some() && operations[*at].call <= end;
+    let answered: Vec<usize> = part.iter().copied().filter(has_a_say).collect();
     let (conflict, is_least) = shrink.conflict(part, answered);
     let others: Vec<usize> = part
         .iter()
@@ -122,8 +122,11 @@ impl<M: Sequential> Shrink<'_, M> {
     /// Whether these operations are linearizable if only these replies count; nothing if the bound
     /// did not suffice.
     fn is_linearizable(&mut self, part: &[usize], answered: &[usize]) -> Option<bool> {
+        let ends = answered.iter().map(|&at| self.operations[at].end());
+        let end = ends.max().unwrap_or(0);
         let chosen: Vec<(usize, bool)> = part
             .iter()
+            .filter(|&&at| self.operations[at].call <= end)
             .map(|at| (*at, answered.binary_search(at).is_ok()))
             .collect();
         let tasks = tasks(self.machine, self.operations, self.numbered, &chosen);

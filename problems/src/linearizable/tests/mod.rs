@@ -3,6 +3,8 @@ use super::*;
 use crate::key_value::{self, Input, Output};
 use alloc::vec;
 
+mod brute_force;
+
 type Store = History<Input<&'static str, u32>, Output<u32>>;
 
 #[test]
