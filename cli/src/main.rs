@@ -37,6 +37,9 @@ enum Command {
     Ctl(ctl::Flags),
     /// Measure a cluster, with the options of etcd's benchmark tool.
     Bench(quorate_bench::Flags),
+    /// Look at protocols: short named runs with pictures, searches for violations, verdicts on
+    /// histories.
+    Lab(quorate_lab::command::Lab),
     /// Print the script that completes this command in a shell.
     Completions {
         /// The shell to complete in.
@@ -53,6 +56,10 @@ fn main() -> ExitCode {
         Command::Cluster(flags) => cluster::run(&flags),
         Command::Ctl(flags) => ctl::run(flags),
         Command::Bench(flags) => quorate_bench::run(flags),
+        Command::Lab(lab) => lab.run().and_then(|fine| match fine {
+            true => Ok(()),
+            false => Err(failure::Silent.into()),
+        }),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "quorate", &mut script);
