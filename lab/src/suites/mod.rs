@@ -12,6 +12,7 @@ use quorate_core::{NodeId, Protocol};
 use quorate_problems::Workload;
 use quorate_problems::total_order::TotalOrder;
 use quorate_sim::Suite;
+use quorate_sim::nearest::nearest;
 
 /// What the lab knows of one protocol.
 pub struct Known<P: Protocol> {
@@ -146,12 +147,10 @@ impl Unknown {
         name: &str,
         choices: impl IntoIterator<Item = &'a str>,
     ) -> Unknown {
-        let choices = choices.into_iter();
-        let nearest = choices.min_by_key(|choice| distance(name, choice));
         Unknown {
             kind,
             name: name.to_string(),
-            nearest: nearest.map(str::to_string),
+            nearest: nearest(name, choices).map(str::to_string),
         }
     }
 }
@@ -168,23 +167,6 @@ impl fmt::Display for Unknown {
 
 impl std::error::Error for Unknown {}
 
-/// How many letters must be inserted, removed or replaced to make one word of the other
-/// (Levenshtein, 1966).
-fn distance(one: &str, two: &str) -> usize {
-    let two: Vec<char> = two.chars().collect();
-    let mut row: Vec<usize> = (0..=two.len()).collect();
-    for (place, letter) in one.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = place + 1;
-        for (at, &other) in two.iter().enumerate() {
-            let replaced = diagonal + usize::from(letter != other);
-            diagonal = row[at + 1];
-            row[at + 1] = replaced.min(row[at] + 1).min(diagonal + 1);
-        }
-    }
-    row[two.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -200,12 +182,5 @@ mod tests {
         let choices = ["figure-8", "read-index", "pre-vote"];
         let unknown = Unknown::new("flaw", "figure8", choices);
         assert_eq!(unknown.nearest.as_deref(), Some("figure-8"));
-    }
-
-    #[test]
-    fn the_distance_counts_edits() {
-        assert_eq!(distance("kitten", "sitting"), 3);
-        assert_eq!(distance("", "abc"), 3);
-        assert_eq!(distance("same", "same"), 0);
     }
 }

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use quorate_core::{Choice, NodeId};
-use quorate_protocols::raft::{Config, Content, Entry, Figure3, Index, Raft, Record, Term};
+use quorate_protocols::raft::{
+    Config, Content, Entry, Figure3, Flaw, Index, Raft, Record, Stability, Term,
+};
 use quorate_sim::suite::{number, unknown_option};
 use quorate_sim::{Options, Parsed, Suite, Watch};
 
-use super::{Known, Rename};
+use super::{Exhibit, Known, Rename, Unknown};
 
 /// Raft, as the lab knows it.
 pub const KNOWN: Known<Raft> = Known {
@@ -18,7 +20,7 @@ pub const KNOWN: Known<Raft> = Known {
         message: |message, names| message.renamed(names),
         record: |record, names| record.renamed(names),
     },
-    flaws: &[],
+    flaws: &FLAWS,
 };
 
 /// What scripts and seeds need.
@@ -30,8 +32,35 @@ pub const SUITE: Suite<Raft> = Suite {
     watch,
 };
 
+/// The museum.
+const FLAWS: [Exhibit; Flaw::ALL.len()] = {
+    let mut exhibits = [exhibit(Flaw::ALL[0]); Flaw::ALL.len()];
+    let mut at = 1;
+    while at < exhibits.len() {
+        exhibits[at] = exhibit(Flaw::ALL[at]);
+        at += 1;
+    }
+    exhibits
+};
+
+const fn exhibit(flaw: Flaw) -> Exhibit {
+    Exhibit {
+        name: flaw.name(),
+        what: flaw.what(),
+        source: flaw.source(),
+    }
+}
+
 /// What can be written behind `cluster 3` in a script.
-const OPTIONS: &[&str] = &["window", "flight", "bytes", "message", "retention", "retry"];
+const OPTIONS: &[&str] = &[
+    "window",
+    "flight",
+    "bytes",
+    "message",
+    "retention",
+    "retry",
+    "flaw",
+];
 
 fn config(members: &[NodeId], options: &Options<'_>) -> Parsed<Config> {
     let mut config = Config::new(members);
@@ -43,10 +72,17 @@ fn config(members: &[NodeId], options: &Options<'_>) -> Parsed<Config> {
             "message" => config.message_bytes_max = number(key, value)?,
             "retention" => config.retention_bytes = number(key, value)?,
             "retry" => config.snapshot_retry = Duration::from_millis(number(key, value)?),
+            "flaw" => config.flaw = Some(flaw(value)?),
             _ => return Err(unknown_option(key, OPTIONS)),
         }
     }
     Ok(config)
+}
+
+fn flaw(name: &str) -> Parsed<Flaw> {
+    let mut all = Flaw::ALL.into_iter();
+    all.find(|flaw| flaw.name() == name)
+        .ok_or_else(|| Unknown::new("flaw", name, Flaw::ALL.map(Flaw::name)).to_string())
 }
 
 /// Limits are where things go wrong, so most worlds have tight ones.
@@ -91,6 +127,9 @@ fn disk(words: &[&str]) -> Parsed<Vec<Record>> {
 }
 
 fn watch() -> Watch<Raft> {
-    let mut figure = Figure3::default();
-    Box::new(move |replicas| figure.observe(replicas.iter().copied()))
+    let (mut figure, mut stability) = (Figure3::default(), Stability::default());
+    Box::new(move |replicas| {
+        figure.observe(replicas.iter().copied())?;
+        stability.observe(replicas.iter().copied())
+    })
 }

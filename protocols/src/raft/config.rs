@@ -5,6 +5,8 @@ use core::time::Duration;
 
 use quorate_core::{Faults, Links, Model, NodeId, Timing};
 
+use super::Flaw;
+
 /// The adversary that Raft withstands.
 pub(super) const MODEL: Model = Model {
     faults: Faults::CrashRecovery,
@@ -41,6 +43,8 @@ pub struct Config {
     /// peer that was briefly slow or away needs no snapshot. Four times as many while a peer is
     /// being sent one, so that it finds the entries behind it when it has loaded it.
     pub retention_bytes: u64,
+    /// A bug to have, in tests and in the lab.
+    pub flaw: Option<Flaw>,
 }
 
 impl Config {
@@ -58,6 +62,7 @@ impl Config {
             flight_bytes_max: 16 << 20,
             message_bytes_max: 1 << 20,
             retention_bytes: 64 << 20,
+            flaw: None,
         }
     }
 }

@@ -10,12 +10,12 @@ use core::time::Duration;
 
 use quorate_core::{Effects, NodeId};
 
-use super::Raft;
 use super::entry::{Position, Term};
 use super::leader::Flow;
 use super::leader::Leader;
 use super::message::{Message, Record, Timer};
 use super::role::Role;
+use super::{Flaw, Raft};
 
 impl Raft {
     /// The leader was silent for an election timeout: from now on others are welcome to campaign, and
@@ -60,7 +60,9 @@ impl Raft {
         if term <= self.term {
             // It is behind and could never win; with this term it can.
             fx.send(from, Message::Outdated { term: self.term });
-        } else if self.leader.is_none() && last.is_up_to_date_with(self.log.last()) {
+        } else if (self.leader.is_none() || self.has(Flaw::RudeCanvass))
+            && (last.is_up_to_date_with(self.log.last()) || self.has(Flaw::AnyLog))
+        {
             // Early: nothing follows from it here.
             fx.send_early(from, Message::PreGranted { term });
         }
@@ -88,6 +90,7 @@ impl Raft {
         });
         self.role = Role::Candidate {
             granted: BTreeSet::new(),
+            transfer,
         };
         self.leader = None;
         fx.stop_timer(Timer::Silence);
@@ -114,7 +117,8 @@ impl Raft {
     pub(super) fn on_request_vote(&mut self, from: NodeId, last: Position, fx: &mut Effects<Raft>) {
         let free = self.vote.is_none() || self.vote == Some(from);
         let decided = self.leader.is_some();
-        if !free || decided || !last.is_up_to_date_with(self.log.last()) {
+        let complete = last.is_up_to_date_with(self.log.last()) || self.has(Flaw::AnyLog);
+        if !free || decided || !complete {
             return;
         }
         // A canvass of our own would only compete with the candidate.
@@ -128,10 +132,11 @@ impl Raft {
         }
         self.await_election(fx);
         fx.send(from, Message::Granted { term: self.term });
+        self.leak(Flaw::EarlyVote, fx);
     }
 
     pub(super) fn on_granted(&mut self, from: NodeId, fx: &mut Effects<Raft>) {
-        if let Role::Candidate { granted } = &mut self.role {
+        if let Role::Candidate { granted, .. } = &mut self.role {
             granted.insert(from);
             if self.voters.is_quorum(|id| granted.contains(&id)) {
                 self.become_leader(fx);

@@ -10,6 +10,7 @@ mod config;
 mod describe;
 mod election;
 mod entry;
+mod flaw;
 mod forward;
 mod invariants;
 mod leader;
@@ -23,6 +24,7 @@ mod replication;
 mod restart;
 mod role;
 mod snapshot;
+mod stability;
 mod transfer;
 mod voters;
 
@@ -31,10 +33,12 @@ use quorate_problems::total_order::{Request, TotalOrder};
 
 pub use config::Config;
 pub use entry::{Content, Entries, Entry, Index, Position, Term};
+pub use flaw::Flaw;
 pub use invariants::Figure3;
 use log::Log;
 pub use message::{Message, Record, Timer};
 use role::Role;
+pub use stability::Stability;
 pub use voters::Voters;
 
 /// One Raft replica.

@@ -10,10 +10,10 @@ use core::mem;
 use quorate_core::{Effects, NodeId};
 use quorate_problems::total_order::Output;
 
-use super::Raft;
 use super::entry::Index;
 use super::message::Message;
 use super::role::Role;
+use super::{Flaw, Raft};
 
 /// The most reads that wait at a leader. Edges share reads too, so this is reached only while no
 /// quorum answers, and what is dropped is asked again.
@@ -94,7 +94,7 @@ impl Raft {
         let (me, term, commit) = (self.me, self.term, self.commit);
         // Thesis 6.4, step 1: until an entry of its own term is committed, a leader does not know how
         // far its predecessors had committed.
-        if self.log.term_at(commit) != Some(term) {
+        if self.log.term_at(commit) != Some(term) && !self.has(Flaw::ReadTooSoon) {
             return;
         }
         let Role::Leader(leader) = &mut self.role else {
@@ -115,6 +115,7 @@ impl Raft {
 
     /// Answers the reads of the round that a quorum has confirmed.
     pub(super) fn maybe_answer_reads(&mut self, fx: &mut Effects<Raft>) {
+        let unconfirmed = self.has(Flaw::ReadUnconfirmed);
         let Role::Leader(leader) = &mut self.role else {
             return;
         };
@@ -123,7 +124,7 @@ impl Raft {
             .voters
             .reached(|id| peers.get(&id).map_or(0, |peer| peer.round));
         let reads = &mut leader.reads;
-        if confirmed < reads.round || reads.asked.is_empty() {
+        if (confirmed < reads.round && !unconfirmed) || reads.asked.is_empty() {
             return;
         }
         let index = reads.index;

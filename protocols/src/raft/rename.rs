@@ -23,7 +23,7 @@ impl Raft {
         raft.leader = self.leader.map(&name);
         raft.told.1 = self.told.1.map(&name);
         match &mut raft.role {
-            Role::PreCandidate { granted } | Role::Candidate { granted } => {
+            Role::PreCandidate { granted } | Role::Candidate { granted, .. } => {
                 *granted = granted.iter().map(|&id| name(id)).collect();
             }
             Role::Leader(leader) => *leader = leader.renamed(&name),

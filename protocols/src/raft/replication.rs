@@ -2,11 +2,11 @@
 
 use quorate_core::{Effects, NodeId};
 
-use super::Raft;
 use super::entry::{Content, Entries, Entry, Index, Position};
 use super::leader::{Flow, Leader, Peer, Source};
 use super::message::{Message, Record, Timer};
 use super::role::Role;
+use super::{Flaw, Raft};
 
 impl Raft {
     /// Leader: a new entry at the end of its own log, on its way to all others at once.
@@ -102,6 +102,7 @@ impl Raft {
                 index,
             },
         );
+        self.leak(Flaw::EarlyAck, fx);
         self.commit_through(commit.min(index), fx);
     }
 
@@ -124,6 +125,9 @@ impl Raft {
                 index,
                 entry: entry.clone(),
             });
+        }
+        if self.has(Flaw::StaleCut) && index < self.log.last().index {
+            self.log.truncate(index.next());
         }
     }
 

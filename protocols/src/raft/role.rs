@@ -24,6 +24,8 @@ pub(super) enum Role {
     Candidate {
         /// Who voted for it.
         granted: BTreeSet<NodeId>,
+        /// Whether the leader asked for this election (thesis 3.10).
+        transfer: bool,
     },
     /// Leads.
     Leader(Leader),
