@@ -7,6 +7,7 @@ pub mod explore;
 mod fingerprint;
 mod model;
 mod table;
+pub mod world;
 
 pub use explore::{Counterexample, Explorer, Extent, Outcome, Packing, Progress, Report, Verdict};
 pub use fingerprint::{Folded, combine, fingerprint};

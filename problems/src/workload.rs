@@ -36,6 +36,10 @@ pub trait Workload: Problem {
     /// Whether the effects of the requests from [`Workload::probe`] have all been seen here.
     fn is_satisfied(app: &Self::App) -> bool;
 
+    /// What the oracle would remember if every replica had the name that `names` gives it: worlds that
+    /// differ only in names need be explored once. The layer above one replica must name no other.
+    fn renamed(oracle: &Self::Oracle, names: &dyn Fn(NodeId) -> NodeId) -> Self::Oracle;
+
     /// A replica is given a request.
     fn on_request(
         oracle: &mut Self::Oracle,

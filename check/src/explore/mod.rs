@@ -14,6 +14,8 @@ use std::time::Instant;
 use crate::model::{Kind, Model, Property};
 use crate::table::Table;
 
+pub(crate) use trail::Same;
+
 pub use report::{Counterexample, Extent, Outcome, Report, Verdict};
 
 /// Explores a model: create one, say how, and call [`Explorer::breadth_first`] or

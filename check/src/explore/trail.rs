@@ -22,7 +22,7 @@ type Shard = HashMap<u64, (u64, u32), BuildHasherDefault<Same>>;
 
 /// Fingerprints need no more hashing.
 #[derive(Default)]
-pub(super) struct Same(u64);
+pub(crate) struct Same(u64);
 
 impl Hasher for Same {
     fn finish(&self) -> u64 {

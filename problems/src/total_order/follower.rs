@@ -69,6 +69,10 @@ impl Workload for TotalOrder {
         }
     }
 
+    fn renamed(oracle: &Oracle, names: &dyn Fn(NodeId) -> NodeId) -> Oracle {
+        oracle.renamed(names)
+    }
+
     fn is_decision(output: &Output) -> bool {
         matches!(output, Output::Deliver { .. } | Output::Install(_))
     }

@@ -139,6 +139,20 @@ impl Oracle {
         self.reads.insert((replica, id), needed);
     }
 
+    /// What it would remember of the same run with other names.
+    pub(super) fn renamed(&self, names: &dyn Fn(NodeId) -> NodeId) -> Oracle {
+        let delivered = self.delivered.iter();
+        let reads = self.reads.iter();
+        Oracle {
+            broadcast: self.broadcast.clone(),
+            order: self.order.clone(),
+            delivered: delivered.map(|(&id, &last)| (names(id), last)).collect(),
+            reads: reads
+                .map(|(&(id, read), &needed)| ((names(id), read), needed))
+                .collect(),
+        }
+    }
+
     /// The last position that a replica's state contains.
     #[must_use]
     pub fn delivered(&self, replica: NodeId) -> u64 {

@@ -1,0 +1,287 @@
+//! Every schedule of a few replicas: the same nodes that run in the simulator and in the server.
+//!
+//! Mail arrives in any order, is lost and arrives twice; disks finish whenever they like; machines stop
+//! with any part of what was not durable, and start again; timers run out; requests are made anywhere;
+//! choices fall in every way. Time is only an order. [`Limits`] say how often each may happen, since
+//! the explorer needs an end.
+
+mod actions;
+mod disk;
+mod local;
+mod prints;
+mod state;
+mod words;
+
+use std::fmt::Debug;
+use std::hash::Hash;
+use std::sync::{Mutex, PoisonError};
+
+use quorate_core::{Faults, NodeId, Problem, Protocol};
+use quorate_problems::Workload;
+
+use crate::model::{Model, Property};
+use local::Memo;
+use prints::Permutation;
+
+pub use actions::{Action, Event};
+pub use prints::{Names, Symmetry};
+pub use state::State;
+
+/// A protocol that can be checked: replicas can be copied, told apart and moved between threads.
+pub trait Checkable:
+    Protocol<
+        Problem: Workload<Oracle: Send + Sync, App: Send + Sync>
+                     + Problem<Request: Send + Sync, Output: Send + Sync>,
+        Config: Send + Sync,
+        Message: Send + Sync,
+        Timer: Hash + Send + Sync,
+        Record: Send + Sync,
+    > + Clone
+    + Hash
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<P> Checkable for P where
+    P: Protocol<
+            Problem: Workload<Oracle: Send + Sync, App: Send + Sync>
+                         + Problem<Request: Send + Sync, Output: Send + Sync>,
+            Config: Send + Sync,
+            Message: Send + Sync,
+            Timer: Hash + Send + Sync,
+            Record: Send + Sync,
+        > + Clone
+        + Hash
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+/// Watches all replicas of a run and says what is wrong with them as a whole. What it remembers is
+/// part of the state of the world.
+pub trait Judge<P>: Send + Sync {
+    /// Looks at the replicas that are up.
+    ///
+    /// # Errors
+    /// What is wrong.
+    fn observe(&mut self, replicas: &[&P]) -> Result<(), String>;
+
+    /// Another one that remembers the same.
+    fn copy(&self) -> Box<dyn Judge<P>>;
+
+    /// What it remembers, if the replicas had these names.
+    fn fingerprint(&self, names: &Names<'_>) -> u64;
+}
+
+/// A judge to whom everything is right.
+#[derive(Clone, Copy, Debug)]
+pub struct Lenient;
+
+impl<P> Judge<P> for Lenient {
+    fn observe(&mut self, _: &[&P]) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn copy(&self) -> Box<dyn Judge<P>> {
+        Box::new(Lenient)
+    }
+
+    fn fingerprint(&self, _: &Names<'_>) -> u64 {
+        0
+    }
+}
+
+/// How much may happen in one run.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Limits {
+    /// How often timers may run out, all together and without those named in `fires_of`.
+    pub fires: u8,
+    /// How often the timers of some names may run out.
+    pub fires_of: Vec<(String, u8)>,
+    /// What is asked for, in the words of a script without the replica: `broadcast x`. In this order,
+    /// each once, each by any replica at any time.
+    pub requests: Vec<String>,
+    /// How often a machine may stop. It may start again at any time after.
+    pub crashes: u8,
+    /// How much mail may be lost. Where mail may overtake, what is lost is what never arrives, so this
+    /// is seldom worth its states.
+    pub losses: u8,
+    /// How often mail may be doubled.
+    pub duplicates: u8,
+    /// Whether a replica does nothing else before its disk has finished. That keeps worlds small, but
+    /// leaves out what can happen to a replica with a slow disk.
+    pub prompt_disks: bool,
+}
+
+/// A small world of one protocol.
+pub struct World<P: Checkable> {
+    members: Vec<NodeId>,
+    config: P::Config,
+    limits: Limits,
+    judge: Box<dyn Judge<P>>,
+    symmetry: Option<Symmetry<P>>,
+    permutations: Vec<Permutation>,
+    /// What machines do, one memory for each thread.
+    memos: Vec<Mutex<Memo<P>>>,
+}
+
+impl<P: Checkable> World<P> {
+    /// A world of these members, all of which run.
+    ///
+    /// # Errors
+    /// A limit that exceeds what the protocol claims to withstand, or a request that is none.
+    pub fn new(
+        members: &[NodeId],
+        config: P::Config,
+        limits: Limits,
+        judge: Box<dyn Judge<P>>,
+    ) -> Result<World<P>, String> {
+        if let Some(reason) = exceeds::<P>(&limits) {
+            return Err(reason);
+        }
+        World::outside_the_model(members, config, limits, judge)
+    }
+
+    /// The same, whatever the protocol claims.
+    ///
+    /// # Errors
+    /// A request that is none.
+    pub fn outside_the_model(
+        members: &[NodeId],
+        config: P::Config,
+        limits: Limits,
+        judge: Box<dyn Judge<P>>,
+    ) -> Result<World<P>, String> {
+        /// Budgets are counted in a fixed place in the state.
+        const TIMERS_MAX: usize = state::TIMER_CLASSES - 1;
+        if limits.fires_of.len() > TIMERS_MAX {
+            return Err(format!(
+                "at most {TIMERS_MAX} timers can have limits of their own"
+            ));
+        }
+        for request in &limits.requests {
+            let words: Vec<&str> = request.split_whitespace().collect();
+            match P::Problem::parse(&mut Default::default(), &words) {
+                Some(Ok(_)) => {}
+                Some(Err(reason)) => return Err(format!("`{request}`: {reason}")),
+                None => return Err(format!("`{request}` is no request of this problem")),
+            }
+        }
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let mut members = members.to_vec();
+        members.sort_unstable();
+        Ok(World {
+            permutations: vec![Permutation::identity(&members)],
+            members,
+            config,
+            limits,
+            judge,
+            symmetry: None,
+            memos: (0..cores.max(2)).map(|_| Mutex::default()).collect(),
+        })
+    }
+
+    /// Treats worlds that differ only in the names of replicas as one.
+    #[must_use]
+    pub fn with_symmetry(mut self, symmetry: Symmetry<P>) -> World<P> {
+        self.permutations = Permutation::all(&self.members);
+        self.symmetry = Some(symmetry);
+        self
+    }
+
+    /// Does something with a memory that no other thread uses just now.
+    fn with_memo<T>(&self, work: impl FnOnce(&mut Memo<P>) -> T) -> T {
+        for memo in &self.memos {
+            if let Ok(mut memo) = memo.try_lock() {
+                return work(&mut memo);
+            }
+        }
+        let memo = self.memos[0].lock();
+        work(&mut memo.unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Why these limits are more than the protocol claims to withstand, if they are.
+fn exceeds<P: Protocol>(limits: &Limits) -> Option<String> {
+    let (faults, links) = (P::MODEL.faults, P::MODEL.links);
+    let too_much = [
+        (
+            limits.crashes > 0 && !faults.admits(Faults::CrashStop),
+            "crashes",
+        ),
+        (limits.losses > 0 && !links.lose, "lost mail"),
+        (limits.duplicates > 0 && !links.duplicate, "doubled mail"),
+    ];
+    let (_, what) = too_much.into_iter().find(|(exceeds, _)| *exceeds)?;
+    Some(format!(
+        "the protocol does not claim to withstand {what} ({:?})",
+        P::MODEL
+    ))
+}
+
+impl<P: Checkable> Model for World<P> {
+    type State = State<P>;
+    type Action = Action<P::Timer>;
+
+    fn initial(&self) -> Vec<State<P>> {
+        let mut state = State::new(self);
+        for machine in 0..self.members.len() {
+            let event = Event::Restart { machine };
+            self.happen(&mut state, &event, &[], &mut Vec::new());
+        }
+        vec![state]
+    }
+
+    fn actions(&self, state: &State<P>, actions: &mut Vec<Action<P::Timer>>) {
+        self.possible(state, actions);
+    }
+
+    fn apply(
+        &self,
+        state: &mut State<P>,
+        action: &Action<P::Timer>,
+        others: &mut Vec<Action<P::Timer>>,
+    ) {
+        self.happen(state, &action.event, &action.answers, others);
+    }
+
+    fn fingerprint(&self, state: &State<P>) -> u64 {
+        state.fingerprint()
+    }
+
+    fn properties(&self) -> Vec<Property<World<P>>> {
+        vec![
+            Property::always("every promise is kept", |_, state: &State<P>| {
+                state.violation().is_none()
+            }),
+            Property::sometimes("something is decided", |_, state: &State<P>| {
+                state.replicas().any(|replica| replica.status().decided > 0)
+            }),
+            Property::sometimes(
+                "everybody has decided the same",
+                |world: &World<P>, state: &State<P>| {
+                    let mut decided = state.replicas().map(|replica| replica.status().decided);
+                    let first = decided.next().unwrap_or(0);
+                    first > 0
+                        && decided.all(|other| other == first)
+                        && state.replicas().count() == world.members.len()
+                },
+            ),
+        ]
+    }
+
+    fn describe(&self, state: &State<P>, action: &Action<P::Timer>) -> String {
+        self.command(state, &action.event)
+    }
+}
+
+/// The name of a variant, as `Debug` writes it: what scripts call messages and timers.
+fn name(value: &impl Debug) -> String {
+    let mut text = format!("{value:?}");
+    let end = text.find(|c: char| !c.is_alphanumeric());
+    text.truncate(end.unwrap_or(text.len()));
+    text
+}

@@ -1,0 +1,134 @@
+//! Every schedule of a few replicas of a tiny protocol.
+
+#[path = "models/gossip.rs"]
+mod gossip;
+
+use gossip::{Config, Gossip};
+use quorate_check::world::{Lenient, Limits, World};
+use quorate_check::{Explorer, Extent, Outcome};
+use quorate_core::NodeId;
+
+fn config(size: u64) -> Config {
+    Config {
+        members: (1..=size).map(NodeId).collect(),
+        source: None,
+        early: false,
+    }
+}
+
+fn world(config: Config, limits: Limits) -> World<Gossip> {
+    let members = config.members.clone();
+    World::new(&members, config, limits, Box::new(Lenient)).expect("it is within the model")
+}
+
+fn limits(fires: u8, crashes: u8, requests: &[&str]) -> Limits {
+    Limits {
+        fires,
+        crashes,
+        requests: requests.iter().map(|words| words.to_string()).collect(),
+        ..Limits::default()
+    }
+}
+
+#[test]
+fn every_choice_is_explored_and_jitter_is_none() {
+    // One request at any of three replicas; its disk finishes; its timer runs out once and one of two
+    // peers is told, whose disk finishes.
+    let world = world(config(3), limits(1, 0, &["broadcast x"]));
+    let report = Explorer::new(&world).breadth_first();
+    assert_eq!(report.extent, Extent::Exhausted);
+    assert!(
+        report
+            .verdict("every promise is kept")
+            .is_some_and(|outcome| matches!(outcome, Outcome::Holds))
+    );
+    // At each replica: asked; or told before synced, by mail to one of two.
+    let (asked, synced) = (1, 1);
+    let fired = 2; // Not synced: the rumour is held, for one peer or the other.
+    let sent = 2; // The same, synced: it is under way.
+    let arrived = 2; // Its receiver has not synced.
+    let pairs = 3; // It has: now nobody knows any more who told whom.
+    let before = 3 * (asked + synced + fired + sent + arrived);
+    assert_eq!(report.distinct, 1 + before + pairs);
+}
+
+#[test]
+fn symmetric_worlds_are_one() {
+    for (size, crashes) in [(3, 0), (3, 1)] {
+        let limits = limits(2, crashes, &["broadcast x"]);
+        let all = world(config(size), limits.clone());
+        let all = Explorer::new(&all).breadth_first();
+        let few = world(config(size), limits).with_symmetry(gossip::symmetry());
+        let few = Explorer::new(&few).breadth_first();
+        assert_eq!(all.extent, Extent::Exhausted);
+        assert_eq!(few.extent, Extent::Exhausted);
+        assert_eq!((all.holds(), all.depth), (few.holds(), few.depth));
+        let (few, all) = (few.distinct, all.distinct);
+        assert!(few * 4 < all && few * 6 >= all, "{few} of {all}");
+    }
+}
+
+#[test]
+fn two_payloads_disagree_and_the_shortest_script_shows_it() {
+    let limits = limits(1, 0, &["broadcast x", "broadcast y"]);
+    for symmetric in [false, true] {
+        let mut world = world(config(3), limits.clone());
+        if symmetric {
+            world = world.with_symmetry(gossip::symmetry());
+        }
+        let report = Explorer::new(&world).breadth_first();
+        let (_, found) = report.counterexample().expect("nobody orders the two");
+        assert_eq!(found.steps.len(), 4);
+        assert!(
+            found.steps[0].starts_with("broadcast n"),
+            "{:?}",
+            found.steps
+        );
+        let broadcasts = found
+            .steps
+            .iter()
+            .filter(|step| step.starts_with("broadcast"));
+        assert_eq!(broadcasts.count(), 2);
+        let violation = found.state.violation().expect("that is why it was found");
+        assert!(violation.contains("position 1"), "{violation}");
+    }
+}
+
+#[test]
+fn what_leaves_early_and_is_forgotten_is_noticed() {
+    let limits = limits(1, 1, &["broadcast x", "broadcast y"]);
+    let good = Config {
+        source: Some(NodeId(1)),
+        ..config(2)
+    };
+    let report = Explorer::new(&world(good.clone(), limits.clone())).breadth_first();
+    assert_eq!(report.extent, Extent::Exhausted);
+    let bad = Config {
+        early: true,
+        ..good.clone()
+    };
+    let report = Explorer::new(&world(bad, limits)).breadth_first();
+    let (_, found) = report.counterexample().expect("the promise was forgotten");
+    assert_eq!(found.steps.len(), 8, "{:?}", found.steps);
+    let early = ["broadcast n1 x", "fire n1 Tell", "crash n1"];
+    assert_eq!(found.steps[..3], early);
+    for step in ["restart n1", "deliver n1 n2 Rumour", "broadcast n1 y"] {
+        assert!(found.steps.iter().any(|other| other == step), "{step}");
+    }
+}
+
+#[test]
+fn limits_beyond_the_model_and_requests_of_another_problem_are_refused() {
+    let limits = Limits {
+        duplicates: 1,
+        ..limits(0, 0, &[])
+    };
+    let members = config(2).members;
+    let refused = World::<Gossip>::new(&members, config(2), limits, Box::new(Lenient));
+    let reason = refused.err().expect("the protocol claims no such thing");
+    assert!(reason.contains("doubled mail"), "{reason}");
+    let limits = self::limits(0, 0, &["dance"]);
+    let refused = World::<Gossip>::new(&members, config(2), limits, Box::new(Lenient));
+    let reason = refused.err().expect("nobody dances");
+    assert!(reason.contains("`dance`"), "{reason}");
+}
