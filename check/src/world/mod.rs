@@ -19,6 +19,7 @@ use std::sync::{Mutex, PoisonError};
 use quorate_core::{Faults, NodeId, Problem, Protocol};
 use quorate_problems::Workload;
 
+use crate::fingerprint::fingerprint;
 use crate::model::{Model, Property};
 use local::Memo;
 use prints::Permutation;
@@ -91,6 +92,34 @@ impl<P> Judge<P> for Lenient {
 
     fn fingerprint(&self, _: &Names<'_>) -> u64 {
         0
+    }
+}
+
+/// A judge made of something that watches.
+pub struct Watching<P, W> {
+    /// What it remembers.
+    pub memory: W,
+    /// Looks at the replicas that are up.
+    pub observe: fn(&mut W, &[&P]) -> Result<(), String>,
+    /// What it would remember if the replicas had these names.
+    pub renamed: fn(&W, &Names<'_>) -> W,
+}
+
+impl<P: 'static, W: Clone + Hash + Send + Sync + 'static> Judge<P> for Watching<P, W> {
+    fn observe(&mut self, replicas: &[&P]) -> Result<(), String> {
+        (self.observe)(&mut self.memory, replicas)
+    }
+
+    fn copy(&self) -> Box<dyn Judge<P>> {
+        Box::new(Watching {
+            memory: self.memory.clone(),
+            observe: self.observe,
+            renamed: self.renamed,
+        })
+    }
+
+    fn fingerprint(&self, names: &Names<'_>) -> u64 {
+        fingerprint(&(self.renamed)(&self.memory, names))
     }
 }
 

@@ -6,38 +6,30 @@
 pub mod raft;
 
 use core::fmt;
-use core::hash::Hash;
 
-use quorate_core::{NodeId, Protocol};
-use quorate_problems::Workload;
+use quorate_check::world::{Checkable, Judge, Symmetry};
+use quorate_core::Protocol;
 use quorate_problems::total_order::TotalOrder;
 use quorate_sim::Suite;
 use quorate_sim::nearest::nearest;
 
 /// What the lab knows of one protocol.
-pub struct Known<P: Protocol> {
+pub struct Known<P: Checkable> {
     /// Its name on the command line and in scenes.
     pub name: &'static str,
     /// What scripts and seeds need.
     pub suite: Suite<P>,
     /// What the checker needs to treat replicas as exchangeable.
-    pub rename: Rename<P>,
+    pub rename: Symmetry<P>,
+    /// Who can watch all replicas together in the checker, by name; the first does so unless another
+    /// is asked for, since what a judge remembers makes more states.
+    pub judges: &'static [(&'static str, NewJudge<P>)],
     /// The famous bugs that can be switched on: the museum.
     pub flaws: &'static [Exhibit],
 }
 
-/// How a protocol's replicas get other names: what is the same but for names need be explored once.
-pub struct Rename<P: Protocol> {
-    /// A replica.
-    pub replica: fn(&P, &Names<'_>) -> P,
-    /// A message between replicas.
-    pub message: fn(&P::Message, &Names<'_>) -> P::Message,
-    /// A record on a disk.
-    pub record: fn(&P::Record, &Names<'_>) -> P::Record,
-}
-
-/// The new name of each replica.
-pub type Names<'a> = dyn Fn(NodeId) -> NodeId + 'a;
+/// Appoints a judge.
+pub type NewJudge<P> = fn() -> Box<dyn Judge<P>>;
 
 /// A famous bug.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,21 +43,13 @@ pub struct Exhibit {
 }
 
 // Derived instances would ask the same of `P`.
-impl<P: Protocol> Clone for Known<P> {
+impl<P: Checkable> Clone for Known<P> {
     fn clone(&self) -> Known<P> {
         *self
     }
 }
 
-impl<P: Protocol> Copy for Known<P> {}
-
-impl<P: Protocol> Clone for Rename<P> {
-    fn clone(&self) -> Rename<P> {
-        *self
-    }
-}
-
-impl<P: Protocol> Copy for Rename<P> {}
+impl<P: Checkable> Copy for Known<P> {}
 
 /// A piece of work that can be done with any protocol.
 pub trait Visit: Sized {
@@ -75,13 +59,12 @@ pub trait Visit: Sized {
     /// Does it with a protocol that solves any problem.
     fn any<P>(self, known: &Known<P>) -> Self::Answer
     where
-        P: Protocol + Clone + Hash + 'static,
-        P::Problem: Workload;
+        P: Checkable;
 
     /// Does it with a protocol of total order, above which the whole service can run.
     fn total_order<P>(self, known: &Known<P>) -> Self::Answer
     where
-        P: Protocol<Problem = TotalOrder> + Clone + Hash + 'static,
+        P: Checkable + Protocol<Problem = TotalOrder>,
     {
         self.any(known)
     }

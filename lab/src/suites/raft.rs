@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use quorate_check::world::{Judge, Symmetry, Watching};
 use quorate_core::{Choice, NodeId};
 use quorate_protocols::raft::{
     Config, Content, Entry, Figure3, Flaw, Index, Raft, Record, Stability, Term,
@@ -9,17 +10,18 @@ use quorate_protocols::raft::{
 use quorate_sim::suite::{number, unknown_option};
 use quorate_sim::{Options, Parsed, Suite, Watch};
 
-use super::{Exhibit, Known, Rename, Unknown};
+use super::{Exhibit, Known, Unknown};
 
 /// Raft, as the lab knows it.
 pub const KNOWN: Known<Raft> = Known {
     name: "raft",
     suite: SUITE,
-    rename: Rename {
+    rename: Symmetry {
         replica: |raft, names| raft.renamed(names),
         message: |message, names| message.renamed(names),
         record: |record, names| record.renamed(names),
     },
+    judges: &[("figure-3", figure_3), ("stability", stability)],
     flaws: &FLAWS,
 };
 
@@ -131,5 +133,21 @@ fn watch() -> Watch<Raft> {
     Box::new(move |replicas| {
         figure.observe(replicas.iter().copied())?;
         stability.observe(replicas.iter().copied())
+    })
+}
+
+fn figure_3() -> Box<dyn Judge<Raft>> {
+    Box::new(Watching {
+        memory: Figure3::default(),
+        observe: |figure, replicas| figure.observe(replicas.iter().copied()),
+        renamed: |figure, names| figure.renamed(names),
+    })
+}
+
+fn stability() -> Box<dyn Judge<Raft>> {
+    Box::new(Watching {
+        memory: Stability::default(),
+        observe: |stability, replicas| stability.observe(replicas.iter().copied()),
+        renamed: |stability, names| stability.renamed(names),
     })
 }

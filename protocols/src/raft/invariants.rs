@@ -98,6 +98,18 @@ impl Figure3 {
         Ok(())
     }
 
+    /// What it would remember of the same run if every replica had the name that `name` gives it.
+    #[must_use]
+    pub fn renamed(&self, name: impl Fn(NodeId) -> NodeId) -> Figure3 {
+        let leaders = self.leaders.iter();
+        Figure3 {
+            leaders: leaders
+                .map(|(&term, &(id, last))| (term, (name(id), last)))
+                .collect(),
+            committed: self.committed.clone(),
+        }
+    }
+
     /// At most one leader can be elected in a given term; and it only appends to its log.
     fn election_safety(&mut self, replica: &Raft) -> Result<(), String> {
         let (term, me, last) = (replica.term, replica.me, replica.log.last().index);

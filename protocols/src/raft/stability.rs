@@ -68,6 +68,28 @@ impl Stability {
         Ok(())
     }
 
+    /// What it would remember of the same run if every replica had the name that `name` gives it.
+    #[must_use]
+    pub fn renamed(&self, name: impl Fn(NodeId) -> NodeId) -> Stability {
+        let leaderless = self.leaderless.iter().map(|(&(id, term), missing)| {
+            let missing = missing.iter().map(|&id| name(id));
+            ((name(id), term), missing.collect())
+        });
+        Stability {
+            leaderless: leaderless.collect(),
+            seen: self
+                .seen
+                .iter()
+                .map(|(&id, &seen)| (name(id), seen))
+                .collect(),
+            latest: self
+                .latest
+                .iter()
+                .map(|(&id, &term)| (name(id), term))
+                .collect(),
+        }
+    }
+
     /// A campaign began. Terms in which a quorum missed a leader are not kept.
     fn judge(&self, candidate: &Raft) -> Result<(), String> {
         let (me, term) = (candidate.me, candidate.term);
