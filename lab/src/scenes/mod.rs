@@ -1,1 +1,3 @@
-//! Scenes: short named runs with a story.
+//! Short named runs with a story.
+
+pub mod tell;
