@@ -303,6 +303,36 @@ impl Sequential for Numbered {
         }
     }
 
+    fn effects(
+        &self,
+        input: &Input<u32, u32>,
+        output: Option<&Output<u32>>,
+    ) -> Vec<Input<u32, u32>> {
+        match input {
+            Input::Get(_) => Vec::new(),
+            Input::Put(..) | Input::Delete(_) => Vec::from([input.clone()]),
+            Input::Swap { key, new, .. } => match (output, new) {
+                (Some(Output::Held(false) | Output::Value(_)), _) => Vec::new(),
+                (_, Some(value)) => Vec::from([Input::Put(*key, *value)]),
+                (_, None) => Vec::from([Input::Delete(*key)]),
+            },
+            Input::Transaction {
+                then, otherwise, ..
+            } => match output {
+                Some(Output::Done | Output::Held(true) | Output::Results(true, _)) => {
+                    unconditional(then).into_iter().collect()
+                }
+                Some(Output::Held(false) | Output::Results(false, _)) => {
+                    unconditional(otherwise).into_iter().collect()
+                }
+                Some(Output::Value(_)) | None => unconditional(then)
+                    .into_iter()
+                    .chain(unconditional(otherwise))
+                    .collect(),
+            },
+        }
+    }
+
     fn simplify(&self, operations: &mut [(Input<u32, u32>, Option<Output<u32>>)]) {
         let mut seen = BTreeSet::new();
         for (input, output) in operations.iter() {
@@ -342,6 +372,18 @@ impl<V> Step<u32, V> {
             Step::Get(key) | Step::Put(key, _) | Step::Delete(key) => *key,
         }
     }
+}
+
+/// The writes of these steps, if there are any, under no condition.
+fn unconditional(steps: &[Step<u32, u32>]) -> Option<Input<u32, u32>> {
+    let is_write = |step: &&Step<u32, u32>| !matches!(step, Step::Get(_));
+    let then: Vec<Step<u32, u32>> = steps.iter().filter(is_write).cloned().collect();
+    let transaction = |then| Input::Transaction {
+        guards: Vec::new(),
+        then,
+        otherwise: Vec::new(),
+    };
+    (!then.is_empty()).then(|| transaction(then))
 }
 
 /// Does the steps one after another: what the gets among them found.

@@ -56,6 +56,13 @@ pub trait Sequential {
     /// Whether an operation with that output is a read: in no state does it change anything.
     fn is_read(&self, input: &Self::Input, output: &Self::Output) -> bool;
 
+    /// Inputs that do, under no condition, what an operation may have done to the state, judging by
+    /// its output if that is known.
+    fn effects(&self, input: &Self::Input, output: Option<&Self::Output>) -> Vec<Self::Input> {
+        let _ = output;
+        Vec::from([input.clone()])
+    }
+
     /// May rewrite a history, given as inputs and outputs, into one that is linearizable if and only if
     /// the given one is, at whatever moments the operations happened: inputs that no output tells
     /// apart become equal. It does nothing by itself.
@@ -107,15 +114,15 @@ pub struct Point {
 
 /// Why a history is not linearizable, as small as it gets.
 ///
-/// *Forgetting* the reply of an operation makes it pending: it may take effect at any moment after its
-/// call, or never. That only ever makes room. The replies of `conflict` cannot all be right, whatever
-/// all other operations of the history did and whenever; but as soon as any one of them is
-/// forgotten, the rest can be.
+/// An operation is *set free* by forgetting its reply and its condition: what it may have written can
+/// be written at any moment after its call, any number of times, or never. That only ever makes room.
+/// The operations of `conflict` cannot all have been as they were, even if all others of the history
+/// are free; but as soon as any one of them is set free too, the rest can.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Witness {
-    /// The operations whose replies contradict one another, by their place in the history.
+    /// The operations that contradict one another, by their place in the history.
     pub conflict: Vec<usize>,
-    /// Operations whose effects the conflict shows: with any one reply of the conflict forgotten, the
+    /// Operations whose effects the conflict shows: when one of the conflict is set free, the
     /// conflict and these alone are linearizable.
     pub context: Vec<usize>,
     /// Whether the bound sufficed to make sure that nothing can be left out.

@@ -4,7 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::search::{Found, Task, search};
+use super::search::{Found, Kind, Task, search};
 use super::shrink::shrink;
 use super::{Pieces, Point, Sequential, Verdict};
 use crate::history::Operation;
@@ -24,8 +24,8 @@ pub(super) fn check<M: Sequential>(
     // The part that fails first in time.
     let mut failed: Option<(u64, Vec<usize>)> = None;
     for part in split(&numbered) {
-        let all: Vec<(usize, bool)> = part.iter().map(|&at| (at, true)).collect();
-        let tasks = tasks(machine, operations, &numbered, &all);
+        let exactly = part.iter().map(|&at| (at, false));
+        let tasks = tasks(machine, operations, &numbered, exactly);
         match search(machine, &tasks, configurations_max) {
             (Found::Order(order), _) => add_points(&part, &tasks, &order, &mut points),
             (Found::GaveUp, configurations) => gave_up = Some(configurations),
@@ -100,29 +100,42 @@ fn find(leader: &mut [usize], mut at: usize) -> usize {
     at
 }
 
-/// These operations as tasks of one search, which sees the replies of those that say so.
+/// These operations as tasks of one search: exactly as they were, or set free.
 pub(super) fn tasks<M: Sequential>(
     machine: &M,
     operations: &Operations<M>,
     numbered: &[Vec<u32>],
-    chosen: &[(usize, bool)],
+    chosen: impl Iterator<Item = (usize, bool)>,
 ) -> Vec<Task<M>> {
-    let seen = |&(at, is_answered): &(usize, bool)| {
+    let mut owners: Vec<(usize, Kind)> = Vec::new();
+    let mut seen = Vec::new();
+    for (at, is_free) in chosen {
         let operation = &operations[at];
-        let output = operation.output().filter(|_| is_answered);
-        (operation.input.clone(), output.cloned())
-    };
-    let mut simple: Vec<_> = chosen.iter().map(seen).collect();
-    machine.simplify(&mut simple);
+        if !is_free {
+            let kind = match operation.returned {
+                Some(_) => Kind::Answered,
+                None => Kind::Pending,
+            };
+            owners.push((at, kind));
+            seen.push((operation.input.clone(), operation.output().cloned()));
+            continue;
+        }
+        for effect in machine.effects(&operation.input, operation.output()) {
+            owners.push((at, Kind::Free));
+            seen.push((effect, None));
+        }
+    }
+    machine.simplify(&mut seen);
     let mut numbers: BTreeMap<u32, u32> = BTreeMap::new();
-    let mut tasks = Vec::with_capacity(chosen.len());
-    for (&(at, is_answered), (input, output)) in chosen.iter().zip(simple) {
+    let mut tasks = Vec::with_capacity(owners.len());
+    for ((at, kind), (input, output)) in owners.into_iter().zip(seen) {
         let operation = &operations[at];
         let pieces = numbered[at].iter().map(|&piece| {
             let next = super::memo::index(numbers.len());
             *numbers.entry(piece).or_insert(next)
         });
         tasks.push(Task {
+            kind,
             pieces: pieces.collect(),
             is_read: output
                 .as_ref()
@@ -130,11 +143,7 @@ pub(super) fn tasks<M: Sequential>(
             input,
             output,
             call: operation.call,
-            end: operation
-                .returned
-                .as_ref()
-                .filter(|_| is_answered)
-                .map(|(end, _)| *end),
+            end: operation.end(),
         });
     }
     tasks

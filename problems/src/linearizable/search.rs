@@ -6,13 +6,25 @@ use alloc::vec::Vec;
 use super::Sequential;
 use super::memo::{Memo, NONE, Place, Uses, hash_of, index};
 
+/// How often an operation takes effect.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    /// Once, before it returns.
+    Answered,
+    /// Once or never.
+    Pending,
+    /// Any number of times.
+    Free,
+}
+
 /// An operation, as the search sees it.
 pub(super) struct Task<M: Sequential> {
+    pub(super) kind: Kind,
     pub(super) input: M::Input,
     pub(super) output: Option<M::Output>,
     pub(super) call: u64,
-    /// When it returned. One that did not is pending and need not take effect.
-    pub(super) end: Option<u64>,
+    /// When it returned; at the end of time if it did not.
+    pub(super) end: u64,
     /// What it touches, numbered; nothing stands for everything.
     pub(super) pieces: Vec<u32>,
     /// Whether it changes nothing, in no state.
@@ -79,7 +91,8 @@ struct Search<'a, M: Sequential> {
     previous: Vec<u32>,
     /// Operations of one class look the same.
     class: Vec<u32>,
-    /// The pending operations of each class, by their calls, and how many of them are used up.
+    /// The operations of each class that need not take effect, by their calls, and how many of them are
+    /// used up.
     pending: Vec<Vec<u32>>,
     used: Vec<u32>,
     /// The classes of pending operations: all, those that touch each piece, those that touch everything.
@@ -106,7 +119,7 @@ impl<'a, M: Sequential> Search<'a, M> {
     fn new(machine: &'a M, tasks: &'a [Task<M>]) -> Search<'a, M> {
         let len = tasks.len();
         let mut order: Vec<u32> = (0..index(len))
-            .filter(|&task| tasks[task as usize].end.is_some())
+            .filter(|&task| tasks[task as usize].kind == Kind::Answered)
             .collect();
         let mut next = vec![NONE; len + 1];
         let mut previous = vec![NONE; len + 1];
@@ -157,7 +170,7 @@ impl<'a, M: Sequential> Search<'a, M> {
         self.pending_of_piece = vec![Vec::new(); len];
         self.is_relevant = vec![false; len];
         for (at, task) in self.tasks.iter().enumerate() {
-            if task.end.is_some() {
+            if task.kind == Kind::Answered {
                 continue;
             }
             let class = self.class[at];
@@ -214,9 +227,7 @@ impl<'a, M: Sequential> Search<'a, M> {
     /// be linearized now.
     fn horizon(&self) -> u64 {
         let first = self.order.get(self.frontier);
-        first
-            .and_then(|&task| self.tasks[task as usize].end)
-            .unwrap_or(u64::MAX)
+        first.map_or(u64::MAX, |&task| self.tasks[task as usize].end)
     }
 
     /// Linearizes all reads that may come next and are right. That is never wrong: in any order that
@@ -261,6 +272,9 @@ impl<'a, M: Sequential> Search<'a, M> {
     }
 
     fn use_up(&mut self, class: u32, task: u32) {
+        if self.tasks[task as usize].kind == Kind::Free {
+            return;
+        }
         self.used[class as usize] += 1;
         self.trail.push(task);
         self.last_use = self
@@ -275,7 +289,7 @@ impl<'a, M: Sequential> Search<'a, M> {
         };
         while self.trail.len() > frame.trail {
             let Some(task) = self.trail.pop() else { break };
-            if self.tasks[task as usize].end.is_none() {
+            if self.tasks[task as usize].kind == Kind::Pending {
                 self.used[self.class[task as usize] as usize] -= 1;
                 self.last_use = self.uses.take_back(self.last_use);
                 continue;
@@ -502,11 +516,11 @@ impl<'a, M: Sequential> Search<'a, M> {
 }
 
 /// Numbers operations so that those which look the same have the same number; also answers how many
-/// numbers there are. A pending operation never looks like an answered one.
+/// numbers there are. Those of different kinds never do.
 fn classes<M: Sequential>(tasks: &[Task<M>]) -> (Vec<u32>, usize) {
     let look = |at: usize| {
         let task = &tasks[at];
-        (task.end.is_some(), &task.input, &task.output)
+        (task.kind, &task.input, &task.output)
     };
     let mut hashed: Vec<(u32, usize)> = (0..tasks.len())
         .map(|at| (hash_of(&look(at)), at))

@@ -7,7 +7,7 @@ use super::search::{Found, search};
 use super::{Sequential, Witness};
 
 /// How many configurations one attempt may look at, and all of them together.
-const ATTEMPT_MAX: u64 = 100_000;
+const ATTEMPT_MAX: u64 = 1_000_000;
 const ALL_ATTEMPTS_MAX: u64 = 10_000_000;
 
 struct Shrink<'a, M: Sequential> {
@@ -17,7 +17,7 @@ struct Shrink<'a, M: Sequential> {
     budget: u64,
 }
 
-/// Finds out which replies contradict one another, and what their conflict needs to be seen. No
+/// Finds out which operations contradict one another, and what their conflict needs to be seen. No
 /// order of the part gets beyond the return at `end`.
 pub(super) fn shrink<M: Sequential>(
     machine: &M,
@@ -33,15 +33,14 @@ pub(super) fn shrink<M: Sequential>(
         budget: ALL_ATTEMPTS_MAX,
     };
     // What was called after that return had no say in it.
-    let has_a_say = |at: &usize| operations[*at].returned.is_some() && operations[*at].call <= end;
-    let answered: Vec<usize> = part.iter().copied().filter(has_a_say).collect();
-    let (conflict, is_least) = shrink.conflict(part, answered);
-    let others: Vec<usize> = part
-        .iter()
-        .copied()
-        .filter(|at| !conflict.contains(at))
-        .collect();
-    let (context, is_enough) = shrink.context(&conflict, others);
+    let has_a_say = |at: &usize| operations[*at].call <= end;
+    let suspects: Vec<usize> = part.iter().copied().filter(has_a_say).collect();
+    let (conflict, is_least) = least(suspects, |conflict| {
+        Some(!shrink.is_linearizable(part, conflict)?)
+    });
+    let is_other = |at: &usize| conflict.binary_search(at).is_err();
+    let others: Vec<usize> = part.iter().copied().filter(is_other).collect();
+    let (context, is_enough) = least(others, |context| shrink.is_explained(&conflict, context));
     Witness {
         conflict,
         context,
@@ -49,87 +48,62 @@ pub(super) fn shrink<M: Sequential>(
     }
 }
 
+/// A subset that has a property which the whole has and which no set loses by growing, and of which
+/// nothing can be left out; it is left out in chunks that get smaller. The property may remain
+/// undecided; then the answer may be larger than it had to be, and says so.
+fn least(
+    mut set: Vec<usize>,
+    mut has_property: impl FnMut(&[usize]) -> Option<bool>,
+) -> (Vec<usize>, bool) {
+    let mut chunk = set.len();
+    let mut is_least = true;
+    while chunk > 0 {
+        is_least = true;
+        let mut at = set.len();
+        // From the end, since what came last is most likely to matter, and is looked at while much
+        // else is gone.
+        while at > 0 {
+            let from = at.saturating_sub(chunk);
+            let mut fewer = set.clone();
+            fewer.drain(from..at);
+            match has_property(&fewer) {
+                Some(true) => set = fewer,
+                Some(false) => {}
+                None => is_least = false,
+            }
+            at = from;
+        }
+        chunk /= 2;
+    }
+    (set, is_least)
+}
+
 impl<M: Sequential> Shrink<'_, M> {
-    /// The least set of replies that cannot all be right, in chunks that get smaller.
-    fn conflict(&mut self, part: &[usize], mut answered: Vec<usize>) -> (Vec<usize>, bool) {
-        let mut chunk = answered.len().div_ceil(2).max(1);
-        let mut is_least;
-        loop {
-            is_least = true;
-            let mut at = 0;
-            while at < answered.len() {
-                let mut fewer = answered.clone();
-                fewer.drain(at..(at + chunk).min(answered.len()));
-                match self.is_linearizable(part, &fewer) {
-                    Some(false) => answered = fewer,
-                    Some(true) => at += chunk,
-                    None => {
-                        is_least = false;
-                        at += chunk;
-                    }
-                }
-            }
-            if chunk == 1 {
-                return (answered, is_least);
-            }
-            chunk = chunk.div_ceil(2);
-        }
-    }
-
-    /// The least set of other operations with which the conflict is one: it goes away with any of its
-    /// replies.
-    fn context(&mut self, conflict: &[usize], mut others: Vec<usize>) -> (Vec<usize>, bool) {
-        let mut chunk = others.len().div_ceil(2).max(1);
-        let mut is_least;
-        loop {
-            is_least = true;
-            let mut at = 0;
-            while at < others.len() {
-                let mut fewer = others.clone();
-                fewer.drain(at..(at + chunk).min(others.len()));
-                match self.is_explained(conflict, &fewer) {
-                    Some(true) => others = fewer,
-                    Some(false) => at += chunk,
-                    None => {
-                        is_least = false;
-                        at += chunk;
-                    }
-                }
-            }
-            if chunk == 1 {
-                return (others, is_least);
-            }
-            chunk = chunk.div_ceil(2);
-        }
-    }
-
+    /// Whether the conflict, with these other operations only, goes away as soon as any operation of
+    /// it is set free.
     fn is_explained(&mut self, conflict: &[usize], others: &[usize]) -> Option<bool> {
         let mut part = [conflict, others].concat();
         part.sort_unstable();
         for left_out in conflict {
-            let fewer: Vec<usize> = conflict
-                .iter()
-                .copied()
-                .filter(|at| at != left_out)
-                .collect();
-            if !self.is_linearizable(&part, &fewer)? {
+            let rest = conflict.iter().copied().filter(|at| at != left_out);
+            let rest: Vec<usize> = rest.collect();
+            if !self.is_linearizable(&part, &rest)? {
                 return Some(false);
             }
         }
         Some(true)
     }
 
-    /// Whether these operations are linearizable if only these replies count; nothing if the bound
-    /// did not suffice.
-    fn is_linearizable(&mut self, part: &[usize], answered: &[usize]) -> Option<bool> {
-        let ends = answered.iter().map(|&at| self.operations[at].end());
-        let end = ends.max().unwrap_or(0);
-        let chosen: Vec<(usize, bool)> = part
+    /// Whether these operations are linearizable if all but some are free; nothing if the bound did
+    /// not suffice.
+    fn is_linearizable(&mut self, part: &[usize], exact: &[usize]) -> Option<bool> {
+        let ends = exact
             .iter()
-            .filter(|&&at| self.operations[at].call <= end)
-            .map(|at| (*at, answered.binary_search(at).is_ok()))
-            .collect();
-        let tasks = tasks(self.machine, self.operations, self.numbered, &chosen);
+            .filter_map(|&at| self.operations[at].returned.as_ref());
+        let end = ends.map(|(end, _)| *end).max().unwrap_or(0);
+        let chosen = part.iter().filter(|&&at| self.operations[at].call <= end);
+        let chosen = chosen.map(|at| (*at, exact.binary_search(at).is_err()));
+        let tasks = tasks(self.machine, self.operations, self.numbered, chosen);
         let (found, configurations) = search(self.machine, &tasks, ATTEMPT_MAX.min(self.budget));
         self.budget -= configurations.min(self.budget);
         match found {

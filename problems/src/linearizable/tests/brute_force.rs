@@ -1,5 +1,8 @@
 //! The checker against all orders, tried one by one, and against the definition of its witness.
 
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::string::String;
 use alloc::vec;
 
 use super::*;
@@ -9,51 +12,40 @@ use crate::key_value::{Shape, invent, spoil};
 type Op = Operation<Input<u32, u32>, Output<u32>>;
 
 /// Whether some order of some of the operations, with all answered ones among them, is one of the
-/// machine and respects precedence. Tries them all.
-fn is_linearizable(
-    machine: &impl Sequential<Input = Input<u32, u32>, Output = Output<u32>>,
-    operations: &[Op],
-) -> bool {
-    let mut done = vec![false; operations.len()];
-    extends(machine, operations, &mut done, &machine.initial())
-}
-
-fn extends<M>(machine: &M, operations: &[Op], done: &mut [bool], state: &M::State) -> bool
-where
-    M: Sequential<Input = Input<u32, u32>, Output = Output<u32>>,
-{
-    let left = |at: &usize| !done[*at];
-    let open: Vec<usize> = (0..operations.len()).filter(left).collect();
-    if open.iter().all(|&at| operations[at].returned.is_none()) {
-        return true;
-    }
-    for &at in &open {
-        let this = &operations[at];
-        if open.iter().any(|&other| operations[other].precedes(this)) {
-            continue;
+/// machine and respects precedence; those of `free` may besides write what they wrote after their
+/// calls as often as they like. Tries all configurations.
+fn is_linearizable(operations: &[Op], exact: &[usize], free: &[usize]) -> bool {
+    let machine = key_value::Numbered;
+    let mut open = vec![(0u64, machine.initial())];
+    let mut known = BTreeSet::from_iter(open.iter().cloned());
+    while let Some((done, state)) = open.pop() {
+        let left: Vec<usize> = exact
+            .iter()
+            .copied()
+            .filter(|at| done & (1 << at) == 0)
+            .collect();
+        let mut ends = left.iter().map(|&at| operations[at].end());
+        let first_end = ends.next().map_or(u64::MAX, |end| ends.fold(end, u64::min));
+        if first_end == u64::MAX {
+            return true;
         }
-        if let Some(next) = machine.step(state, &this.input, this.output()) {
-            done[at] = true;
-            let found = extends(machine, operations, done, &next);
-            done[at] = false;
-            if found {
-                return true;
+        let mut add = |done, state: Option<_>| {
+            let Some(state) = state else { return };
+            if known.insert((done, Clone::clone(&state))) {
+                open.push((done, state));
+            }
+        };
+        for &at in left.iter().filter(|&&at| operations[at].call <= first_end) {
+            let next = machine.step(&state, &operations[at].input, operations[at].output());
+            add(done | 1 << at, next);
+        }
+        for &at in free.iter().filter(|&&at| operations[at].call <= first_end) {
+            for effect in machine.effects(&operations[at].input, operations[at].output()) {
+                add(done, machine.step(&state, &effect, None));
             }
         }
     }
     false
-}
-
-/// The operations chosen by their places, with only some of the replies.
-fn forget(operations: &[Op], kept: &[usize], answered: &[usize]) -> Vec<Op> {
-    let chosen = kept.iter().map(|&at| {
-        let mut operation = operations[at].clone();
-        if !answered.contains(&at) {
-            operation.returned = None;
-        }
-        operation
-    });
-    chosen.collect()
 }
 
 /// Replays linearization points: in order, inside their operations, and right.
@@ -85,29 +77,48 @@ pub(super) fn assert_points(operations: &[Op], points: &[Point]) {
 
 /// The witness is what its documentation says.
 fn assert_witness(operations: &[Op], witness: &Witness) {
-    let machine = key_value::Numbered;
-    assert!(witness.is_minimal, "small histories are shrunk to the end");
-    let all: Vec<usize> = (0..operations.len()).collect();
-    let mut shown = [witness.conflict.as_slice(), &witness.context].concat();
-    shown.sort_unstable();
-    let conflict = &witness.conflict;
+    let Witness {
+        conflict,
+        context,
+        is_minimal,
+    } = witness;
+    assert!(*is_minimal, "small histories are shrunk to the end");
+    let others: Vec<usize> = (0..operations.len())
+        .filter(|at| !conflict.contains(at))
+        .collect();
+    let shown = || format!("{}{witness:?}", show(operations));
     assert!(
-        !is_linearizable(&machine, &forget(operations, &all, conflict)),
-        "{operations:#?} {witness:?}"
+        !is_linearizable(operations, conflict, &others),
+        "no conflict: {}",
+        shown()
     );
-    assert!(!is_linearizable(
-        &machine,
-        &forget(operations, &shown, conflict)
-    ));
     for left_out in conflict {
-        let fewer: Vec<usize> = conflict
+        let rest: Vec<usize> = conflict
             .iter()
             .copied()
             .filter(|at| at != left_out)
             .collect();
+        let free = [context.as_slice(), &[*left_out]].concat();
         assert!(
-            is_linearizable(&machine, &forget(operations, &shown, &fewer)),
-            "{operations:#?} {witness:?}"
+            is_linearizable(operations, &rest, &free),
+            "not least without {left_out}: {}",
+            shown()
+        );
+    }
+    for left_out in context {
+        let fewer: Vec<usize> = context
+            .iter()
+            .copied()
+            .filter(|at| at != left_out)
+            .collect();
+        let is_needed = conflict.iter().any(|one| {
+            let rest: Vec<usize> = conflict.iter().copied().filter(|at| at != one).collect();
+            !is_linearizable(operations, &rest, &[fewer.as_slice(), &[*one]].concat())
+        });
+        assert!(
+            is_needed,
+            "context not least without {left_out}: {}",
+            shown()
         );
     }
 }
@@ -123,7 +134,8 @@ fn cross_check(shape: &Shape, seeds: core::ops::Range<u64>) -> (u32, u32) {
         ];
         for (at, history) in histories.iter().enumerate() {
             let operations = history.operations();
-            let expected = is_linearizable(&key_value::Numbered, operations);
+            let all: Vec<usize> = (0..operations.len()).collect();
+            let expected = is_linearizable(operations, &all, &[]);
             assert!(
                 expected || at < 2,
                 "seed {seed}: a working store is linearizable"
@@ -191,14 +203,11 @@ fn different_values_agree_with_brute_force() {
     assert!(yes > 1000 && no > 500, "{yes} {no}");
 }
 
-fn show(operations: &[Op]) -> alloc::string::String {
+fn show(operations: &[Op]) -> String {
     let lines = operations.iter().map(|one| {
-        alloc::format!(
+        format!(
             "{} {} {:?} {:?}\n",
-            one.process,
-            one.call,
-            one.input,
-            one.returned
+            one.process, one.call, one.input, one.returned
         )
     });
     lines.collect()
