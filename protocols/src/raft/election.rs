@@ -13,7 +13,7 @@ use quorate_core::{Effects, NodeId};
 use super::entry::{Position, Term};
 use super::leader::Flow;
 use super::leader::Leader;
-use super::message::{Message, Record, Timer};
+use super::message::{Message, Timer};
 use super::role::Role;
 use super::{Flaw, Raft};
 
@@ -31,7 +31,11 @@ impl Raft {
 
     /// Thesis 9.6: asks who would vote, before a term is spent on it.
     pub(super) fn canvass(&mut self, fx: &mut Effects<Raft>) {
-        if matches!(self.role, Role::Leader(_) | Role::Damaged) {
+        if matches!(self.role, Role::Leader(_) | Role::Damaged(_)) {
+            return;
+        }
+        if !self.may_vote() {
+            self.await_election(fx);
             return;
         }
         let term = self.term.next();
@@ -60,7 +64,8 @@ impl Raft {
         if term <= self.term {
             // It is behind and could never win; with this term it can.
             fx.send(from, Message::Outdated { term: self.term });
-        } else if (self.leader.is_none() || self.has(Flaw::RudeCanvass))
+        } else if self.may_vote()
+            && (self.leader.is_none() || self.has(Flaw::RudeCanvass))
             && (last.is_up_to_date_with(self.log.last()) || self.has(Flaw::AnyLog))
         {
             // Early: nothing follows from it here.
@@ -84,10 +89,7 @@ impl Raft {
     pub(super) fn campaign(&mut self, transfer: bool, fx: &mut Effects<Raft>) {
         self.term = self.term.next();
         self.vote = Some(self.me);
-        fx.persist(Record::Vote {
-            term: self.term,
-            vote: self.vote,
-        });
+        fx.persist(self.vote_record());
         self.role = Role::Candidate {
             granted: BTreeSet::new(),
             transfer,
@@ -96,9 +98,9 @@ impl Raft {
         fx.stop_timer(Timer::Silence);
         self.await_election(fx);
         self.tell_leader(fx);
-        let term = self.term;
+        let (term, incarnation) = (self.term, self.incarnation);
         let last = self.log.last();
-        fx.send(self.me, Message::Granted { term });
+        fx.send(self.me, Message::Granted { term, incarnation });
         // Held too: a term of our own making must be durable before anyone hears of it.
         for peer in self.voters.iter().filter(|&peer| peer != self.me) {
             fx.send(
@@ -107,6 +109,7 @@ impl Raft {
                     term,
                     last,
                     transfer,
+                    incarnation,
                 },
             );
         }
@@ -114,24 +117,28 @@ impl Raft {
 
     /// Figure 2, RequestVote: one vote per term, first come, first served, and only for a log that
     /// is at least as up to date as this one (5.4.1).
-    pub(super) fn on_request_vote(&mut self, from: NodeId, last: Position, fx: &mut Effects<Raft>) {
+    pub(super) fn on_request_vote(
+        &mut self,
+        from: NodeId,
+        last: Position,
+        incarnation: u64,
+        fx: &mut Effects<Raft>,
+    ) {
         let free = self.vote.is_none() || self.vote == Some(from);
         let decided = self.leader.is_some();
         let complete = last.is_up_to_date_with(self.log.last()) || self.has(Flaw::AnyLog);
-        if !free || decided || !complete {
+        if !free || decided || !complete || !self.may_vote() {
             return;
         }
         // A canvass of our own would only compete with the candidate.
         self.become_follower(self.term, fx);
         if self.vote.is_none() {
             self.vote = Some(from);
-            fx.persist(Record::Vote {
-                term: self.term,
-                vote: self.vote,
-            });
+            fx.persist(self.vote_record());
         }
         self.await_election(fx);
-        fx.send(from, Message::Granted { term: self.term });
+        let term = self.term;
+        fx.send(from, Message::Granted { term, incarnation });
         self.leak(Flaw::EarlyVote, fx);
     }
 

@@ -26,11 +26,15 @@ pub enum Flaw {
     /// A canvass is answered although the leader is alive, so one replica with a bad link deposes
     /// leader after leader.
     RudeCanvass,
+    /// A replica that lost records votes again before its log holds what it may have forgotten.
+    HollowVote,
+    /// Votes count although they were asked for before the candidate lost its records.
+    OldVotes,
 }
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Flaw; 8] = [
+    pub const ALL: [Flaw; 10] = [
         Flaw::Figure8,
         Flaw::EarlyVote,
         Flaw::EarlyAck,
@@ -39,6 +43,8 @@ impl Flaw {
         Flaw::AnyLog,
         Flaw::StaleCut,
         Flaw::RudeCanvass,
+        Flaw::HollowVote,
+        Flaw::OldVotes,
     ];
 
     /// Its name in scripts and on command lines.
@@ -53,6 +59,8 @@ impl Flaw {
             Flaw::AnyLog => "any-log",
             Flaw::StaleCut => "stale-cut",
             Flaw::RudeCanvass => "rude-canvass",
+            Flaw::HollowVote => "hollow-vote",
+            Flaw::OldVotes => "old-votes",
         }
     }
 
@@ -68,6 +76,8 @@ impl Flaw {
             Flaw::AnyLog => "votes go to candidates whose logs are behind",
             Flaw::StaleCut => "a late message cuts entries that were acknowledged",
             Flaw::RudeCanvass => "a canvass succeeds although a quorum hears a live leader",
+            Flaw::HollowVote => "a damaged replica votes before it has what it forgot",
+            Flaw::OldVotes => "votes for a campaign count that its candidate has forgotten",
         }
     }
 
@@ -83,6 +93,8 @@ impl Flaw {
             Flaw::AnyLog => "Ongaro and Ousterhout 2014, section 5.4.1",
             Flaw::StaleCut => "Ongaro and Ousterhout 2014, figure 2: AppendEntries, rule 3",
             Flaw::RudeCanvass => "Ongaro's thesis 2014, sections 4.2.3 and 9.6",
+            Flaw::HollowVote => "Alagappan et al., Protocol-aware recovery, FAST 2018",
+            Flaw::OldVotes => "found here, while the argument for recovery was checked",
         }
     }
 }

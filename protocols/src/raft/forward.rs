@@ -45,9 +45,10 @@ impl Raft {
             }
             Role::Follower if self.leader.is_some() => self.config.window,
             // Without a leader, what is broadcast is lost.
-            Role::Follower | Role::PreCandidate { .. } | Role::Candidate { .. } | Role::Damaged => {
-                0
-            }
+            Role::Follower
+            | Role::PreCandidate { .. }
+            | Role::Candidate { .. }
+            | Role::Damaged(_) => 0,
         }
     }
 

@@ -16,7 +16,7 @@ impl Raft {
     /// What must hold between any two steps of one replica.
     pub(super) fn check(&self) {
         let (base, last) = (self.log.base(), self.log.last());
-        if matches!(self.role, Role::Damaged) {
+        if matches!(self.role, Role::Damaged(_)) {
             return;
         }
         assert!(base.index <= self.commit, "what is compacted is committed");
@@ -44,7 +44,7 @@ impl Raft {
                 assert_eq!(last.term, self.term, "a leader begins with an entry");
                 self.check_leader(leader);
             }
-            Role::Damaged => {}
+            Role::Damaged(_) => {}
         }
     }
 

@@ -34,11 +34,15 @@ pub enum Message {
         /// Whether the leader itself asked for this election (thesis 3.10), so that those who still
         /// hear from it vote all the same.
         transfer: bool,
+        /// The candidate's incarnation: it may lose its records and campaign in this term again.
+        incarnation: u64,
     },
     /// "You have my vote in `term`."
     Granted {
         /// The term voted in.
         term: Term,
+        /// From the question.
+        incarnation: u64,
     },
     /// "Your term is over: I am in `term`" (5.1).
     Outdated {
@@ -131,6 +135,23 @@ pub enum Message {
         /// The read index.
         index: Index,
     },
+    /// "I lost records that I had acknowledged: which term are you in?"
+    Recovering {
+        /// The asking replica's incarnation.
+        incarnation: u64,
+    },
+    /// "I lost nothing, or have made up for it, and am in `term`."
+    Remembered {
+        /// From the question.
+        incarnation: u64,
+        /// The sender's term.
+        term: Term,
+    },
+    /// "I lost records too."
+    Forgotten {
+        /// From the question.
+        incarnation: u64,
+    },
 }
 
 /// What a replica writes down.
@@ -156,6 +177,13 @@ pub enum Record {
     Reset(Position),
     /// Acknowledged records were lost: this replica can no longer know what it promised.
     Damaged,
+    /// It follows again, but must not vote until its log reaches a term beyond this one.
+    Rejoining {
+        /// The latest term that it may have voted or acknowledged anything in.
+        beyond: Term,
+    },
+    /// It has whatever it may have forgotten, and votes again.
+    Rejoined,
 }
 
 /// What a replica waits for.
@@ -172,6 +200,8 @@ pub enum Timer {
     CheckQuorum,
     /// A transfer of leadership took too long.
     Transfer,
+    /// The question what was forgotten may have been lost. Runs while the replica is damaged.
+    Recovery,
 }
 
 impl Message {
@@ -180,7 +210,7 @@ impl Message {
     pub(super) fn term(&self) -> Option<Term> {
         match self {
             Message::RequestVote { term, .. }
-            | Message::Granted { term }
+            | Message::Granted { term, .. }
             | Message::Outdated { term }
             | Message::Append { term, .. }
             | Message::Appended { term, .. }
@@ -194,8 +224,45 @@ impl Message {
             | Message::PreGranted { .. }
             | Message::Forward { .. }
             | Message::ReadAsked { .. }
-            | Message::ReadReady { .. } => None,
+            | Message::ReadReady { .. }
+            | Message::Recovering { .. }
+            | Message::Remembered { .. }
+            | Message::Forgotten { .. } => None,
         }
+    }
+
+    /// The incarnation whose question the message answers. An earlier one's is of no use: ids of reads
+    /// are in use again, and what was promised to it may be forgotten.
+    pub(super) fn answers(&self) -> Option<u64> {
+        match self {
+            Message::Granted { incarnation, .. }
+            | Message::ReadReady { incarnation, .. }
+            | Message::Remembered { incarnation, .. }
+            | Message::Forgotten { incarnation } => Some(*incarnation),
+            Message::PreVote { .. }
+            | Message::PreGranted { .. }
+            | Message::RequestVote { .. }
+            | Message::Outdated { .. }
+            | Message::Append { .. }
+            | Message::Appended { .. }
+            | Message::Rejected { .. }
+            | Message::Leading { .. }
+            | Message::Heard { .. }
+            | Message::Committed { .. }
+            | Message::Snapshot { .. }
+            | Message::TimeoutNow { .. }
+            | Message::Forward { .. }
+            | Message::ReadAsked { .. }
+            | Message::Recovering { .. } => None,
+        }
+    }
+
+    /// Whether a replica that knows nothing of its past may take it.
+    pub(super) fn recovers(&self) -> bool {
+        matches!(
+            self,
+            Message::Recovering { .. } | Message::Remembered { .. } | Message::Forgotten { .. }
+        )
     }
 
     /// Where the message names the state that is attached to it.
@@ -226,7 +293,10 @@ impl Message {
             | Message::TimeoutNow { .. }
             | Message::Forward { .. }
             | Message::ReadAsked { .. }
-            | Message::ReadReady { .. } => false,
+            | Message::ReadReady { .. }
+            | Message::Recovering { .. }
+            | Message::Remembered { .. }
+            | Message::Forgotten { .. } => false,
         }
     }
 }
@@ -248,8 +318,9 @@ impl Wire for Message {
                 term,
                 last,
                 transfer,
-            } => put!(out, 3, term, last, transfer),
-            Message::Granted { term } => put!(out, 4, term),
+                incarnation,
+            } => put!(out, 3, term, last, transfer, incarnation),
+            Message::Granted { term, incarnation } => put!(out, 4, term, incarnation),
             Message::Outdated { term } => put!(out, 5, term),
             Message::Append {
                 term,
@@ -279,6 +350,9 @@ impl Wire for Message {
                 id,
                 index,
             } => put!(out, 16, incarnation, id, index),
+            Message::Recovering { incarnation } => put!(out, 17, incarnation),
+            Message::Remembered { incarnation, term } => put!(out, 18, incarnation, term),
+            Message::Forgotten { incarnation } => put!(out, 19, incarnation),
         }
     }
 
@@ -298,9 +372,11 @@ impl Wire for Message {
                 term: Wire::decode(input)?,
                 last: Wire::decode(input)?,
                 transfer: Wire::decode(input)?,
+                incarnation: Wire::decode(input)?,
             },
             4 => Message::Granted {
                 term: Wire::decode(input)?,
+                incarnation: Wire::decode(input)?,
             },
             5 => Message::Outdated {
                 term: Wire::decode(input)?,
@@ -352,6 +428,16 @@ impl Wire for Message {
                 id: Wire::decode(input)?,
                 index: Wire::decode(input)?,
             },
+            17 => Message::Recovering {
+                incarnation: Wire::decode(input)?,
+            },
+            18 => Message::Remembered {
+                incarnation: Wire::decode(input)?,
+                term: Wire::decode(input)?,
+            },
+            19 => Message::Forgotten {
+                incarnation: Wire::decode(input)?,
+            },
             _ => return Err(malformed),
         })
     }
@@ -365,6 +451,8 @@ impl Wire for Record {
             Record::Base(position) => put!(out, 3, position),
             Record::Reset(position) => put!(out, 4, position),
             Record::Damaged => put!(out, 5),
+            Record::Rejoining { beyond } => put!(out, 6, beyond),
+            Record::Rejoined => put!(out, 7),
         }
     }
 
@@ -382,6 +470,10 @@ impl Wire for Record {
             3 => Record::Base(Wire::decode(input)?),
             4 => Record::Reset(Wire::decode(input)?),
             5 => Record::Damaged,
+            6 => Record::Rejoining {
+                beyond: Wire::decode(input)?,
+            },
+            7 => Record::Rejoined,
             _ => return Err(malformed),
         })
     }

@@ -19,6 +19,7 @@ mod message;
 #[cfg(test)]
 mod paper;
 mod reads;
+mod recovery;
 mod rename;
 mod replication;
 mod restart;
@@ -58,6 +59,8 @@ pub struct Raft {
     /// What the layer above was last told of term and leader.
     told: (Term, Option<NodeId>),
     role: Role,
+    /// Records were lost: votes wait until the log reaches a term beyond this one.
+    rejoining: Option<Term>,
 }
 
 impl Protocol for Raft {
@@ -89,7 +92,9 @@ impl Protocol for Raft {
         match message {
             Message::PreVote { term, last } => self.on_pre_vote(from, term, last, fx),
             Message::PreGranted { term } => self.on_pre_granted(from, term, fx),
-            Message::RequestVote { last, .. } => self.on_request_vote(from, last, fx),
+            Message::RequestVote {
+                last, incarnation, ..
+            } => self.on_request_vote(from, last, incarnation, fx),
             Message::Granted { .. } => self.on_granted(from, fx),
             Message::Outdated { .. } => {} // Its term was all it had to say.
             Message::Append {
@@ -107,11 +112,10 @@ impl Protocol for Raft {
             Message::TimeoutNow { .. } => self.on_timeout_now(fx),
             Message::Forward { payload } => self.propose(payload, fx),
             Message::ReadAsked { incarnation, id } => self.on_read_asked(from, incarnation, id, fx),
-            Message::ReadReady {
-                incarnation,
-                id,
-                index,
-            } => self.on_read_ready(incarnation, id, index, fx),
+            Message::ReadReady { id, index, .. } => self.on_read_ready(id, index, fx),
+            Message::Recovering { incarnation } => self.on_recovering(from, incarnation, fx),
+            Message::Remembered { term, .. } => self.on_remembered(from, term, fx),
+            Message::Forgotten { .. } => self.on_forgotten(from, fx),
         }
     }
 
@@ -122,6 +126,7 @@ impl Protocol for Raft {
             Timer::Heartbeat => self.on_heartbeat(fx),
             Timer::CheckQuorum => self.on_check_quorum(fx),
             Timer::Transfer => self.abandon_transfer(),
+            Timer::Recovery => self.ask_others(fx),
         }
     }
 

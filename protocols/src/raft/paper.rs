@@ -1,5 +1,7 @@
 //! One replica, step by step: tests named after the sentences of the paper that they check.
 
+mod recovery;
+
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec;
@@ -65,7 +67,7 @@ impl Alone {
             one.on(from, Message::PreGranted { term });
         }
         for from in [1, 2] {
-            one.on(from, Message::Granted { term });
+            one.on(from, granted(term.0));
         }
         assert_eq!(one.raft.status().role, "leader");
         one
@@ -115,6 +117,15 @@ fn request_vote(term: u64, last: Position) -> Message {
         term: Term(term),
         last,
         transfer: false,
+        incarnation: 1,
+    }
+}
+
+/// A vote for the first incarnation.
+fn granted(term: u64) -> Message {
+    Message::Granted {
+        term: Term(term),
+        incarnation: 1,
     }
 }
 
@@ -124,7 +135,7 @@ fn section_5_1_a_server_that_receives_a_stale_term_rejects_it() {
     let outdated = vec![(2, Message::Outdated { term: Term(5) })];
     assert_eq!(one.on(2, append(4, at(0, 0), 0, &[1])), outdated);
     assert_eq!(one.on(2, request_vote(4, at(9, 4))), outdated);
-    assert_eq!(one.on(2, Message::Granted { term: Term(4) }), []);
+    assert_eq!(one.on(2, granted(4)), []);
     assert_eq!(one.raft.log.last(), at(1, 1));
 }
 
@@ -143,7 +154,7 @@ fn section_5_1_a_leader_that_discovers_a_later_term_reverts_to_follower() {
 #[test]
 fn section_5_2_each_server_votes_for_at_most_one_candidate_in_a_term() {
     let mut one = Alone::open(log_of(1, &[]));
-    let granted = Message::Granted { term: Term(2) };
+    let granted = granted(2);
     assert_eq!(one.on(2, request_vote(2, at(0, 0))), [(2, granted.clone())]);
     let vote = Record::Vote {
         term: Term(2),
@@ -227,7 +238,7 @@ fn section_5_4_1_the_voter_denies_its_vote_if_its_own_log_is_more_up_to_date() {
     }
     for last in up_to_date {
         let mut one = Alone::open(log_of(4, &[1, 2, 2]));
-        let granted = Message::Granted { term: Term(5) };
+        let granted = granted(5);
         assert_eq!(one.on(2, request_vote(5, last)), [(2, granted)], "{last:?}");
     }
 }
@@ -323,9 +334,10 @@ fn thesis_4_2_3_who_hears_from_a_leader_ignores_candidates() {
             term: Term(7),
             last: at(9, 6),
             transfer: true,
+            incarnation: 1,
         },
     );
-    assert_eq!(mail, [(3, Message::Granted { term: Term(7) })]);
+    assert_eq!(mail, [(3, granted(7))]);
 }
 
 #[test]
@@ -347,26 +359,6 @@ fn thesis_9_6_a_canvass_changes_nothing() {
         },
     );
     assert_eq!(mail, [(2, Message::Outdated { term })]);
-}
-
-#[test]
-fn a_damaged_replica_takes_no_part_now_or_ever_again() {
-    let checkpoint = Checkpoint::default();
-    let mut one = Alone::open_with(log_of(2, &[1, 2]), Survival::Damaged, checkpoint);
-    assert_eq!(one.fx.records, [Record::Damaged]);
-    assert!(one.fx.timers.is_empty(), "it never campaigns");
-    assert_eq!(one.on(2, request_vote(9, at(9, 8))), []);
-    assert_eq!(one.on(2, append(9, at(2, 2), 2, &[9])), []);
-    one.raft.on_request(Request::Read { id: 1 }, &mut one.fx);
-    one.raft
-        .on_request(Request::Compact(checkpoint), &mut one.fx);
-    assert!(one.fx.mail.is_empty() && one.fx.outputs.is_empty());
-    assert_eq!((one.raft.status().role, one.raft.window()), ("damaged", 0));
-    // At the next start the disk may be readable. The promises are still forgotten.
-    let mut records = log_of(2, &[1, 2]);
-    records.push(Record::Damaged);
-    let mut one = Alone::open(records);
-    assert_eq!(one.on(2, request_vote(9, at(9, 8))), []);
 }
 
 #[test]
@@ -524,7 +516,10 @@ fn what_is_encoded_is_decoded_and_what_is_cut_is_refused() {
         },
         Message::PreGranted { term },
         request_vote(4, at(5, 4)),
-        Message::Granted { term },
+        Message::Granted {
+            term,
+            incarnation: 9,
+        },
         Message::Outdated { term },
         Message::Append {
             term,
@@ -562,6 +557,12 @@ fn what_is_encoded_is_decoded_and_what_is_cut_is_refused() {
             id: 3,
             index,
         },
+        Message::Recovering { incarnation: 2 },
+        Message::Remembered {
+            incarnation: 2,
+            term,
+        },
+        Message::Forgotten { incarnation: 2 },
     ];
     for message in messages {
         round_trip(&message);
@@ -578,6 +579,8 @@ fn what_is_encoded_is_decoded_and_what_is_cut_is_refused() {
         Record::Base(at(5, 4)),
         Record::Reset(at(5, 4)),
         Record::Damaged,
+        Record::Rejoining { beyond: term },
+        Record::Rejoined,
     ];
     for record in records {
         round_trip(&record);
@@ -607,7 +610,7 @@ fn no_bytes_make_decoding_panic() {
         let len = choice.choose(80);
         let mut bytes: Vec<u8> = (0..len).map(|_| choice.choose(256) as u8).collect();
         if let Some(tag) = bytes.first_mut() {
-            *tag %= 18;
+            *tag %= 21;
         }
         let block = Arc::new(bytes);
         let _ = Message::decode(&mut Reader::new(&block));

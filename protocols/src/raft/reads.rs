@@ -141,19 +141,10 @@ impl Raft {
         self.maybe_ask_round(fx);
     }
 
-    pub(super) fn on_read_ready(
-        &self,
-        incarnation: u64,
-        id: u64,
-        index: Index,
-        fx: &mut Effects<Raft>,
-    ) {
-        // Ids of an earlier incarnation may be in use again for other reads.
-        if incarnation == self.incarnation {
-            fx.output(Output::ReadReady {
-                id,
-                position: index.0,
-            });
-        }
+    pub(super) fn on_read_ready(&self, id: u64, index: Index, fx: &mut Effects<Raft>) {
+        fx.output(Output::ReadReady {
+            id,
+            position: index.0,
+        });
     }
 }

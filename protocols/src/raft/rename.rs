@@ -27,7 +27,8 @@ impl Raft {
                 *granted = granted.iter().map(|&id| name(id)).collect();
             }
             Role::Leader(leader) => *leader = leader.renamed(&name),
-            Role::Follower | Role::Damaged => {}
+            Role::Damaged(damage) => *damage = damage.renamed(&name),
+            Role::Follower => {}
         }
         raft
     }
@@ -62,9 +63,12 @@ impl Record {
                 term: *term,
                 vote: vote.map(name),
             },
-            Record::Append { .. } | Record::Base(_) | Record::Reset(_) | Record::Damaged => {
-                self.clone()
-            }
+            Record::Append { .. }
+            | Record::Base(_)
+            | Record::Reset(_)
+            | Record::Damaged
+            | Record::Rejoining { .. }
+            | Record::Rejoined => self.clone(),
         }
     }
 }

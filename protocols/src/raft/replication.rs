@@ -49,9 +49,10 @@ impl Raft {
         };
         match &mut self.role {
             Role::Leader(leader) => Some((leader, source)),
-            Role::Follower | Role::PreCandidate { .. } | Role::Candidate { .. } | Role::Damaged => {
-                None
-            }
+            Role::Follower
+            | Role::PreCandidate { .. }
+            | Role::Candidate { .. }
+            | Role::Damaged(_) => None,
         }
     }
 
@@ -94,6 +95,7 @@ impl Raft {
             return;
         }
         self.take_entries(previous.index, entries, fx);
+        self.maybe_rejoined(fx);
         let index = previous.index.plus(entries.len());
         fx.send(
             from,

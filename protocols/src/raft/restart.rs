@@ -17,7 +17,6 @@ impl Raft {
         for (frame, record) in boot.records {
             replay.record(frame, record);
         }
-        let damaged = replay.damaged || boot.survival == Survival::Damaged;
         let mut raft = Raft {
             me: boot.me,
             incarnation: boot.incarnation,
@@ -30,16 +29,20 @@ impl Raft {
             leader: None,
             told: (Term(0), None),
             role: Role::Follower,
+            rejoining: replay.rejoining,
         };
-        if damaged {
-            raft.become_damaged(replay.damaged, fx);
+        let state = Position::from(boot.checkpoint);
+        if replay.damaged || boot.survival == Survival::Damaged {
+            let known = replay.damaged && boot.survival != Survival::Damaged;
+            raft.become_damaged(known, state, fx);
             return raft;
         }
         assert!(
             replay.grounded,
             "the oldest record says where the log begins"
         );
-        raft.meet_state(Position::from(boot.checkpoint), fx);
+        raft.meet_state(state, fx);
+        raft.maybe_rejoined(fx);
         raft.await_first_election(fx);
         raft.tell_leader(fx);
         raft
@@ -64,7 +67,7 @@ impl Raft {
         if term > self.term {
             self.term = term;
             self.vote = None;
-            fx.persist(Record::Vote { term, vote: None });
+            fx.persist(self.vote_record());
         }
     }
 
@@ -80,13 +83,11 @@ impl Raft {
         fx.set_timer(Timer::Election, first);
     }
 
-    /// Damage is written down: whether the damaged frames are still there at the next start or not,
-    /// the promises in them stay forgotten.
-    fn become_damaged(&mut self, known: bool, fx: &mut Effects<Raft>) {
-        self.role = Role::Damaged;
-        self.log = Log::default();
-        if !known {
-            fx.persist(Record::Damaged);
+    /// Term and vote, to be written down.
+    pub(super) fn vote_record(&self) -> Record {
+        Record::Vote {
+            term: self.term,
+            vote: self.vote,
         }
     }
 }
@@ -102,6 +103,7 @@ struct Replay {
     /// Whether the term at the log's base is known.
     grounded: bool,
     damaged: bool,
+    rejoining: Option<Term>,
 }
 
 impl Default for Replay {
@@ -112,6 +114,7 @@ impl Default for Replay {
             log: Log::default(),
             grounded: true,
             damaged: false,
+            rejoining: None,
         }
     }
 }
@@ -126,12 +129,17 @@ impl Replay {
                 self.log.reset(position);
                 self.grounded = true;
             }
-            Record::Damaged => self.damaged = true,
+            Record::Damaged => (self.damaged, self.rejoining) = (true, None),
+            Record::Rejoining { beyond } => (self.damaged, self.rejoining) = (false, Some(beyond)),
+            Record::Rejoined => self.rejoining = None,
         }
     }
 
     fn append(&mut self, index: Index, entry: Entry, frame: Frame) {
+        // Where frames are damaged, what is left may contradict itself.
+        let ordered = self.log.term_at(index.before()) <= Some(entry.term);
         let follows = index > self.log.base().index && index <= self.log.last().index.next();
+        let follows = follows && ordered;
         if !follows {
             // The frames before are gone. A record to come says what was before this entry.
             self.log.reset(Position {

@@ -7,8 +7,9 @@ use quorate_problems::total_order::Output;
 
 use super::entry::Term;
 use super::leader::Leader;
-use super::message::{Record, Timer};
-use super::{Message, Raft};
+use super::message::Timer;
+use super::recovery::Damage;
+use super::{Flaw, Message, Raft};
 
 /// What a replica is at the moment, with what only that role knows.
 #[derive(Clone, Hash, Debug)]
@@ -30,8 +31,9 @@ pub(super) enum Role {
     /// Leads.
     Leader(Leader),
     /// Lost acknowledged records, so it may have forgotten a vote or an entry that others count on.
-    /// It takes no part in anything: a replica that cannot know what it promised must not promise.
-    Damaged,
+    /// It takes no part in anything but its recovery: who cannot know what it promised must not
+    /// promise.
+    Damaged(Damage),
 }
 
 impl Role {
@@ -42,7 +44,7 @@ impl Role {
             Role::PreCandidate { .. } => "pre-candidate",
             Role::Candidate { .. } => "candidate",
             Role::Leader(_) => "leader",
-            Role::Damaged => "damaged",
+            Role::Damaged(_) => "damaged",
         }
     }
 }
@@ -50,7 +52,7 @@ impl Role {
 impl Raft {
     pub(super) fn summary(&self) -> Status {
         Status {
-            role: self.role.name(),
+            role: self.ailment().unwrap_or(self.role.name()),
             epoch: self.term.0,
             leader: self.leader,
             head: self.log.last().index.0,
@@ -66,8 +68,16 @@ impl Raft {
         message: &Message,
         fx: &mut Effects<Raft>,
     ) -> bool {
-        if matches!(self.role, Role::Damaged) || !self.voters.contains(from) {
+        if !self.voters.contains(from) {
             return false;
+        }
+        let asked = message.answers().unwrap_or(self.incarnation);
+        let counts = self.has(Flaw::OldVotes) && matches!(message, Message::Granted { .. });
+        if asked != self.incarnation && !counts {
+            return false;
+        }
+        if matches!(self.role, Role::Damaged(_)) {
+            return message.recovers();
         }
         let Some(term) = message.term() else {
             return true;
@@ -97,7 +107,7 @@ impl Raft {
         if term > self.term {
             self.term = term;
             self.vote = None;
-            fx.persist(Record::Vote { term, vote: None });
+            fx.persist(self.vote_record());
         }
         self.role = Role::Follower;
         self.leader = None;
@@ -125,7 +135,7 @@ impl Raft {
                 self.become_follower(self.term, fx);
             }
             // There is one leader in a term, so this message cannot be; nothing must come of it.
-            Role::Leader(_) | Role::Damaged => return false,
+            Role::Leader(_) | Role::Damaged(_) => return false,
         }
         if self.leader.is_none() {
             self.leader = Some(from);
@@ -142,7 +152,7 @@ impl Raft {
 
     /// Whether the election timer runs: always when no leader is known.
     pub(super) fn waits_for_election(&self) -> bool {
-        self.leader.is_none() && !matches!(self.role, Role::Damaged)
+        self.leader.is_none() && !matches!(self.role, Role::Damaged(_))
     }
 
     /// 5.2: randomised timeouts make split votes rare.

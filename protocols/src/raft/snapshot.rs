@@ -34,7 +34,7 @@ impl From<Position> for Checkpoint {
 impl Raft {
     /// The application's state is durable through `checkpoint`.
     pub(super) fn on_compact(&mut self, checkpoint: Checkpoint, fx: &mut Effects<Raft>) {
-        if matches!(self.role, Role::Damaged) {
+        if matches!(self.role, Role::Damaged(_)) {
             return;
         }
         let durable = Index(checkpoint.position).min(self.commit);
@@ -63,6 +63,7 @@ impl Raft {
         } else if end.index > self.commit {
             self.log.reset(end);
             self.commit = end.index;
+            self.maybe_rejoined(fx);
             self.restate(Record::Reset(end), fx);
             fx.output(Output::Install(checkpoint));
         }
@@ -81,11 +82,9 @@ impl Raft {
     /// begins. The entries that remain are in the frames that remain.
     fn restate(&self, beginning: Record, fx: &mut Effects<Raft>) {
         let keep_from = self.log.oldest_frame().unwrap_or(fx.frame());
-        let vote = Record::Vote {
-            term: self.term,
-            vote: self.vote,
-        };
-        fx.compact(keep_from, [vote, beginning]);
+        let rejoining = self.rejoining.map(|beyond| Record::Rejoining { beyond });
+        let records = [self.vote_record(), beginning];
+        fx.compact(keep_from, records.into_iter().chain(rejoining));
     }
 
     /// How many bytes of entries to keep behind the application's state.
@@ -95,9 +94,10 @@ impl Raft {
                 let mut peers = leader.peers.values();
                 peers.any(|peer| matches!(peer.flow, Flow::Snapshot { .. }))
             }
-            Role::Follower | Role::PreCandidate { .. } | Role::Candidate { .. } | Role::Damaged => {
-                false
-            }
+            Role::Follower
+            | Role::PreCandidate { .. }
+            | Role::Candidate { .. }
+            | Role::Damaged(_) => false,
         };
         let factor = if installing { 4 } else { 1 };
         self.config.retention_bytes.saturating_mul(factor)

@@ -66,8 +66,14 @@ impl Raft {
     /// leader, and would refuse.
     pub(super) fn on_timeout_now(&mut self, fx: &mut Effects<Raft>) {
         match self.role {
-            Role::Follower | Role::PreCandidate { .. } => self.campaign(true, fx),
-            Role::Candidate { .. } | Role::Leader(_) | Role::Damaged => {}
+            Role::Follower | Role::PreCandidate { .. } if self.may_vote() => {
+                self.campaign(true, fx);
+            }
+            Role::Follower
+            | Role::PreCandidate { .. }
+            | Role::Candidate { .. }
+            | Role::Leader(_)
+            | Role::Damaged(_) => {}
         }
     }
 }
