@@ -109,8 +109,7 @@ impl<P: Protocol, E: Edge<P>> Rounds<P, E> {
     }
 
     /// The layer above it.
-    #[must_use]
-    pub fn edge(&self) -> &E {
-        &self.edge
+    pub fn edge_mut(&mut self) -> &mut E {
+        &mut self.edge
     }
 }

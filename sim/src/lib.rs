@@ -4,8 +4,12 @@
 //! itself: a [script] or a [seed](random) says what happens next. After everything that happens the
 //! oracle of the problem and the invariants of the protocol are asked. It knows no protocol.
 
+pub mod cluster;
+pub mod command;
 mod disk;
+mod failure;
 pub mod nearest;
+pub mod panics;
 pub mod random;
 pub mod script;
 pub mod suite;
@@ -15,6 +19,7 @@ pub mod trace;
 mod world;
 
 pub use disk::Disk;
+pub use failure::Failure;
 pub use quorate_problems::Workload;
 pub use suite::{Options, Parsed, Suite, Watch};
-pub use world::{Flying, World};
+pub use world::{Counts, Done, Flying, World};

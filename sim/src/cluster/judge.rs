@@ -1,0 +1,328 @@
+//! Whoever watches the whole run, and says which promise was broken.
+
+use quorate_core::{NodeId, Protocol};
+use quorate_problems::history::{History, Operation};
+use quorate_problems::key_value;
+use quorate_problems::linearizable::Verdict;
+use quorate_problems::total_order::{Oracle, Output, Request, TotalOrder};
+use quorate_service::store::View;
+use quorate_service::watch::{Found, Item, Kind, WatchStream};
+
+use super::machine::Heard;
+use super::session::{Action, Answer};
+use crate::{Suite, Watch};
+
+/// As many configurations as the search for linearization points may look at.
+const CONFIGURATIONS_MAX: u64 = 5_000_000;
+
+pub(super) struct Judge<P: Protocol> {
+    oracle: Oracle,
+    watch: Watch<P>,
+    /// The state's digest by position, once a replica has shown it.
+    digests: Vec<Option<u64>>,
+    /// A number for the events of each revision, once a watcher has seen all of it.
+    revisions: Vec<Option<u64>>,
+    operations: Vec<Operation<Action, Answer>>,
+    /// Those of them that certainly were not carried out.
+    refused: Vec<bool>,
+    /// The run so far, as one number.
+    hash: u64,
+}
+
+/// What is wrong, in words.
+pub(super) type Outcome = Result<(), String>;
+
+/// Someone who watches everything at one machine, through restarts.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Watcher {
+    /// All revisions through this one were seen whole.
+    seen: i64,
+    /// The revision that is being told, and its events so far.
+    telling: Option<(i64, u64)>,
+}
+
+/// One more number in a chain.
+pub(super) fn chain(hash: u64, number: u64) -> u64 {
+    let mut z = (hash ^ number).wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z ^ (z >> 31)
+}
+
+impl<P: Protocol<Problem = TotalOrder>> Judge<P> {
+    pub(super) fn new(suite: &Suite<P>) -> Judge<P> {
+        Judge {
+            oracle: Oracle::default(),
+            watch: (suite.watch)(),
+            digests: Vec::new(),
+            revisions: Vec::new(),
+            operations: Vec::new(),
+            refused: Vec::new(),
+            hash: 0,
+        }
+    }
+
+    /// Adds to the number that stands for the whole run.
+    pub(super) fn note(&mut self, number: u64) {
+        self.hash = chain(self.hash, number);
+    }
+
+    /// The number that stands for the whole run.
+    pub(super) fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    pub(super) fn on_open(&mut self, node: NodeId, position: u64) {
+        let checkpoint = quorate_core::Checkpoint { position, epoch: 0 };
+        self.oracle.on_open(node, checkpoint);
+    }
+
+    /// What passed between a replica and its edge.
+    pub(super) fn on_heard(&mut self, node: NodeId, heard: &Heard) -> Outcome {
+        match heard {
+            Heard::Asked(Request::Broadcast(payload)) => {
+                self.note(u64::from(payload.checksum()));
+                self.oracle.on_broadcast(payload);
+            }
+            Heard::Asked(Request::Read { id }) => self.oracle.on_read(node, *id),
+            Heard::Asked(Request::Compact(_) | Request::Transfer { .. }) => {}
+            Heard::Told(output) => {
+                let number = match output {
+                    Output::Deliver { position, .. } => *position,
+                    Output::ReadReady { position, .. } => position ^ (1 << 60),
+                    Output::Install(checkpoint) => checkpoint.position ^ (1 << 61),
+                    Output::Lead { epoch, .. } => epoch ^ (1 << 62),
+                };
+                self.note(number ^ (node.0 << 50));
+                let judged = self.oracle.on_output(node, output);
+                judged.map_err(|violation| violation.to_string())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What must hold of all replicas together.
+    pub(super) fn on_replicas(&mut self, replicas: &[&P]) -> Outcome {
+        for replica in replicas {
+            replica.invariants();
+        }
+        (self.watch)(replicas)
+    }
+
+    /// A replica shows a state.
+    pub(super) fn on_state(&mut self, node: NodeId, view: &View) -> Outcome {
+        let (position, digest) = (view.position(), view.digest());
+        let place = slot(&mut self.digests, position as usize);
+        let known = *place.get_or_insert(digest);
+        if known != digest {
+            return Err(format!(
+                "digest: the state of {node} at position {position} is not the state that \
+                 another replica had there"
+            ));
+        }
+        self.note(digest);
+        Ok(())
+    }
+
+    /// A client asks. Answers the number of the operation.
+    pub(super) fn on_call(&mut self, process: u64, call: u64, input: Action) -> usize {
+        self.operations.push(Operation {
+            process,
+            call,
+            input,
+            returned: None,
+        });
+        self.refused.push(false);
+        self.operations.len() - 1
+    }
+
+    /// What was asked.
+    pub(super) fn action(&self, operation: usize) -> &Action {
+        &self.operations[operation].input
+    }
+
+    /// A client is answered.
+    pub(super) fn on_answer(&mut self, operation: usize, at: u64, answer: Answer) {
+        self.note(at ^ operation as u64);
+        self.operations[operation].returned = Some((at, answer));
+    }
+
+    /// Whether an operation was answered.
+    pub(super) fn is_answered(&self, operation: usize) -> bool {
+        self.operations[operation].returned.is_some()
+    }
+
+    /// A client learns that its operation certainly was not carried out.
+    pub(super) fn on_refusal(&mut self, operation: usize) {
+        self.note(!(operation as u64));
+        self.refused[operation] = true;
+    }
+
+    /// The history of the clients must be one that a single machine could have produced.
+    pub(super) fn history(&mut self) -> Outcome {
+        let refused = std::mem::take(&mut self.refused);
+        let operations = std::mem::take(&mut self.operations);
+        let kept = operations.into_iter().zip(refused);
+        let kept = kept.filter(|(_, refused)| !refused);
+        let history = History::from_operations(kept.map(|(operation, _)| operation))
+            .map_err(|error| format!("history: {error}"))?;
+        match key_value::check(&history, CONFIGURATIONS_MAX) {
+            Verdict::Linearizable(_) | Verdict::GaveUp { .. } => Ok(()),
+            Verdict::Violated(witness) => {
+                let mut text = format!("linearizability: {witness}");
+                for &number in witness.conflict.iter().chain(&witness.context) {
+                    text += &format!("\n   {number}: {:?}", history.operations()[number]);
+                }
+                Err(text)
+            }
+        }
+    }
+
+    /// What a watcher is told: every revision once, whole, in order, and the same everywhere.
+    pub(super) fn on_watch(
+        &mut self,
+        node: NodeId,
+        watcher: &mut Watcher,
+        stream: &WatchStream,
+    ) -> Outcome {
+        loop {
+            match stream.try_next() {
+                Found::Item(item) => self.on_item(watcher, &item),
+                Found::Busy => Ok(()),
+                Found::Idle => return Ok(()),
+                Found::Closed => Err("the stream ended".to_owned()),
+            }
+            .map_err(|reason| format!("watch at {node}: {reason}"))?;
+        }
+    }
+
+    fn on_item(&mut self, watcher: &mut Watcher, item: &Item) -> Outcome {
+        let (chunks, fragment) = match &item.kind {
+            Kind::Created | Kind::Progress => return Ok(()),
+            Kind::Events { chunks, fragment } => (chunks, *fragment),
+            other => return Err(format!("it was told {other:?}")),
+        };
+        for event in chunks.as_slice() {
+            let revision = event_revision(event).ok_or("an event that cannot be read")?;
+            let number = u64::from(crc32c::crc32c(event));
+            watcher.telling = match watcher.telling {
+                Some((now, hash)) if now == revision => Some((now, chain(hash, number))),
+                Some((now, _)) => {
+                    self.seen(watcher)?;
+                    in_order(now, revision)?;
+                    Some((revision, number))
+                }
+                None => {
+                    in_order(watcher.seen, revision)?;
+                    Some((revision, number))
+                }
+            };
+        }
+        match fragment {
+            true => Ok(()),
+            false => self.seen(watcher),
+        }
+    }
+
+    /// A watcher has seen the revision that was being told.
+    fn seen(&mut self, watcher: &mut Watcher) -> Outcome {
+        let Some((revision, hash)) = watcher.telling.take() else {
+            return Ok(());
+        };
+        watcher.seen = revision;
+        self.note(hash);
+        let place = usize::try_from(revision).map_err(|_| "a negative revision")?;
+        let known = *slot(&mut self.revisions, place).get_or_insert(hash);
+        match known == hash {
+            true => Ok(()),
+            false => Err(format!("revision {revision} was told otherwise elsewhere")),
+        }
+    }
+}
+
+impl Watcher {
+    /// Its machine starts again, and so does the telling of a revision.
+    pub(super) fn start_again(&mut self) {
+        self.telling = None;
+    }
+
+    /// Where to go on.
+    pub(super) fn next(&self) -> i64 {
+        self.seen + 1
+    }
+
+    /// Someone who has seen nothing; the first revision is the empty store's.
+    pub(super) fn new() -> Watcher {
+        Watcher {
+            seen: 1,
+            telling: None,
+        }
+    }
+}
+
+fn in_order(last: i64, revision: i64) -> Outcome {
+    match revision == last + 1 {
+        true => Ok(()),
+        false => Err(format!("revision {revision} came after {last}")),
+    }
+}
+
+fn slot(places: &mut Vec<Option<u64>>, at: usize) -> &mut Option<u64> {
+    if places.len() <= at {
+        places.resize(at + 1, None);
+    }
+    &mut places[at]
+}
+
+/// `kv.mod_revision` of an encoded `mvccpb.Event`.
+fn event_revision(event: &[u8]) -> Option<i64> {
+    let mut row = Proto(event).find(2)?;
+    let Field::Bytes(row) = &mut row else {
+        return None;
+    };
+    match Proto(row).find(3)? {
+        Field::Number(revision) => Some(revision.cast_signed()),
+        Field::Bytes(_) => None,
+    }
+}
+
+/// Enough of protobuf's wire format to find a field.
+struct Proto<'a>(&'a [u8]);
+
+enum Field<'a> {
+    Number(u64),
+    Bytes(&'a [u8]),
+}
+
+impl<'a> Proto<'a> {
+    fn find(mut self, wanted: u64) -> Option<Field<'a>> {
+        loop {
+            let tag = self.number()?;
+            let field = match tag & 7 {
+                0 => Field::Number(self.number()?),
+                2 => {
+                    let len = usize::try_from(self.number()?).ok()?;
+                    let (bytes, rest) = self.0.split_at_checked(len)?;
+                    self.0 = rest;
+                    Field::Bytes(bytes)
+                }
+                _ => return None,
+            };
+            if tag >> 3 == wanted {
+                return Some(field);
+            }
+        }
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        let mut number = 0;
+        for shift in (0..64).step_by(7) {
+            let (byte, rest) = self.0.split_first()?;
+            self.0 = rest;
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Some(number);
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,62 @@
+//! Whole replicas in a simulated world.
+//!
+//! What runs here is what serves users: the write-ahead log and the store with its engine over a
+//! simulated disk, the node, the edge, the applier, watches. Replaced are only what a machine gives
+//! them: sockets, threads, the clock and the disk. Clients ask, messages take time or get lost,
+//! machines crash, stand still and run slow, disks fail; and everything that follows is decided by a
+//! [`Plan`], so it can be run again.
+//!
+//! A seed draws a plan. First the cluster is hurt, and must keep every promise; then a core of it is
+//! healed, and must make progress. A plan that ends badly is shortened as long as it still does.
+
+mod disk;
+mod engine;
+mod faults;
+mod judge;
+mod machine;
+mod network;
+mod plan;
+mod run;
+mod session;
+mod world;
+
+pub use disk::{Area, DiskCounts, DiskFault, SimDisk};
+pub use plan::{BadPlan, Fault, Plan, Settings, Timed};
+pub use run::run_plan;
+
+/// What a run came to, so that a test can tell that runs are not idle.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Summary {
+    /// Operations that clients asked for.
+    pub operations: u64,
+    /// Those that were answered.
+    pub answered: u64,
+    /// Those that certainly were not carried out.
+    pub refused: u64,
+    /// Those of which nobody knows.
+    pub lost: u64,
+    /// The last position anywhere.
+    pub positions: u64,
+    /// The last epoch anywhere.
+    pub epoch: u64,
+    /// Messages that arrived.
+    pub messages: u64,
+    /// Everything that happened.
+    pub events: u64,
+    /// Lines of the plan that came to pass.
+    pub faults: u64,
+    /// Machines that lost power.
+    pub crashes: u64,
+    /// Processes that were ended.
+    pub kills: u64,
+    /// Processes that ended by themselves, since their disk failed.
+    pub ends: u64,
+    /// Starts on a damaged log.
+    pub damaged: u64,
+    /// Checkpoints that arrived.
+    pub checkpoints: u64,
+    /// The time that passed, nanoseconds.
+    pub simulated: u64,
+    /// A number for everything that happened: the same plan gives the same one.
+    pub hash: u64,
+}

@@ -1,0 +1,750 @@
+//! The cluster as a whole: everything that happens is an event on one agenda.
+
+use quorate_core::{Block, Checkpoint, Choice, Instant, NodeId, Protocol, Survival, Wire};
+use quorate_node::Letter;
+use quorate_problems::total_order::TotalOrder;
+use quorate_service::command::KeyRange;
+use quorate_service::watch::WatchCreate;
+
+use super::Summary;
+use super::engine::Agenda;
+use super::judge::{Judge, Outcome, Watcher};
+use super::machine::{End, Heard, Machine, Pending, Process, Waiting};
+use super::network::{Network, draw};
+use super::plan::{Plan, Settings};
+use super::session::{self, Answer, Client};
+use crate::Suite;
+
+/// A machine's process is started again so long after it ended by itself.
+const SUPERVISOR: u64 = 1_000_000_000;
+
+/// How long a log is idle before a marker says that its tail was acknowledged.
+const IDLE: u64 = 50_000_000;
+
+/// How often the apply thread looks after the machine.
+const LOOK: u64 = 1_000_000_000;
+
+pub(super) const MS: u64 = 1_000_000;
+
+pub(super) enum Event {
+    /// Something goes wrong, by its place in the plan.
+    Fault(usize),
+    Mail {
+        from: usize,
+        to: usize,
+        bytes: Block,
+    },
+    Attachment(Box<Attachment>),
+    Thread(usize, u32, Thread),
+    /// A process that ended by itself is started again.
+    Supervise(usize),
+    Client(usize, Step),
+}
+
+/// Whose turn it is, in a process.
+#[derive(Clone, Copy)]
+pub(super) enum Thread {
+    Round,
+    Synced,
+    /// The log was written so often and not since.
+    Mark(u64),
+    Apply,
+    Flush,
+    Look,
+}
+
+/// What happens to a client.
+pub(super) enum Step {
+    Think,
+    /// Its question about an operation arrives.
+    Ask(usize),
+    Answered(usize, Answer),
+    /// It learns that its operation was certainly not carried out.
+    Refused(usize),
+    /// It learns that nobody knows.
+    Lost(usize),
+    /// It has waited long enough.
+    GiveUp(usize),
+}
+
+/// A checkpoint under way.
+pub(super) struct Attachment {
+    from: usize,
+    to: usize,
+    life: u32,
+    checkpoint: Checkpoint,
+    message: Block,
+    content: Vec<u8>,
+}
+
+pub(super) struct World<P: Protocol<Problem = TotalOrder>> {
+    pub(super) settings: Settings,
+    pub(super) plan: Plan,
+    config: P::Config,
+    pub(super) agenda: Agenda<Event>,
+    pub(super) machines: Vec<Machine<P>>,
+    pub(super) network: Network,
+    pub(super) clients: Vec<Client>,
+    pub(super) judge: Judge<P>,
+    pub(super) watchers: Vec<Vec<Watcher>>,
+    pub(super) choice: Choice,
+    pub(super) summary: Summary,
+    /// Events that wait until their machine goes on.
+    pub(super) held: Vec<(usize, Event)>,
+    /// Clients ask nothing new.
+    pub(super) quiet: bool,
+    last_value: u64,
+    last_process: u64,
+    /// Rounds of all replicas so far, and when to look at all of them next.
+    rounds: u64,
+    observe_at: u64,
+    heard: Vec<Heard>,
+}
+
+impl<P: Protocol<Problem = TotalOrder>> World<P> {
+    /// A cluster in which nothing runs yet.
+    ///
+    /// # Errors
+    /// If the protocol cannot be configured as the plan says.
+    pub(super) fn new(suite: &Suite<P>, plan: &Plan) -> Result<World<P>, String> {
+        let settings = plan.settings.clone();
+        let members: Vec<NodeId> = (1..=settings.members).map(NodeId).collect();
+        let options = &settings.options;
+        let options = options
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
+        let config = (suite.config)(&members, &options.collect())?;
+        let watchers = vec![Watcher::new(); settings.watchers as usize];
+        Ok(World {
+            config,
+            agenda: Agenda::new(),
+            machines: members
+                .iter()
+                .map(|&id| Machine::new(id, &settings))
+                .collect(),
+            network: Network::new(&settings),
+            clients: (0..settings.clients)
+                .map(|number| Client::new(number, &settings))
+                .collect(),
+            judge: Judge::new(suite),
+            watchers: vec![watchers; members.len()],
+            choice: Choice::Seeded(settings.seed ^ 0x0c1a_57e5),
+            summary: Summary::default(),
+            held: Vec::new(),
+            quiet: false,
+            last_value: 0,
+            last_process: settings.clients,
+            rounds: 0,
+            observe_at: 0,
+            heard: Vec::new(),
+            plan: plan.clone(),
+            settings,
+        })
+    }
+
+    pub(super) fn now(&self) -> Instant {
+        self.agenda.now()
+    }
+
+    /// Lets everything begin.
+    pub(super) fn open(&mut self) -> Outcome {
+        for (number, timed) in self.plan.faults.iter().enumerate() {
+            self.agenda.plan(timed.at, Event::Fault(number));
+        }
+        for at in 0..self.machines.len() {
+            self.start(at)?;
+        }
+        for client in 0..self.clients.len() {
+            let think = self.settings.think_us * 1000;
+            let first = draw(&mut self.clients[client].choice, think);
+            self.agenda
+                .plan_in(first, Event::Client(client, Step::Think));
+        }
+        Ok(())
+    }
+
+    /// Lets everything happen that happens by `end`, or until something is wrong.
+    pub(super) fn run_until(&mut self, end: Instant) -> Outcome {
+        while let Some(event) = self.agenda.next(end) {
+            self.happen(event)?;
+        }
+        self.agenda.wait_until(end);
+        Ok(())
+    }
+
+    fn happen(&mut self, event: Event) -> Outcome {
+        self.summary.events += 1;
+        let now = self.now().0;
+        self.judge.note(now);
+        match event {
+            Event::Fault(number) => self.fault(number),
+            Event::Mail { to, .. } if self.machines[to].paused => self.hold(to, event),
+            Event::Mail { from, to, bytes } => {
+                self.summary.messages += 1;
+                let from = self.machines[from].id;
+                if let Some(process) = &mut self.machines[to].process {
+                    process.receive(from, &bytes);
+                    self.nudge(to);
+                }
+                Ok(())
+            }
+            Event::Attachment(attachment) => self.attachment(*attachment),
+            Event::Thread(at, life, _) if self.machines[at].life != life => Ok(()),
+            Event::Thread(at, ..) if self.machines[at].paused => self.hold(at, event),
+            Event::Thread(at, life, thread) => self.thread(at, life, thread),
+            Event::Supervise(at) => match self.machines[at].process {
+                None if self.machines[at].broken.is_none() => self.start(at),
+                _ => Ok(()),
+            },
+            Event::Client(client, step) => self.client(client, step),
+        }
+    }
+
+    fn hold(&mut self, at: usize, event: Event) -> Outcome {
+        self.held.push((at, event));
+        Ok(())
+    }
+
+    /// A process starts on a machine.
+    pub(super) fn start(&mut self, at: usize) -> Outcome {
+        let now = self.now();
+        let machine = &mut self.machines[at];
+        if machine.process.is_some() || machine.broken.is_some() {
+            return Ok(());
+        }
+        let started = match machine.start(&self.config, &self.settings, now) {
+            Ok(started) => started,
+            Err(end) => return self.ended(at, end),
+        };
+        if started.survival == Survival::Damaged {
+            self.summary.damaged += 1;
+            if !machine.damaged {
+                return Err(format!(
+                    "log: {} finds damage that nothing has done",
+                    machine.id
+                ));
+            }
+        }
+        self.judge.on_open(machine.id, started.position);
+        let life = machine.life;
+        let process = machine.process.as_mut().expect("it was started");
+        self.judge.on_state(machine.id, &process.service.view())?;
+        for watcher in &mut self.watchers[at] {
+            let stream = process.service.watches();
+            watcher.start_again();
+            stream.create(WatchCreate {
+                range: KeyRange {
+                    key: bytes::Bytes::from_static(&[0]),
+                    end: bytes::Bytes::from_static(&[0]),
+                },
+                start_revision: watcher.next(),
+                ..WatchCreate::default()
+            });
+            process.watches.push(stream);
+        }
+        self.agenda
+            .plan_in(LOOK, Event::Thread(at, life, Thread::Look));
+        self.after(at)
+    }
+
+    /// A process did not start, or ends by itself.
+    pub(super) fn ended(&mut self, at: usize, end: End) -> Outcome {
+        self.summary.ends += 1;
+        self.disconnect(at);
+        let machine = &mut self.machines[at];
+        machine.kill();
+        match end {
+            End::Disk => {
+                self.agenda.plan_in(SUPERVISOR, Event::Supervise(at));
+                Ok(())
+            }
+            End::Refused(reason) if machine.damaged => {
+                machine.broken = Some(reason);
+                Ok(())
+            }
+            End::Refused(reason) => Err(format!(
+                "{} ends although nothing was done to it: {reason}",
+                machine.id
+            )),
+        }
+    }
+
+    /// Everyone who waits for an answer of a process that is about to end loses it.
+    pub(super) fn disconnect(&mut self, at: usize) {
+        let Some(process) = &mut self.machines[at].process else {
+            return;
+        };
+        let waiting = std::mem::take(&mut process.waiting);
+        process.sending.clear();
+        for waiting in waiting {
+            let event = Event::Client(waiting.client, Step::Lost(waiting.operation));
+            self.agenda.plan_in(self.settings.delay_us * 1000, event);
+        }
+        let life = self.machines[at].life;
+        self.held.retain(|(held, event)| {
+            *held != at || !matches!(event, Event::Thread(_, old, _) if *old == life)
+        });
+    }
+
+    fn thread(&mut self, at: usize, life: u32, thread: Thread) -> Outcome {
+        let now = self.now();
+        let machine = &mut self.machines[at];
+        let here = machine.clock.here(now);
+        let Some(process) = &mut machine.process else {
+            return Ok(());
+        };
+        let done = match thread {
+            Thread::Round if process.round_at == Some(now) => {
+                process.round_at = None;
+                if process.has_work() || process.next_deadline().is_some_and(|due| due <= here) {
+                    process.round(here);
+                    self.rounds += 1;
+                    return self.after(at).and_then(|()| self.observe(at));
+                }
+                self.nudge(at);
+                return Ok(());
+            }
+            Thread::Round => return Ok(()),
+            Thread::Synced => {
+                process.syncs = false;
+                let written = process.written + 1;
+                self.agenda
+                    .plan_in(IDLE, Event::Thread(at, life, Thread::Mark(written)));
+                process.finish_write().map_err(|error| error.to_string())
+            }
+            Thread::Mark(written) if written == process.written && !process.syncs => {
+                process.mark().map_err(|error| error.to_string())
+            }
+            Thread::Mark(_) => return Ok(()),
+            Thread::Apply => {
+                process.applies = false;
+                let applied = process.apply();
+                applied.map_err(|error| error.to_string())
+            }
+            Thread::Look => {
+                self.agenda
+                    .plan_in(LOOK, Event::Thread(at, life, Thread::Look));
+                process.look().map_err(|error| error.to_string())
+            }
+            Thread::Flush => {
+                process.flushes = false;
+                match process.flush() {
+                    Ok(true) => {
+                        self.plan_flush(at, life);
+                        Ok(())
+                    }
+                    Ok(false) => Ok(()),
+                    Err(error) => Err(error.to_string()),
+                }
+            }
+        };
+        if let Err(error) = done {
+            let end = self.machines[at].end(error);
+            return self.ended(at, end);
+        }
+        if matches!(thread, Thread::Apply | Thread::Look) {
+            self.on_applied(at, life)?;
+        }
+        self.after(at)
+    }
+
+    fn plan_flush(&mut self, at: usize, life: u32) {
+        let process = self.machines[at].process.as_mut().expect("it runs");
+        if !process.flushes {
+            process.flushes = true;
+            self.agenda.plan_in(
+                self.settings.flush_ms * MS,
+                Event::Thread(at, life, Thread::Flush),
+            );
+        }
+    }
+
+    /// Something new is visible at a machine.
+    fn on_applied(&mut self, at: usize, life: u32) -> Outcome {
+        let machine = &mut self.machines[at];
+        let process = machine
+            .process
+            .as_mut()
+            .expect("it has just applied something");
+        let view = process.service.view();
+        self.judge.on_state(machine.id, &view)?;
+        self.summary.positions = self.summary.positions.max(view.position());
+        for (watcher, stream) in self.watchers[at].iter_mut().zip(&process.watches) {
+            self.judge.on_watch(machine.id, watcher, stream)?;
+        }
+        self.plan_flush(at, life);
+        Ok(())
+    }
+
+    /// Carries out what a process asks for.
+    pub(super) fn after(&mut self, at: usize) -> Outcome {
+        let machine = &mut self.machines[at];
+        let (id, life, slow) = (machine.id, machine.life, machine.slow_disk);
+        let Some(process) = &mut machine.process else {
+            return Ok(());
+        };
+        let mut heard = std::mem::take(&mut self.heard);
+        process.take_heard(&mut heard);
+        for heard in &heard {
+            self.judge.on_heard(id, heard)?;
+        }
+        heard.clear();
+        self.heard = heard;
+        if !process.syncs && process.begin_write() {
+            process.syncs = true;
+            let took = draw(&mut self.choice, self.settings.sync_us * 1000) + slow;
+            self.agenda
+                .plan_in(took, Event::Thread(at, life, Thread::Synced));
+        }
+        if !process.applies && process.has_backlog() {
+            process.applies = true;
+            self.agenda.plan_in(
+                self.settings.apply_us * 1000,
+                Event::Thread(at, life, Thread::Apply),
+            );
+        }
+        let mut mail = std::mem::take(&mut process.out.mail);
+        for letter in mail.drain(..) {
+            self.post(at, letter);
+        }
+        let process = self.machines[at].process.as_mut().expect("it was there");
+        process.out.mail = mail;
+        self.answer(at)?;
+        self.nudge(at);
+        Ok(())
+    }
+
+    /// Plans the next round of a replica.
+    pub(super) fn nudge(&mut self, at: usize) {
+        let now = self.now();
+        let machine = &mut self.machines[at];
+        let Some(process) = &mut machine.process else {
+            return;
+        };
+        let due = match process.has_work() {
+            true => Some(Instant(now.0 + self.settings.wake_us * 1000)),
+            false => process
+                .next_deadline()
+                .map(|due| machine.clock.world(due).max(now)),
+        };
+        let Some(due) = due else { return };
+        if process.round_at.is_none_or(|planned| planned > due) {
+            process.round_at = Some(due);
+            self.agenda
+                .plan(due, Event::Thread(at, machine.life, Thread::Round));
+        }
+    }
+
+    fn post(&mut self, from: usize, letter: Letter<P>) {
+        let Letter { to, mut message } = letter;
+        let Some(to) = self.machines.iter().position(|machine| machine.id == to) else {
+            return;
+        };
+        if P::attachment(&mut message).is_some() {
+            self.send_attachment(from, to, message);
+            return;
+        }
+        let mut bytes = Vec::new();
+        message.encode(&mut bytes);
+        self.judge.note(u64::from(crc32c::crc32c(&bytes)));
+        let now = self.now();
+        let arrivals = self.network.send(from, to, bytes.len(), now);
+        let bytes = Block::new(bytes);
+        for at in arrivals.into_iter().flatten() {
+            let bytes = bytes.clone();
+            self.agenda.plan(at, Event::Mail { from, to, bytes });
+        }
+    }
+
+    /// Sends a message with the newest checkpoint, unless one is under way already.
+    fn send_attachment(&mut self, from: usize, to: usize, mut message: P::Message) {
+        let now = self.now();
+        let life = self.machines[from].life;
+        let process = self.machines[from].process.as_mut().expect("it posts");
+        if process.sending.contains(&to) {
+            return;
+        }
+        let Ok((checkpoint, mut export)) = process.checkpoints().open() else {
+            return;
+        };
+        let mut content = Vec::new();
+        if std::io::copy(&mut export, &mut content).is_err() {
+            return;
+        }
+        if let Some(named) = P::attachment(&mut message) {
+            *named = checkpoint;
+        }
+        let mut bytes = Vec::new();
+        message.encode(&mut bytes);
+        // It travels on a connection of its own, which does not lose or repeat anything.
+        let [Some(at), _] = self.network.send(from, to, content.len(), now) else {
+            return;
+        };
+        process.sending.push(to);
+        self.judge.note(u64::from(crc32c::crc32c(&content)));
+        let attachment = Attachment {
+            from,
+            to,
+            life,
+            checkpoint,
+            message: Block::new(bytes),
+            content,
+        };
+        self.agenda
+            .plan(at, Event::Attachment(Box::new(attachment)));
+    }
+
+    fn attachment(&mut self, attachment: Attachment) -> Outcome {
+        let Attachment { from, to, life, .. } = attachment;
+        if self.machines[to].paused {
+            return self.hold(to, Event::Attachment(Box::new(attachment)));
+        }
+        let sender = &mut self.machines[from];
+        if sender.life != life || sender.process.is_none() || self.network.is_cut(from, to) {
+            return Ok(()); // The connection broke.
+        }
+        let id = sender.id;
+        let process = sender.process.as_mut().expect("it was looked for");
+        process.sending.retain(|busy| *busy != to);
+        let Some(process) = &mut self.machines[to].process else {
+            return Ok(());
+        };
+        let received = process.checkpoints().receive(attachment.checkpoint);
+        let received = received.and_then(|mut import| {
+            std::io::copy(&mut attachment.content.as_slice(), &mut import)?;
+            import.finish()
+        });
+        match received {
+            Ok(()) => {
+                self.summary.checkpoints += 1;
+                process.receive(id, &attachment.message);
+                self.nudge(to);
+                Ok(())
+            }
+            // The sender is told no more than that it did not work, and tries again.
+            Err(_) if self.machines[to].disk.has_failed() => Ok(()),
+            Err(error) => Err(format!(
+                "checkpoint: {} cannot take it: {error}",
+                self.machines[to].id
+            )),
+        }
+    }
+
+    /// Everybody is asked whether all is well whenever somebody's role changes, and now and then in
+    /// between: more rarely as logs grow, since all of them are looked at.
+    fn observe(&mut self, at: usize) -> Outcome {
+        let machine = &mut self.machines[at];
+        let Some(process) = &machine.process else {
+            return Ok(());
+        };
+        let status = process.status();
+        let role = Some((status.role, status.epoch));
+        let changed = machine.role != role;
+        machine.role = role;
+        self.summary.epoch = self.summary.epoch.max(status.epoch);
+        match changed || self.rounds >= self.observe_at {
+            true => self.look_at_all(),
+            false => Ok(()),
+        }
+    }
+
+    pub(super) fn look_at_all(&mut self) -> Outcome {
+        self.observe_at = self.rounds + self.settings.check_every.max(self.summary.positions / 2);
+        let processes = self
+            .machines
+            .iter()
+            .filter_map(|machine| machine.process.as_ref());
+        let replicas: Vec<&P> = processes.map(|process| process.node().protocol()).collect();
+        self.judge.on_replicas(&replicas)
+    }
+
+    /// Tells clients what has been answered.
+    fn answer(&mut self, at: usize) -> Outcome {
+        let process = self.machines[at].process.as_mut().expect("it runs");
+        let mut place = 0;
+        while place < process.waiting.len() {
+            let waiting = &mut process.waiting[place];
+            let action = self.judge.action(waiting.operation);
+            let step = match poll(process_view(&process.service), waiting, action)? {
+                None => {
+                    place += 1;
+                    continue;
+                }
+                Some(step) => step,
+            };
+            let client = waiting.client;
+            process.waiting.swap_remove(place);
+            let delay = draw(
+                &mut self.clients[client].choice,
+                self.settings.delay_us * 1000,
+            );
+            self.agenda.plan_in(delay, Event::Client(client, step));
+        }
+        Ok(())
+    }
+
+    fn client(&mut self, number: usize, step: Step) -> Outcome {
+        let now = self.now();
+        let members = self.machines.len();
+        match step {
+            Step::Think if self.quiet => return Ok(()),
+            Step::Think => {
+                self.last_value += 1;
+                let client = &mut self.clients[number];
+                let action = client.invent(&self.settings, self.last_value);
+                self.ask(number, action);
+                return Ok(());
+            }
+            Step::Ask(operation) => return self.arrive(number, operation),
+            _ => {}
+        }
+        let client = &mut self.clients[number];
+        let operation = match &step {
+            Step::Answered(operation, _)
+            | Step::Refused(operation)
+            | Step::Lost(operation)
+            | Step::GiveUp(operation) => *operation,
+            Step::Think | Step::Ask(_) => return Ok(()),
+        };
+        if client.open != Some(operation) {
+            return Ok(()); // It has given up, or been answered, before.
+        }
+        client.open = None;
+        let mut pause = self.settings.think_us * 1000;
+        match step {
+            Step::Answered(_, answer) => {
+                self.summary.answered += 1;
+                client.learn(self.judge.action(operation), &answer);
+                self.judge.on_answer(operation, now.0, answer);
+            }
+            Step::Refused(_) => {
+                self.summary.refused += 1;
+                client.machine = (client.machine + 1) % members;
+                self.judge.on_refusal(operation);
+                pause += 10 * MS;
+            }
+            _ => {
+                // Nobody may ask under its old name as long as that operation may still happen.
+                self.summary.lost += 1;
+                self.last_process += 1;
+                client.process = self.last_process;
+                let machine = client.machine;
+                client.machine = (client.machine + 1) % members;
+                self.abandon(machine, number, operation);
+            }
+        }
+        let think = draw(&mut self.clients[number].choice, pause);
+        self.agenda
+            .plan_in(think, Event::Client(number, Step::Think));
+        Ok(())
+    }
+
+    /// A client asks. Answers the number of the operation.
+    pub(super) fn ask(&mut self, number: usize, action: session::Action) -> usize {
+        let now = self.now();
+        let client = &mut self.clients[number];
+        let operation = self.judge.on_call(client.process, now.0, action);
+        client.open = Some(operation);
+        self.summary.operations += 1;
+        let delay = draw(&mut client.choice, self.settings.delay_us * 1000);
+        self.agenda
+            .plan_in(delay, Event::Client(number, Step::Ask(operation)));
+        let patience = self.settings.patience_ms * MS;
+        self.agenda
+            .plan_in(patience, Event::Client(number, Step::GiveUp(operation)));
+        operation
+    }
+
+    /// A question arrives at a machine.
+    fn arrive(&mut self, number: usize, operation: usize) -> Outcome {
+        let client = &mut self.clients[number];
+        let at = client.machine;
+        if client.open != Some(operation) {
+            return Ok(());
+        }
+        if self.machines[at].paused {
+            return self.hold(at, Event::Client(number, Step::Ask(operation)));
+        }
+        let refused = |world: &mut World<P>| {
+            let delay = world.settings.delay_us * 1000;
+            world
+                .agenda
+                .plan_in(delay, Event::Client(number, Step::Refused(operation)));
+            Ok(())
+        };
+        let Some(process) = &mut self.machines[at].process else {
+            return refused(self);
+        };
+        let action = self.judge.action(operation);
+        let pending = match session::command(action, self.settings.value_bytes) {
+            Some(command) => process.service.begin_write(&command).map(Pending::Write),
+            None => process.service.begin_read().map(Pending::Read),
+        };
+        match pending {
+            Ok(pending) => process.waiting.push(Waiting {
+                client: number,
+                operation,
+                pending,
+            }),
+            Err(_) => return refused(self),
+        }
+        self.nudge(at);
+        Ok(())
+    }
+
+    /// A client waits no longer.
+    fn abandon(&mut self, at: usize, client: usize, operation: usize) {
+        let Some(process) = &mut self.machines[at].process else {
+            return;
+        };
+        let found = process
+            .waiting
+            .iter()
+            .position(|waiting| waiting.client == client && waiting.operation == operation);
+        if let Some(place) = found {
+            process.waiting.swap_remove(place);
+        }
+    }
+}
+
+fn process_view(
+    service: &quorate_service::Service,
+) -> impl Fn() -> quorate_service::store::View + '_ {
+    || service.view()
+}
+
+/// Whether an answer is there, and which.
+fn poll(
+    view: impl Fn() -> quorate_service::store::View,
+    waiting: &mut Waiting,
+    action: &session::Action,
+) -> Result<Option<Step>, String> {
+    use quorate_service::error::Error;
+    let operation = waiting.operation;
+    let answered = match &mut waiting.pending {
+        Pending::Write(writing) => match writing.answered() {
+            None => return Ok(None),
+            Some(Ok(applied)) => Ok(session::understand(action, applied)?),
+            Some(Err(error)) => Err(error),
+        },
+        Pending::Read(reading) => match (reading.answered(), action) {
+            (None, _) => return Ok(None),
+            (Some(Ok(())), session::Action::Get(key)) => Ok(session::look_up(*key, &view())?),
+            (Some(Ok(())), other) => return Err(format!("{other:?} is no read")),
+            (Some(Err(error)), _) => Err(error),
+        },
+    };
+    Ok(Some(match answered {
+        Ok(answer) => Step::Answered(operation, answer),
+        Err(Error::NoLeader | Error::TooManyRequests | Error::TooLarge) => Step::Refused(operation),
+        Err(Error::Timeout | Error::Stopped) => Step::Lost(operation),
+        Err(error) => return Err(format!("{action:?} was refused: {error}")),
+    }))
+}
+
+impl<P: Protocol<Problem = TotalOrder>> World<P> {
+    /// The process on a machine, if it runs.
+    pub(super) fn process(&self, at: usize) -> Option<&Process<P>> {
+        self.machines[at].process.as_ref()
+    }
+}
