@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use quorate_core::{Frame, Reader, Wire};
+use quorate_core::{Frame, Reader, Survival, Wire};
 use quorate_node::Frames;
 
 /// The frames of one replica.
@@ -22,6 +22,8 @@ struct Stored {
     frame: Frame,
     bytes: Vec<u8>,
     keep_from: Option<Frame>,
+    /// Whether its records can still be read.
+    readable: bool,
 }
 
 impl Disk {
@@ -36,6 +38,7 @@ impl Disk {
             frame: Frame(1),
             bytes,
             keep_from: None,
+            readable: true,
         };
         Disk {
             stored: VecDeque::from([stored]),
@@ -51,6 +54,7 @@ impl Disk {
                 frame: written.frame,
                 bytes: frames.bytes[written.range.clone()].to_vec(),
                 keep_from: written.keep_from,
+                readable: true,
             });
         }
     }
@@ -108,26 +112,58 @@ impl Disk {
         };
     }
 
+    /// These frames can no longer be read, which is noticed when a replica starts.
+    ///
+    /// # Errors
+    /// If one of them is not there.
+    pub fn damage(&mut self, frames: &[u64]) -> Result<(), String> {
+        let there = |frame: u64| self.stored.iter().any(|stored| stored.frame.0 == frame);
+        if let Some(frame) = frames.iter().find(|frame| !there(**frame)) {
+            return Err(format!("there is no frame {frame} on this disk"));
+        }
+        for stored in &mut self.stored {
+            stored.readable &= !frames.contains(&stored.frame.0);
+        }
+        Ok(())
+    }
+
+    /// The frames that are there, oldest first.
+    pub fn frames(&self) -> impl Iterator<Item = Frame> + '_ {
+        self.stored.iter().map(|stored| stored.frame)
+    }
+
+    /// What became of what was acknowledged: whether any of it that is still needed is unreadable.
+    #[must_use]
+    pub fn survival(&self) -> Survival {
+        let needed = |stored: &&Stored| stored.frame >= self.keep_from;
+        if self.stored.is_empty() && self.synced == Frame(0) {
+            return Survival::Fresh;
+        }
+        match self
+            .stored
+            .iter()
+            .filter(needed)
+            .all(|stored| stored.readable)
+        {
+            true => Survival::Intact,
+            false => Survival::Damaged,
+        }
+    }
+
     /// The newest durable frame.
     #[must_use]
     pub fn durable(&self) -> Frame {
         self.synced
     }
 
-    /// Whether nothing was ever written.
-    #[must_use]
-    pub fn is_fresh(&self) -> bool {
-        self.stored.is_empty() && self.synced == Frame(0)
-    }
-
-    /// Decodes all frames.
+    /// Decodes all frames that can be read.
     ///
     /// # Panics
     /// If one is not what `R` once encoded: this disk flips no bits.
     #[must_use]
     pub fn records<R: Wire>(&self) -> Vec<(Frame, R)> {
         let mut records = Vec::new();
-        for stored in &self.stored {
+        for stored in self.stored.iter().filter(|stored| stored.readable) {
             let block = Arc::new(stored.bytes.clone());
             let mut reader = Reader::new(&block);
             while reader.remaining() > 0 {

@@ -5,20 +5,31 @@
 //! traces instead of comparing them.
 //!
 //! ```text
-//! cluster 3 window=2          three members, n1 to n3, all running; `down` starts none of them
+//! cluster 3 window=2          three members, n1 to n3, all running, with options of the protocol;
+//!                             `down` starts none of them, `seed=7` gives timers other jitter,
+//!                             `hoard` keeps frames that are not needed until they are deleted
 //! disk n1 <words>             what is on the disk of a member that is down
 //! restart n1|all              starts a member that is down
 //! crash n1|all [keep 2]       stops it; 2 of its frames that were not durable survive all the same
 //! fire n1 Election            a running timer runs out
 //! advance 250                 250 ms pass, and timers run out as they are due
-//! deliver n1 n2 [Append]      the oldest mail from n1 to n2 arrives (of that kind)
+//! deliver n1 n2 [Append [2]]  the oldest mail from n1 to n2 arrives (of that kind; the second oldest)
 //! deliver n1 *  [Append]      all mail from n1 that is under way now; `deliver all` is `deliver * *`
 //! drop, duplicate             the same for losing mail, and for sending it again
+//! forge n1 n2 00ff            mail that n1 never sent, encoded
 //! sync n1|all [1]             the disk finishes everything, or one frame
-//! partition n1 | n2 n3        nothing gets from one side to the other; what is under way is lost
+//! partition n1 n2 | n2 n3     nothing gets between two members that are on no side together; what is
+//!                             under way there is lost
+//! cut n1 n2                   nothing gets from n1 to n2; the other way it does
+//! isolate n1                  nothing gets from n1 to anybody, nor back
 //! heal                        ends all partitions
 //! settle                      disks and network work until nothing is left; shows outputs only
+//! progress [n1 n2]            heals everything and starts everybody (or these), who must then decide
+//!                             what is asked of them; shows outputs only
 //! flush n1                    the application makes its state durable, and tells nobody
+//! delete n1 3                 deletes 3 of the frames that are not needed, where they are hoarded
+//! lose n1 2                   the newest 2 frames vanish from the disk of a member that is down
+//! damage n1 4 5               frames 4 and 5 of a member that is down cannot be read, which is noticed
 //! status                      one line for each member
 //! show n1|all                 what the protocol has to say about itself
 //! quietly <command>           any of these, without its trace
@@ -28,13 +39,12 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
-use std::time::Duration;
 
 use quorate_core::{NodeId, Protocol};
 
+use crate::command::Command;
 use crate::trace::{self, Detail, Trace};
-use crate::world::name;
-use crate::{Disk, Suite, Workload, World, suite};
+use crate::{Suite, Workload, World};
 
 /// Runs every script in a folder, and shows all differences together.
 ///
@@ -175,14 +185,6 @@ where
     violations: Vec<String>,
 }
 
-/// What a command does to mail.
-#[derive(Clone, Copy)]
-enum Fate {
-    Deliver,
-    Drop,
-    Duplicate,
-}
-
 impl<'a, P: Protocol> Session<'a, P>
 where
     P::Problem: Workload,
@@ -234,71 +236,30 @@ where
     /// # Errors
     /// What makes no sense about the command.
     pub fn command(&mut self, words: &[&str]) -> Result<Vec<String>, String> {
-        if let ["quietly", words @ ..] = words {
-            let trace = self.command(words)?;
-            let loud = trace
-                .into_iter()
-                .filter(|line| line.starts_with("violated"));
-            return Ok(loud.collect());
+        self.run(&Command::parse(words)?)
+    }
+
+    /// Runs one command and returns its trace, like [`Session::command`].
+    ///
+    /// # Errors
+    /// What makes no sense about the command.
+    pub fn run(&mut self, command: &Command) -> Result<Vec<String>, String> {
+        if let Command::Quietly(command) = command {
+            let mut trace = self.run(command)?;
+            trace.retain(|line| line.starts_with("violated"));
+            return Ok(trace);
         }
-        if let ["cluster", size, options @ ..] = words {
-            return self.cluster(size, options);
+        if let Command::Cluster { size, words } = command {
+            return self.cluster(*size, words);
         }
-        let suite = *self.suite;
         let world = self
             .world
             .as_mut()
             .ok_or("the first command is `cluster`")?;
         let mut said = Vec::new();
-        let outcome = match words {
-            ["disk", id, words @ ..] => {
-                let id = member(world, id)?;
-                expect_up(world, id, false)?;
-                world.replace_disk(id, Disk::prepared(&(suite.disk)(words)?));
-                Ok(())
-            }
-            ["restart", who] => each(world, who, false, |world, id| world.restart(id))?,
-            ["crash", who] => crash(world, who, 0)?,
-            ["crash", who, "keep", keep] => crash(world, who, number(keep)?)?,
-            ["fire", id, timer] => {
-                let id = member(world, id)?;
-                let timer = running(world, id, timer)?;
-                world.fire(id, timer)
-            }
-            ["advance", ms] => world.advance(Duration::from_millis(number(ms)?)),
-            ["deliver", mail @ ..] => mail_fate(world, mail, Fate::Deliver)?,
-            ["drop", mail @ ..] => mail_fate(world, mail, Fate::Drop)?,
-            ["duplicate", mail @ ..] => mail_fate(world, mail, Fate::Duplicate)?,
-            ["sync", who] => each(world, who, true, |world, id| world.sync(id, usize::MAX))?,
-            ["sync", who, count] => {
-                let count = number(count)?;
-                each(world, who, true, |world, id| world.sync(id, count))?
-            }
-            ["partition", sides @ ..] => partition(world, sides)?,
-            ["heal"] => {
-                world.heal();
-                Ok(())
-            }
-            ["settle"] => settle(world),
-            ["flush", id] => {
-                let id = member(world, id)?;
-                P::Problem::flush(world.app(id));
-                Ok(())
-            }
-            ["status"] => {
-                said.extend(world.members().map(|id| status(world, id)));
-                Ok(())
-            }
-            ["show", who] => each(world, who, true, |world, id| {
-                let replica = world.replica(id).expect("it is up");
-                said.push(format!("{id} {}", (suite.describe)(replica.protocol())));
-                Ok(())
-            })?,
-            [verb, id, arguments @ ..] => request(world, verb, id, arguments)?,
-            _ => return Err(format!("no such command: {}", words.join(" "))),
-        };
-        let detail = match words {
-            ["settle"] => Detail::Outputs,
+        let outcome = world.apply(self.suite, command, &mut said)?;
+        let detail = match command {
+            Command::Settle | Command::Progress(_) => Detail::Outputs,
             _ => Detail::Everything,
         };
         let mut trace = self.news(detail);
@@ -310,27 +271,22 @@ where
         Ok(trace)
     }
 
-    fn cluster(&mut self, size: &str, words: &[&str]) -> Result<Vec<String>, String> {
-        let size: u64 = number(size)?;
-        let members: Vec<NodeId> = (1..=size).map(NodeId).collect();
-        let down = words.contains(&"down");
-        let words = words.iter().copied().filter(|word| *word != "down");
-        let mut options = suite::options(words)?;
-        let seed = options.remove("seed");
-        let seed = seed.map_or(Ok(0), |value| suite::number("seed", value))?;
-        let config = (self.suite.config)(&members, &options)?;
+    fn cluster(&mut self, size: u64, words: &[String]) -> Result<Vec<String>, String> {
+        let world = World::from_words(self.suite, size, words)?;
         self.end_world();
-        let world = self
-            .world
-            .insert(World::new(self.suite, &members, config, seed));
+        let world = self.world.insert(world);
         world.start_trace();
-        if !down {
-            for &id in &members {
-                world.restart(id)?;
-            }
-        }
         self.shown = 0;
-        Ok(self.news(Detail::Everything))
+        let outcome = match words.iter().any(|word| word == "down") {
+            true => Ok(()),
+            false => world.start_all(),
+        };
+        let mut trace = self.news(Detail::Everything);
+        if let Err(violation) = outcome {
+            trace.push(format!("violated: {violation}"));
+            self.violations.push(violation);
+        }
+        Ok(trace)
     }
 
     /// Puts the world away, if there is one.
@@ -351,213 +307,6 @@ where
         self.shown += events.len();
         trace::lines(events, detail)
     }
-}
-
-fn number<T: std::str::FromStr>(word: &str) -> Result<T, String> {
-    word.parse().map_err(|_| format!("not a number: {word}"))
-}
-
-fn member<P: Protocol>(world: &World<P>, word: &str) -> Result<NodeId, String>
-where
-    P::Problem: Workload,
-{
-    let id = word
-        .parse()
-        .map_err(|error| format!("{error}, found {word}"))?;
-    let known = world.members().any(|member| member == id);
-    known.then_some(id).ok_or(format!("there is no {word}"))
-}
-
-fn expect_up<P: Protocol>(world: &World<P>, id: NodeId, up: bool) -> Result<(), String>
-where
-    P::Problem: Workload,
-{
-    match world.replica(id).is_some() {
-        is if is == up => Ok(()),
-        true => Err(format!("{id} is up")),
-        false => Err(format!("{id} is down")),
-    }
-}
-
-/// What went wrong in the script, or else what went wrong in the world.
-type Done = Result<Result<(), String>, String>;
-
-/// Does something for one member, or for all that are up (or down).
-fn each<P: Protocol>(
-    world: &mut World<P>,
-    who: &str,
-    up: bool,
-    mut f: impl FnMut(&mut World<P>, NodeId) -> Result<(), String>,
-) -> Done
-where
-    P::Problem: Workload,
-{
-    if who != "all" {
-        let id = member(world, who)?;
-        expect_up(world, id, up)?;
-        return Ok(f(world, id));
-    }
-    for id in world.members().collect::<Vec<_>>() {
-        if world.replica(id).is_some() == up
-            && let Err(violation) = f(world, id)
-        {
-            return Ok(Err(violation));
-        }
-    }
-    Ok(Ok(()))
-}
-
-fn crash<P: Protocol>(world: &mut World<P>, who: &str, keep: usize) -> Done
-where
-    P::Problem: Workload,
-{
-    each(world, who, true, |world, id| {
-        world.crash(id, keep);
-        Ok(())
-    })
-}
-
-fn running<P: Protocol>(world: &World<P>, id: NodeId, word: &str) -> Result<P::Timer, String>
-where
-    P::Problem: Workload,
-{
-    expect_up(world, id, true)?;
-    let timers = world.replica(id).expect("it is up").timers();
-    let found = timers.iter().find(|(timer, _)| name(timer) == word);
-    found.map(|(timer, _)| timer).ok_or_else(|| {
-        let running: Vec<_> = timers.iter().map(|(timer, _)| name(&timer)).collect();
-        format!("no timer {word} runs at {id}, only {running:?}")
-    })
-}
-
-fn mail_fate<P: Protocol>(world: &mut World<P>, words: &[&str], fate: Fate) -> Done
-where
-    P::Problem: Workload,
-{
-    let (from, to, kind) = match words {
-        ["all"] => ("*", "*", None),
-        [from, to] => (*from, *to, None),
-        [from, to, kind] => (*from, *to, Some(*kind)),
-        _ => return Err("which mail? `all`, or from, to and perhaps a kind".to_string()),
-    };
-    let end = |word: &str| match word {
-        "*" => Ok(None),
-        word => member(world, word).map(Some),
-    };
-    let (from, to) = (end(from)?, end(to)?);
-    let only_one = from.is_some() && to.is_some();
-    // What follows from this mail is not meant by it, so only what is under way now counts.
-    let mut unseen = world.flying().len();
-    let mut at = 0;
-    let mut found = false;
-    while unseen > 0 && !(found && only_one) {
-        unseen -= 1;
-        let mail = &world.flying()[at];
-        let meant = from.is_none_or(|from| mail.from == from)
-            && to.is_none_or(|to| mail.to == to)
-            && kind.is_none_or(|kind| mail.kind == kind);
-        if !meant {
-            at += 1;
-            continue;
-        }
-        found = true;
-        match fate {
-            Fate::Deliver => {
-                if let Err(violation) = world.deliver(at) {
-                    return Ok(Err(violation));
-                }
-            }
-            Fate::Drop => world.drop_mail(at),
-            Fate::Duplicate => {
-                world.duplicate(at);
-                at += 1;
-            }
-        }
-    }
-    match found {
-        true => Ok(Ok(())),
-        false => Err(format!("no such mail is under way: {}", words.join(" "))),
-    }
-}
-
-fn partition<P: Protocol>(world: &mut World<P>, words: &[&str]) -> Done
-where
-    P::Problem: Workload,
-{
-    let mut sides = Vec::new();
-    for side in words.split(|word| *word == "|") {
-        let side: Result<Vec<_>, _> = side.iter().map(|word| member(world, word)).collect();
-        sides.push(side?);
-    }
-    if sides.len() < 2 {
-        return Err("a partition has two sides: n1 | n2 n3".to_string());
-    }
-    for (at, side) in sides.iter().enumerate() {
-        for &one in side {
-            for &two in sides[at + 1..].iter().flatten() {
-                world.cut(one, two);
-            }
-        }
-    }
-    Ok(Ok(()))
-}
-
-/// Disks and network work until nothing is left to do.
-fn settle<P: Protocol>(world: &mut World<P>) -> Result<(), String>
-where
-    P::Problem: Workload,
-{
-    /// More than any script needs: a protocol that never rests would go on for ever.
-    const MAIL_MAX: usize = 10_000;
-    let mut outcome = Ok(());
-    for _ in 0..MAIL_MAX {
-        for id in world.members().collect::<Vec<_>>() {
-            outcome = outcome.and_then(|()| world.sync(id, usize::MAX));
-        }
-        if outcome.is_err() || world.flying().is_empty() {
-            break;
-        }
-        outcome = world.deliver(0);
-    }
-    match world.flying().is_empty() {
-        true => outcome,
-        false => outcome.and(Err(format!("not quiet after {MAIL_MAX} messages"))),
-    }
-}
-
-fn request<P: Protocol>(world: &mut World<P>, verb: &str, id: &str, arguments: &[&str]) -> Done
-where
-    P::Problem: Workload,
-{
-    let unknown = || format!("no such command: {verb}");
-    let id = member(world, id).map_err(|error| format!("{} ({error})", unknown()))?;
-    expect_up(world, id, true)?;
-    let mut words = vec![verb];
-    words.extend(arguments);
-    let request = P::Problem::parse(world.app(id), &words).ok_or_else(unknown)??;
-    Ok(world.request(id, request))
-}
-
-fn status<P: Protocol>(world: &World<P>, id: NodeId) -> String
-where
-    P::Problem: Workload,
-{
-    let Some(replica) = world.replica(id) else {
-        return format!("{id} is down");
-    };
-    let status = replica.status();
-    let leader = match status.leader {
-        Some(leader) => format!("led by {leader}"),
-        None => "without leader".to_string(),
-    };
-    format!(
-        "{id} {} in epoch {} {leader}, head {}, decided {}, window {}",
-        status.role,
-        status.epoch,
-        status.head,
-        status.decided,
-        replica.window()
-    )
 }
 
 /// The first lines that differ, with a little before them.

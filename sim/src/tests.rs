@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use quorate_core::{
     Boot, Effects, Faults, Frame, Links, Malformed, Model, NodeId, Payload, Protocol, Reader,
-    Status, Timing, Wire,
+    Status, Survival, Timing, Wire,
 };
 use quorate_node::{Frames, Written};
 use quorate_problems::total_order::{Output, Request, TotalOrder};
 
+use crate::random::{self, Hurt};
+use crate::trace::What;
 use crate::{Disk, Suite, script};
 
 /// n1 decides the order and tells the others, who believe it. A promise is broken as soon as mail is
@@ -260,7 +262,7 @@ fn numbers(disk: &Disk) -> Vec<u64> {
 #[test]
 fn a_crash_leaves_what_was_durable_and_a_prefix_of_the_rest() {
     let mut disk = Disk::default();
-    assert!(disk.is_fresh());
+    assert_eq!(disk.survival(), Survival::Fresh);
     disk.write(&frames(1, &[None; 5]));
     assert_eq!((disk.sync(2), disk.pending()), (Frame(2), 3));
     disk.crash(1);
@@ -285,4 +287,173 @@ fn frames_are_deleted_only_once_what_replaces_them_is_durable() {
     assert_eq!(numbers(&disk), [2, 3, 4]);
     disk.delete(9);
     assert_eq!(numbers(&disk), [3, 4]);
+}
+
+#[test]
+fn a_trace_tells_what_scripts_leave_out() {
+    let script = "cluster 2\nbroadcast n2 x\ndeliver n2 n1\nduplicate n2 n1\n----\n";
+    let refused = script::play(&SUITE, script).expect_err("the mail has arrived");
+    assert_eq!(
+        refused,
+        "4: no such mail is under way: n2 n1; there is none at all"
+    );
+    let script = "cluster 2\nbroadcast n2 x\nduplicate n2 n1\ndeliver n2 n1\nsync n1\ncut n1 n2\n\
+        broadcast n1 y\ncrash n1\ndeliver n2 n1\nheal\n----\n";
+    let play = script::play(&SUITE, script).expect("the script makes sense");
+    let events = &play.worlds[0].trace.events;
+    let told: Vec<String> = events
+        .iter()
+        .filter_map(|event| told(&event.what))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "n1 starts",
+            "n2 starts",
+            "n2 asked",
+            "sent 1",
+            "copied 2",
+            "received 1",
+            "n1 wrote",
+            "n1 holds for n1 until 1",
+            "n1 holds for n2 until 1",
+            "n1 synced",
+            "sent 3",
+            "n1 decided",
+            "cut",
+            "lost 3 cut off",
+            "n1 asked",
+            "n1 wrote",
+            "n1 holds for n1 until 2",
+            "n1 holds for n2 until 2",
+            "n1 crashed",
+            "lost 2 nobody there",
+            "healed",
+        ]
+    );
+}
+
+/// A few words on an event; none on those that are of no concern here.
+fn told(what: &What) -> Option<String> {
+    Some(match what {
+        What::Started { node, .. } => format!("{node} starts"),
+        What::Crashed { node, .. } => format!("{node} crashed"),
+        What::Requested { node, .. } => format!("{node} asked"),
+        What::Held {
+            node, to, until, ..
+        } => format!("{node} holds for {to} until {}", until.0),
+        What::Sent { mail, .. } => format!("sent {}", mail.0),
+        What::Copied { copy, .. } => format!("copied {}", copy.0),
+        What::Received { mail, .. } => format!("received {}", mail.0),
+        What::Lost { mail, why } => format!("lost {} {why}", mail.0),
+        What::Wrote { node, .. } => format!("{node} wrote"),
+        What::Synced { node, .. } => format!("{node} synced"),
+        What::Output {
+            node,
+            decision: true,
+            ..
+        } => format!("{node} decided"),
+        What::Cut { .. } => "cut".to_string(),
+        What::Healed => "healed".to_string(),
+        _ => return None,
+    })
+}
+
+#[test]
+fn partitions_may_have_a_bridge() {
+    let cut = |command: &str| {
+        let script = format!("cluster 3\n{command}\n----\n");
+        let play = script::play(&SUITE, &script).expect("the script makes sense");
+        let events = play.worlds[0].trace.events.iter();
+        let cuts = events.filter_map(|event| match event.what {
+            What::Cut { from, to } => Some((from.0, to.0)),
+            _ => None,
+        });
+        cuts.collect::<Vec<_>>()
+    };
+    assert_eq!(cut("partition n1 n2 | n2 n3"), [(1, 3), (3, 1)]);
+    assert_eq!(
+        cut("partition n1 | n2 n3"),
+        [(1, 2), (2, 1), (1, 3), (3, 1)]
+    );
+    assert_eq!(cut("cut n1 n3"), [(1, 3)]);
+    assert_eq!(cut("isolate n2"), [(2, 1), (1, 2), (2, 3), (3, 2)]);
+}
+
+#[test]
+fn mail_is_chosen_by_kind_and_number() {
+    let script = "cluster 2\nquietly broadcast n2 a\nquietly broadcast n2 b\nquietly broadcast n2 c\n\
+        deliver n2 n1 Wanted 2\ndrop n2 n1 * 2\ndeliver n2 n1\n----\n";
+    let text = script::run(&SUITE, script).expect("the script makes sense");
+    let wrote: Vec<_> = text
+        .lines()
+        .filter(|line| line.contains("writes"))
+        .collect();
+    assert_eq!(wrote, ["n1 writes 1: \"b\"", "n1 writes 2: \"a\""]);
+}
+
+#[test]
+fn a_message_can_be_forged_but_not_nonsense() {
+    // `Ordered` with the payload "z", as the sequencer would encode it.
+    let mut bytes = Vec::new();
+    Told::Ordered(Payload::from_vec(b"z".to_vec(), 0)).encode(&mut bytes);
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let script = format!("cluster 2\nforge n1 n2 {hex}\ndeliver n1 n2 Ordered\n----\n");
+    let text = script::run(&SUITE, &script).expect("the script makes sense");
+    let last = text.lines().last();
+    assert_eq!(
+        last,
+        Some("violated: integrity: n2 delivered \"z\" at 1, which nobody broadcast")
+    );
+    let error = script::run(&SUITE, "cluster 2\nforge n1 n2 07\n----\n");
+    let error = error.expect_err("nothing is encoded like this");
+    assert!(error.starts_with("2: not a message"), "{error}");
+}
+
+#[test]
+fn damage_is_noticed_until_it_is_needed_no_more() {
+    let mut disk = Disk::default();
+    disk.write(&frames(1, &[None; 3]));
+    disk.sync(3);
+    assert_eq!(disk.survival(), Survival::Intact);
+    disk.damage(&[2]).expect("the frame is there");
+    assert!(disk.damage(&[4]).is_err());
+    assert_eq!(
+        (disk.survival(), numbers(&disk)),
+        (Survival::Damaged, vec![1, 3])
+    );
+    disk.write(&frames(4, &[Some(4)]));
+    assert_eq!(disk.survival(), Survival::Damaged);
+    disk.sync(1);
+    assert_eq!(disk.survival(), Survival::Intact);
+}
+
+#[test]
+fn a_failure_comes_out_as_a_small_script_that_shows_it() {
+    let hurt = Hurt {
+        options: "faulty=1".to_string(),
+        ..Hurt::default()
+    };
+    for seed in 0..20 {
+        let failure = random::run(&SUITE, seed, &hurt).expect_err("it skips positions");
+        assert!(
+            failure.reason.starts_with("gap: n1 delivered position 2"),
+            "{failure}"
+        );
+        let text = script::run(&SUITE, &failure.script).expect("it is a script");
+        assert_eq!(text, failure.script);
+        let last = text.lines().last();
+        assert_eq!(last, Some(format!("violated: {}", failure.reason).as_str()));
+        let asked = text.lines().filter(|line| line.starts_with("broadcast"));
+        assert!(asked.count() <= 1 && text.lines().count() < 20, "{failure}");
+    }
+}
+
+#[test]
+fn a_seed_decides_everything() {
+    let hurt = Hurt::default();
+    for seed in 0..20 {
+        let run = || random::run(&SUITE, seed, &hurt);
+        assert_eq!(run(), run());
+    }
 }

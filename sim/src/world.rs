@@ -2,18 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Debug, Write as _};
-use std::sync::Arc;
 use std::time::Duration;
 
-use quorate_core::{
-    Boot, Choice, Instant, NodeId, Output, Protocol, Reader, Request, Survival, Wire,
-};
-use quorate_node::{Frames, Input, Node};
+use quorate_core::{Boot, Choice, Instant, NodeId, Protocol, Request};
+use quorate_node::{Input, Node};
 
+use crate::panics::catch;
 use crate::trace::{Loss, MailId, Trace, What};
-use crate::{Disk, Suite, Watch, Workload};
+use crate::{Disk, Suite, Watch, Workload, suite};
 
+mod apply;
+mod carry;
+mod digest;
+mod progress;
 mod record;
+
+pub use apply::Done;
 
 /// The world. Every method is one thing that happens; it fails if that breaks a promise.
 pub struct World<P: Protocol>
@@ -34,6 +38,39 @@ where
     next_mail: u64,
     /// Whether frames that are not needed are deleted at once, or whenever the driver likes.
     deletes: bool,
+    /// How often [`Workload::probe`] was asked.
+    probes: u64,
+    /// How many steps replicas have taken.
+    steps: u64,
+    counts: Counts,
+    digest: digest::Digest,
+}
+
+/// How often what happened.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Counts {
+    /// Requests of the layer above.
+    pub requests: u64,
+    /// Mail that arrived.
+    pub delivered: u64,
+    /// Mail that the network lost.
+    pub dropped: u64,
+    /// Mail that was copied.
+    pub duplicated: u64,
+    /// Mail that its sender never sent.
+    pub forgeries: u64,
+    /// Links that were cut, each way counted.
+    pub cuts: u64,
+    /// Timers that somebody let run out before their time.
+    pub fired: u64,
+    /// Machines that stopped.
+    pub crashes: u64,
+    /// Machines that started again.
+    pub restarts: u64,
+    /// Disks that forgot what they had acknowledged.
+    pub lost_frames: u64,
+    /// Disks that could not read what they had acknowledged.
+    pub damages: u64,
 }
 
 /// One computer: what is on it survives a crash, the replica does not.
@@ -60,6 +97,8 @@ pub struct Flying {
     pub to: NodeId,
     /// The kind of message, which is the name of its variant.
     pub kind: String,
+    /// When it was sent.
+    pub sent: Instant,
     bytes: Vec<u8>,
 }
 
@@ -92,7 +131,47 @@ where
             trace: None,
             next_mail: 0,
             deletes: true,
+            probes: 0,
+            steps: 0,
+            counts: Counts::default(),
+            digest: digest::Digest::new(),
         }
+    }
+
+    /// A world from the words of `cluster`, none of whose members runs yet.
+    ///
+    /// # Errors
+    /// What is wrong with the words.
+    pub fn from_words(suite: &Suite<P>, size: u64, words: &[String]) -> Result<World<P>, String> {
+        /// More would be a mistake: every step asks about all of them.
+        const SIZE_MAX: u64 = 99;
+        if size == 0 || size > SIZE_MAX {
+            return Err(format!("a cluster has 1 to {SIZE_MAX} members, not {size}"));
+        }
+        let members: Vec<NodeId> = (1..=size).map(NodeId).collect();
+        let flags = ["down", "hoard"];
+        let valued = words.iter().map(String::as_str);
+        let valued = valued.filter(|word| !flags.contains(word));
+        let mut options = suite::options(valued)?;
+        let seed = options.remove("seed");
+        let seed = seed.map_or(Ok(0), |value| suite::number("seed", value))?;
+        let config = (suite.config)(&members, &options)?;
+        let mut world = World::new(suite, &members, config, seed);
+        world.deletes = !words.iter().any(|word| word == "hoard");
+        Ok(world)
+    }
+
+    /// Starts every member that is down.
+    ///
+    /// # Errors
+    /// A broken promise.
+    pub fn start_all(&mut self) -> Outcome {
+        for id in self.members().collect::<Vec<_>>() {
+            if self.replica(id).is_none() {
+                self.restart(id)?;
+            }
+        }
+        Ok(())
     }
 
     /// Leaves it to the driver when frames that are not needed are deleted.
@@ -133,6 +212,24 @@ where
         &self.flying
     }
 
+    /// How often what happened so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// How many steps replicas have taken so far.
+    #[must_use]
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// A hash of everything that happened so far.
+    #[must_use]
+    pub fn digest(&self) -> u64 {
+        self.digest.value()
+    }
+
     /// The time.
     #[must_use]
     pub fn now(&self) -> Instant {
@@ -149,13 +246,18 @@ where
     /// Time passes, and timers run out.
     pub fn advance(&mut self, by: Duration) -> Outcome {
         self.now = self.now + by;
+        self.digest.number(self.now.0);
         let now = self.now;
         for id in self.members().collect::<Vec<_>>() {
-            let fired = self.expire(id, now);
-            for timer in fired {
-                self.note(|| What::Fired { node: id, timer });
+            match catch(|| self.expire(id, now)) {
+                Ok(fired) => {
+                    for timer in fired {
+                        self.note(|| What::Fired { node: id, timer });
+                    }
+                    self.collect(id)?;
+                }
+                Err(text) => return self.panicked(id, &text),
             }
-            self.collect(id)?;
         }
         Ok(())
     }
@@ -177,7 +279,7 @@ where
         };
         while let Some((timer, _)) = due(replica) {
             replica.fire(timer, now);
-            fired.push(name(&timer));
+            fired.push(spelled(&timer));
         }
         fired
     }
@@ -187,8 +289,9 @@ where
         let now = self.now;
         self.note(|| What::Fired {
             node: id,
-            timer: name(&timer),
+            timer: spelled(&timer),
         });
+        self.counts.fired += 1;
         self.act(id, |replica| replica.fire(timer, now))
     }
 
@@ -201,6 +304,7 @@ where
             return Err(format!("{id} is down"));
         }
         P::Problem::on_request(&mut self.oracle, &mut machine.app, id, &request);
+        self.counts.requests += 1;
         self.note(|| What::Requested {
             node: id,
             text: format!("{request:?}"),
@@ -212,14 +316,15 @@ where
     /// Mail arrives.
     pub fn deliver(&mut self, at: usize) -> Outcome {
         let mail = self.flying.remove(at);
-        let message = decode::<P>(&mail);
-        self.receive(mail.id, mail.from, mail.to, message)
+        self.receive(&mail)
     }
 
     /// Mail is lost.
     pub fn drop_mail(&mut self, at: usize) {
         let mail = self.flying.remove(at).id;
         let why = Loss::Dropped;
+        self.counts.dropped += 1;
+        self.digest.number(mail.0);
         self.note(|| What::Lost { mail, why });
     }
 
@@ -230,6 +335,8 @@ where
             id: copy,
             ..self.flying[at].clone()
         });
+        self.counts.duplicated += 1;
+        self.digest.number(copy.0);
         self.note(|| What::Copied { mail, copy });
     }
 
@@ -242,6 +349,7 @@ where
             machine.disk.delete(usize::MAX);
         }
         let now = self.now;
+        self.digest.number(frame.0);
         self.note_synced(id, frame);
         self.act(id, |replica| replica.synced(frame, now))
     }
@@ -252,7 +360,14 @@ where
         machine.replica = None;
         machine.known = record::Known::default();
         let kept = machine.disk.crash(keep);
+        self.counts.crashes += 1;
+        self.digest.number(kept as u64);
         self.note(|| What::Crashed { node: id, kept });
+    }
+
+    /// The application of a member makes its state durable, and tells nobody.
+    pub fn flush(&mut self, id: NodeId) {
+        P::Problem::flush(self.app(id));
     }
 
     /// Puts a disk into a machine that does not run.
@@ -272,30 +387,36 @@ where
         }
         machine.incarnation += 1;
         let incarnation = machine.incarnation;
-        let survival = match machine.disk.is_fresh() {
-            true => Survival::Fresh,
-            false => Survival::Intact,
-        };
         let boot = Boot {
             me: id,
-            incarnation: machine.incarnation,
-            survival,
+            incarnation,
+            survival: machine.disk.survival(),
             records: Box::new(machine.disk.records().into_iter()),
             checkpoint: P::Problem::on_open(&mut self.oracle, &mut machine.app, id),
         };
-        let choice = Choice::Seeded(seed ^ (id.0 << 32) ^ machine.incarnation);
+        let choice = Choice::Seeded(seed ^ (id.0 << 32) ^ incarnation);
         let durable = machine.disk.durable();
-        machine.replica = Some(Node::open(&self.config, boot, durable, choice, now));
+        let config = &self.config;
+        let opened = catch(|| Node::open(config, boot, durable, choice, now));
+        self.digest.number(incarnation);
+        self.counts.restarts += u64::from(incarnation > 1);
         self.note(|| What::Started {
             node: id,
             incarnation,
         });
-        self.collect(id)
+        match opened {
+            Ok(replica) => {
+                self.machine(id).replica = Some(replica);
+                self.collect(id)
+            }
+            Err(text) => self.panicked(id, &text),
+        }
     }
 
     /// From now on nothing gets from one member to another; what is under way is lost.
     pub fn cut_one_way(&mut self, from: NodeId, to: NodeId) {
-        self.cuts.insert((from, to));
+        self.digest.number(from.0 << 32 | to.0);
+        self.counts.cuts += u64::from(self.cuts.insert((from, to)));
         self.note(|| What::Cut { from, to });
         let (lost, kept) = std::mem::take(&mut self.flying)
             .into_iter()
@@ -329,128 +450,6 @@ where
     fn machine(&mut self, id: NodeId) -> &mut Machine<P> {
         self.machines.get_mut(&id).expect("drivers name members")
     }
-
-    fn receive(
-        &mut self,
-        mail: MailId,
-        from: NodeId,
-        to: NodeId,
-        mut message: P::Message,
-    ) -> Outcome {
-        if self.machine(to).replica.is_none() {
-            let why = Loss::NobodyThere;
-            self.note(|| What::Lost { mail, why });
-            return Ok(());
-        }
-        self.note(|| What::Received { mail, node: to });
-        let machine = self.machine(to);
-        if let Some(checkpoint) = P::attachment(&mut message) {
-            P::Problem::stage(&mut machine.app, *checkpoint);
-        }
-        let now = self.now;
-        self.act(to, |replica| {
-            replica.step(Input::Message(from, message), now)
-        })
-    }
-
-    /// Lets a replica do something, if it is up, and carries out what it asks for.
-    fn act(&mut self, id: NodeId, step: impl FnOnce(&mut Node<P>)) -> Outcome {
-        match &mut self.machine(id).replica {
-            Some(replica) => step(replica),
-            None => return Ok(()),
-        }
-        self.collect(id)
-    }
-
-    fn collect(&mut self, id: NodeId) -> Outcome {
-        let outcome = self.carry_out(id).and_then(|()| self.check());
-        if let Err(violation) = &outcome {
-            self.note(|| What::Violated {
-                text: violation.clone(),
-            });
-        }
-        outcome
-    }
-
-    /// Carries out what a replica asks for, if it is up.
-    fn carry_out(&mut self, id: NodeId) -> Outcome {
-        let machine = self.machines.get_mut(&id).expect("drivers name members");
-        let Some(replica) = &mut machine.replica else {
-            return Ok(());
-        };
-        let mut frames = Frames::default();
-        replica.take_frames(&mut frames);
-        let mail: Vec<_> = replica.take_mail().collect();
-        let outputs: Vec<_> = replica.take_outputs().collect();
-        replica.protocol().invariants();
-        machine.disk.write(&frames);
-        self.note_replica(id, frames.written.len());
-        for letter in mail {
-            self.send(id, letter.to, letter.message)?;
-        }
-        for output in outputs {
-            self.output(id, &output)?;
-        }
-        Ok(())
-    }
-
-    fn output(&mut self, id: NodeId, output: &Output<P>) -> Outcome {
-        self.note(|| What::Output {
-            node: id,
-            text: format!("{output:?}"),
-            decision: P::Problem::is_decision(output),
-        });
-        let machine = self.machines.get_mut(&id).expect("drivers name members");
-        P::Problem::on_output(&mut self.oracle, &mut machine.app, id, output)
-    }
-
-    fn send(&mut self, from: NodeId, to: NodeId, mut message: P::Message) -> Outcome {
-        let machine = self.machines.get_mut(&from).expect("drivers name members");
-        if let Some(asked) = P::attachment(&mut message) {
-            let newest = P::Problem::newest(&machine.app);
-            if newest.position < asked.position {
-                return Err(format!(
-                    "{from} sends a state through {asked:?} but has {newest:?}"
-                ));
-            }
-            *asked = newest;
-        }
-        let (id, kind) = (self.name_mail(), name(&message));
-        self.note(|| What::Sent {
-            mail: id,
-            from,
-            to,
-            kind: kind.clone(),
-            text: format!("{message:?}"),
-        });
-        let lost = match (
-            self.cuts.contains(&(from, to)),
-            self.machines.contains_key(&to),
-        ) {
-            (true, _) => Some(Loss::Cut),
-            (false, false) => Some(Loss::NobodyThere),
-            (false, true) => None,
-        };
-        if let Some(why) = lost {
-            self.note(|| What::Lost { mail: id, why });
-            return Ok(());
-        }
-        let mut bytes = Vec::new();
-        message.encode(&mut bytes);
-        self.flying.push(Flying {
-            id,
-            from,
-            to,
-            kind,
-            bytes,
-        });
-        Ok(())
-    }
-
-    fn name_mail(&mut self) -> MailId {
-        self.next_mail += 1;
-        MailId(self.next_mail)
-    }
 }
 
 /// The name of a variant, as `Debug` writes it.
@@ -470,10 +469,9 @@ pub(crate) fn name(value: &impl Debug) -> String {
     name.0
 }
 
-fn decode<P: Protocol>(mail: &Flying) -> P::Message {
-    let block = Arc::new(mail.bytes.clone());
-    let mut reader = Reader::new(&block);
-    let message = P::Message::decode(&mut reader).expect("what was encoded can be decoded");
-    reader.finish().expect("all that was encoded was decoded");
-    message
+/// A timer as scripts write it: in one word.
+pub(crate) fn spelled(timer: &impl Debug) -> String {
+    let mut text = format!("{timer:?}");
+    text.retain(|c| !c.is_whitespace());
+    text
 }

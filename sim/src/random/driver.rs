@@ -1,0 +1,404 @@
+//! Draws what happens next.
+
+use quorate_core::{Choice, NodeId, Protocol};
+
+use super::{Hurt, Schedule, Summary};
+use crate::command::{Command, Fate, Who};
+use crate::{Suite, Workload, World};
+
+/// Things that can happen, each with how often it does.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Event {
+    Deliver,
+    DeliverAny,
+    Drop,
+    Duplicate,
+    Sync,
+    SyncOne,
+    Fire,
+    Advance,
+    Request,
+    Flush,
+    Crash,
+    Restart,
+    Cut,
+    Heal,
+    Delete,
+}
+
+pub(super) struct Driver<'a, P: Protocol>
+where
+    P::Problem: Workload,
+{
+    suite: &'a Suite<P>,
+    world: World<P>,
+    members: Vec<NodeId>,
+    choice: Choice,
+    weights: Vec<(Event, u32)>,
+    hurt: &'a Hurt,
+    /// Whose disk is slow.
+    slow_disk: Option<NodeId>,
+    /// The link on which mail takes long.
+    slow_link: Option<(NodeId, NodeId)>,
+    /// Whose disk may become unreadable.
+    damaged: Option<NodeId>,
+    serial: u64,
+    schedule: Schedule,
+}
+
+/// More mail than this under way is lost, as in any real network.
+const FLYING_MAX: usize = 300;
+
+/// A broken promise.
+type Outcome = Result<(), String>;
+
+impl<'a, P: Protocol> Driver<'a, P>
+where
+    P::Problem: Workload,
+{
+    pub(super) fn new(
+        suite: &'a Suite<P>,
+        seed: u64,
+        hurt: &'a Hurt,
+    ) -> Result<Driver<'a, P>, String> {
+        // Neighbouring seeds must not give neighbouring streams.
+        let mut choice = Choice::Seeded(seed.wrapping_mul(0xd134_2543_de82_ef95) ^ 0x51a3);
+        let size = [1, 2, 3, 3, 3, 3, 4, 5, 5][choice.choose(9) as usize];
+        let members: Vec<NodeId> = (1..=size).map(NodeId).collect();
+        let schedule = schedule(suite, seed, hurt, &members, &mut choice);
+        let world = World::from_words(suite, size, &schedule.words)?;
+        let weights = weights(&mut choice);
+        let any = |choice: &mut Choice| members.get(choice.choose(8) as usize).copied();
+        let slow_disk = any(&mut choice);
+        let slow_link = any(&mut choice).zip(any(&mut choice));
+        let damaged = any(&mut choice).filter(|_| hurt.damaged_disks && size > 1);
+        Ok(Driver {
+            suite,
+            world,
+            choice,
+            weights,
+            hurt,
+            slow_disk,
+            slow_link,
+            damaged,
+            serial: 0,
+            schedule,
+            members,
+        })
+    }
+
+    pub(super) fn schedule(self) -> Schedule {
+        self.schedule
+    }
+
+    pub(super) fn summary(&self) -> Summary {
+        let replicas = self.members.iter().filter_map(|&id| self.world.replica(id));
+        let mut summary = Summary {
+            counts: self.world.counts(),
+            steps: self.world.steps(),
+            time: self.world.now().since(quorate_core::Instant(0)),
+            digest: self.world.digest(),
+            ..Summary::default()
+        };
+        for replica in replicas {
+            let status = replica.status();
+            summary.decided = summary.decided.max(status.decided);
+            summary.epoch = summary.epoch.max(status.epoch);
+        }
+        summary
+    }
+
+    pub(super) fn hurt(&mut self) -> Outcome {
+        self.world.start_all()?;
+        for _ in 0..self.hurt.steps {
+            self.happen()?;
+            while self.world.flying().len() > FLYING_MAX {
+                self.mail(Fate::Drop, 0)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything works from now on, and so must the cluster.
+    pub(super) fn heal(&mut self) -> Outcome {
+        self.play(Command::Progress(Vec::new()))
+    }
+
+    /// Lets something happen, and remembers it.
+    fn play(&mut self, command: Command) -> Outcome {
+        let mut said = Vec::new();
+        match self.world.apply(self.suite, &command, &mut said) {
+            Ok(outcome) => {
+                self.schedule.commands.push(command);
+                outcome
+            }
+            // It makes no sense here, so nothing happened.
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn happen(&mut self) -> Outcome {
+        let event = self.event();
+        let id = self.member();
+        let up = self.world.replica(id).is_some();
+        match event {
+            // What is under way to a machine that is down waits: mail may be slow.
+            Event::Deliver if up => self.deliver_next(id),
+            Event::DeliverAny => self.any_mail(Fate::Deliver),
+            Event::Drop => self.any_mail(Fate::Drop),
+            Event::Duplicate => self.any_mail(Fate::Duplicate),
+            Event::Sync | Event::SyncOne
+                if self.slow_disk == Some(id) && self.choice.choose(10) > 0 =>
+            {
+                Ok(())
+            }
+            Event::Sync if up => self.sync(id, None),
+            Event::SyncOne if up => self.sync(id, Some(1)),
+            Event::Fire if up => self.fire(id),
+            Event::Advance => {
+                let ms = u64::from(self.choice.choose(400));
+                self.play(Command::Advance { ms })
+            }
+            Event::Request if up => self.request(id),
+            Event::Flush if up => self.play(Command::Flush(id)),
+            Event::Crash if up => self.crash(id),
+            Event::Restart if !up => self.play(Command::Restart(Who::One(id))),
+            Event::Cut => self.cut(id),
+            Event::Heal => self.play(Command::Heal),
+            Event::Delete => {
+                let count = self.choice.choose(8) as usize;
+                let count = count.min(self.world.disk(id).deletable());
+                match count {
+                    0 => Ok(()),
+                    _ => self.play(Command::Delete { node: id, count }),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn event(&mut self) -> Event {
+        let total = self.weights.iter().map(|(_, weight)| weight).sum();
+        let mut chosen = self.choice.choose(total);
+        for &(event, weight) in &self.weights {
+            if chosen < weight {
+                return event;
+            }
+            chosen -= weight;
+        }
+        unreachable!("the choice is below the sum of the weights")
+    }
+
+    fn member(&mut self) -> NodeId {
+        let count = u32::try_from(self.members.len()).expect("worlds are small");
+        self.members[self.choice.choose(count) as usize]
+    }
+
+    fn mail(&mut self, fate: Fate, at: usize) -> Outcome {
+        let mail = self.world.selector(at);
+        self.play(Command::Mail { fate, mail })
+    }
+
+    /// The oldest mail to a member, but for a slow link, whose mail is mostly overtaken.
+    fn deliver_next(&mut self, id: NodeId) -> Outcome {
+        let slow = self.slow_link.filter(|_| self.choice.choose(10) > 0);
+        let mut flying = self.world.flying().iter();
+        let next = flying.position(|mail| mail.to == id && Some((mail.from, id)) != slow);
+        next.map_or(Ok(()), |at| self.mail(Fate::Deliver, at))
+    }
+
+    /// Some piece of mail, usually one of the older ones.
+    fn any_mail(&mut self, fate: Fate) -> Outcome {
+        let count = u32::try_from(self.world.flying().len()).expect("mail is bounded");
+        if count == 0 {
+            return Ok(());
+        }
+        let far = count.min(1 << self.choice.choose(9));
+        let at = self.choice.choose(far) as usize;
+        self.mail(fate, at)
+    }
+
+    fn sync(&mut self, id: NodeId, count: Option<usize>) -> Outcome {
+        match self.world.disk(id).pending() {
+            0 => Ok(()),
+            _ => self.play(Command::Sync {
+                who: Who::One(id),
+                count,
+            }),
+        }
+    }
+
+    fn fire(&mut self, id: NodeId) -> Outcome {
+        let replica = self.world.replica(id).expect("it was asked about");
+        let running: Vec<P::Timer> = replica.timers().iter().map(|(timer, _)| timer).collect();
+        let Ok(count @ 1..) = u32::try_from(running.len()) else {
+            return Ok(());
+        };
+        let timer = &running[self.choice.choose(count) as usize];
+        self.play(Command::Fire {
+            node: id,
+            timer: crate::world::spelled(timer),
+        })
+    }
+
+    fn request(&mut self, id: NodeId) -> Outcome {
+        self.serial += 1;
+        // What is made up is said in words and read again, which counts it a second time.
+        let mut app = self.world.app(id).clone();
+        let request = P::Problem::invent(&mut app, self.serial, &mut self.choice);
+        let mut words = P::Problem::words(&request).into_iter();
+        let verb = words.next().expect("a request has a verb");
+        self.play(Command::Request {
+            verb,
+            node: id.to_string(),
+            arguments: words.collect(),
+        })
+    }
+
+    fn crash(&mut self, id: NodeId) -> Outcome {
+        // A state that became durable just before, without the frames that led to it, is a hard case.
+        if self.choice.choose(4) == 0 {
+            self.play(Command::Flush(id))?;
+        }
+        let pending = self.world.disk(id).pending();
+        let pending = u32::try_from(pending).expect("disks are small");
+        let keep = match self.choice.choose(2) {
+            0 => 0,
+            _ => self.choice.choose(pending + 1) as usize,
+        };
+        self.play(Command::Crash {
+            who: Who::One(id),
+            keep,
+        })?;
+        if self.hurt.lying_disks {
+            let count = self.choice.choose(6) as usize;
+            self.play(Command::Lose { node: id, count })?;
+        }
+        if self.damaged == Some(id) && self.choice.choose(3) == 0 {
+            self.damage(id)?;
+        }
+        Ok(())
+    }
+
+    /// A run of frames becomes unreadable.
+    fn damage(&mut self, id: NodeId) -> Outcome {
+        let frames: Vec<u64> = self.world.disk(id).frames().map(|frame| frame.0).collect();
+        let Ok(count @ 1..) = u32::try_from(frames.len()) else {
+            return Ok(());
+        };
+        let first = self.choice.choose(count) as usize;
+        let len = 1 + self.choice.choose(4) as usize;
+        let frames = frames.into_iter().skip(first).take(len).collect();
+        self.play(Command::Damage { node: id, frames })
+    }
+
+    /// One link or one direction of it, one member or one direction of it, the network in two
+    /// halves, or two halves with a bridge.
+    fn cut(&mut self, id: NodeId) -> Outcome {
+        let other = self.member();
+        let others: Vec<NodeId> = self
+            .members
+            .iter()
+            .copied()
+            .filter(|one| *one != id)
+            .collect();
+        let mut half = |bridge: Option<NodeId>| {
+            let mut sides = vec![Vec::new(), Vec::new()];
+            for &member in &self.members {
+                let side = self.choice.choose(2) as usize;
+                sides[side].push(member);
+                if bridge == Some(member) {
+                    sides[1 - side].push(member);
+                }
+            }
+            Command::Partition(sides)
+        };
+        let both = |one: NodeId, two: NodeId| {
+            [(one, two), (two, one)].map(|(from, to)| Command::Cut { from, to })
+        };
+        let halves = [half(None), half(Some(id))];
+        let cuts: Vec<Command> = match self.choice.choose(7) {
+            0 if id != other => both(id, other).to_vec(),
+            1 if id != other => vec![Command::Cut {
+                from: id,
+                to: other,
+            }],
+            2 => vec![Command::Isolate(id)],
+            3 => others
+                .iter()
+                .map(|&to| Command::Cut { from: id, to })
+                .collect(),
+            4 => others
+                .iter()
+                .map(|&from| Command::Cut { from, to: id })
+                .collect(),
+            5 => vec![halves[0].clone()],
+            6 => vec![halves[1].clone()],
+            _ => Vec::new(),
+        };
+        cuts.into_iter().try_for_each(|cut| self.play(cut))
+    }
+}
+
+/// The world of a seed, in which nothing has happened yet.
+fn schedule<P: Protocol>(
+    suite: &Suite<P>,
+    seed: u64,
+    hurt: &Hurt,
+    members: &[NodeId],
+    choice: &mut Choice,
+) -> Schedule
+where
+    P::Problem: Workload,
+{
+    let invented = (suite.invent)(members, choice);
+    let fixed: Vec<&str> = hurt.options.split_whitespace().collect();
+    // What is asked for outright is not invented.
+    let key = |word: &str| word.split('=').next().map(str::to_string);
+    let asked: Vec<_> = fixed.iter().map(|word| key(word)).collect();
+    let mut words = vec!["hoard".to_string(), format!("seed={seed}")];
+    let invented = invented.split_whitespace();
+    words.extend(
+        invented
+            .filter(|word| !asked.contains(&key(word)))
+            .map(str::to_string),
+    );
+    words.extend(fixed.iter().map(|word| (*word).to_string()));
+    Schedule {
+        size: members.len() as u64,
+        words,
+        fixed: fixed.len(),
+        commands: Vec::new(),
+    }
+}
+
+/// How often each thing happens.
+fn weights(choice: &mut Choice) -> Vec<(Event, u32)> {
+    // Swarm testing (Groce et al., ISSTA 2012): a run in which some things never happen goes deeper
+    // into what the others do together than one in which a little of everything does.
+    let usual = [
+        (Event::Deliver, 60, true),
+        (Event::DeliverAny, 25, false),
+        (Event::Drop, 6, false),
+        (Event::Duplicate, 6, false),
+        (Event::Sync, 25, true),
+        (Event::SyncOne, 20, false),
+        (Event::Fire, 8, true),
+        (Event::Advance, 5, false),
+        (Event::Request, 15, true),
+        (Event::Flush, 3, false),
+        (Event::Crash, 4, false),
+        (Event::Restart, 6, true),
+        (Event::Cut, 3, false),
+        (Event::Heal, 3, true),
+        (Event::Delete, 3, false),
+    ];
+    let mut draw = |weight: u32, always: bool| match choice.choose(5) {
+        0 | 1 => weight * u32::from(always),
+        2 => weight,
+        3 => weight * 3,
+        _ => weight.div_ceil(3),
+    };
+    let weights = usual.map(|(event, weight, always)| (event, draw(weight, always)));
+    weights.to_vec()
+}
