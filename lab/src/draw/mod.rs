@@ -12,7 +12,7 @@ pub mod svg;
 #[cfg(test)]
 mod tests;
 pub mod text;
-mod words;
+pub(crate) mod words;
 
 use std::ops::Range;
 

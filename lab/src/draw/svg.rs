@@ -60,6 +60,36 @@ pub fn render(diagram: &Diagram) -> String {
     picture.paper.finish()
 }
 
+/// Draws several diagrams, one below the other.
+#[must_use]
+pub fn render_all(diagrams: &[Diagram]) -> String {
+    if let [diagram] = diagrams {
+        return render(diagram);
+    }
+    let sizes = diagrams.iter().map(Layout::of);
+    let sizes: Vec<_> = sizes.map(|layout| (layout.width, layout.height)).collect();
+    let width = sizes.iter().map(|(width, _)| *width).fold(0.0, f64::max);
+    let height: f64 = sizes.iter().map(|(_, height)| height).sum();
+    let mut paper = Writer::default();
+    paper.open(
+        "svg",
+        &[
+            ("xmlns", &"http://www.w3.org/2000/svg"),
+            ("viewBox", &format!("0 0 {} {}", Px(width), Px(height))),
+            ("width", &Px(width)),
+            ("height", &Px(height)),
+        ],
+    );
+    let mut y = 0.0;
+    for (diagram, (_, height)) in diagrams.iter().zip(sizes) {
+        paper.open("g", &[("transform", &format!("translate(0 {})", Px(y)))]);
+        paper.raw(&render(diagram));
+        paper.close();
+        y += height;
+    }
+    paper.finish()
+}
+
 /// A picture under work.
 struct Picture<'a> {
     diagram: &'a Diagram,

@@ -5,24 +5,26 @@
 
 /// What is written beside an arrow.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Label {
+pub(crate) struct Label {
     /// The name of the message.
-    pub(super) kind: String,
+    pub(crate) kind: String,
     /// What tells it from others of its kind, if that is short.
-    pub(super) detail: Option<String>,
+    pub(crate) detail: Option<String>,
 }
 
 /// Longer details say too much.
 const DETAIL_CHARS_MAX: usize = 14;
 
 /// The label of a message.
-pub(super) fn label(kind: &str, text: &str) -> Label {
+pub(crate) fn label(kind: &str, text: &str) -> Label {
     let detail = fields(text).and_then(|(_, fields)| {
         let mut telling = fields.into_iter().rev().filter_map(|(name, value)| {
             match (value.as_str(), name.as_str()) {
                 ("false" | "[]" | "None", _) => None,
                 ("true", name) => Some(name.to_string()),
-                (_, "term" | "view" | "ballot" | "round" | "epoch" | "commit") => None,
+                (_, "term" | "incarnation" | "view" | "ballot" | "round" | "epoch" | "commit") => {
+                    None
+                }
                 _ => Some(value),
             }
         });
@@ -35,7 +37,7 @@ pub(super) fn label(kind: &str, text: &str) -> Label {
 }
 
 /// An output in a few words; `None` if a picture shows the same in another way.
-pub(super) fn output(text: &str) -> Option<String> {
+pub(crate) fn output(text: &str) -> Option<String> {
     // The line of a process shows who leads.
     if text.starts_with("Lead ") {
         return None;
@@ -68,7 +70,7 @@ fn known(text: &str) -> Option<String> {
 }
 
 /// At most so many characters, the last of them an ellipsis if there were more.
-pub(super) fn clip(text: &str, chars_max: usize) -> String {
+pub(crate) fn clip(text: &str, chars_max: usize) -> String {
     if text.chars().count() <= chars_max {
         return text.to_string();
     }
@@ -78,7 +80,7 @@ pub(super) fn clip(text: &str, chars_max: usize) -> String {
 }
 
 /// A request as a script would write it: `Broadcast("a")` is `broadcast "a"`.
-pub(super) fn request(text: &str) -> String {
+pub(crate) fn request(text: &str) -> String {
     let (name, values) = match fields(text) {
         Some((name, fields)) => (name, fields.into_iter().map(|(_, value)| value).collect()),
         None => (text.to_string(), Vec::new()),
@@ -89,7 +91,7 @@ pub(super) fn request(text: &str) -> String {
 }
 
 /// Decisions made together: two in full, more as a range.
-pub(super) fn decisions(texts: &[String]) -> Option<String> {
+pub(crate) fn decisions(texts: &[String]) -> Option<String> {
     match texts {
         [] => None,
         [first, .., last] if texts.len() > 2 => {
@@ -101,7 +103,7 @@ pub(super) fn decisions(texts: &[String]) -> Option<String> {
 }
 
 /// A text in lines of at most so many characters, broken at spaces where there are any.
-pub(super) fn wrap(text: &str, chars_max: usize) -> Vec<String> {
+pub(crate) fn wrap(text: &str, chars_max: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
         let word = clip(word, chars_max.max(8));
@@ -117,7 +119,7 @@ pub(super) fn wrap(text: &str, chars_max: usize) -> Vec<String> {
 }
 
 /// Takes `Name { a: 1, b: [2, 3] }` or `Name(1, 2)` apart. Fields without name are called by their number.
-fn fields(text: &str) -> Option<(String, Vec<(String, String)>)> {
+pub(crate) fn fields(text: &str) -> Option<(String, Vec<(String, String)>)> {
     let open = text.find(['{', '('])?;
     let name = text[..open].trim();
     let inner = text[open + 1..].trim_end().strip_suffix(['}', ')'])?;

@@ -1,3 +1,101 @@
-//! Short named runs with a story.
+//! Short named runs with a story: what the documents tell about, to be seen, and judged.
+//!
+//! A scene is a text file: a title, the place in the documents that it comes from, a story in a few
+//! sentences, a script, and the verdicts that are expected of it. Comments in the script become remarks
+//! beside the picture.
+//!
+//! ```text
+//! title: A leader crashes
+//! source: Raft (Ongaro and Ousterhout, 2014), section 5.2
+//! protocol: raft
+//! expect: every request is answered false
+//! alike: n2 n3
+//! story:
+//! A few sentences, in paragraphs.
+//! script:
+//! cluster 3
+//! # A remark.
+//! fire n1 Election
+//! ```
+//!
+//! Every property is expected to hold unless a line `expect:` says that it is false. `alike:` names
+//! processes that must not be able to tell the worlds of the script apart.
 
+pub mod json;
+pub mod local;
+mod parse;
+mod sheet;
+pub mod stage;
 pub mod tell;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use quorate_core::NodeId;
+
+use crate::suites::Unknown;
+
+pub use sheet::Verdict;
+pub use stage::{Outcome, run};
+pub use tell::Wrong;
+
+/// A scene.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Scene {
+    /// Its name: `raft/election`.
+    pub name: String,
+    /// Its title.
+    pub title: String,
+    /// The place in the documents that it comes from.
+    pub source: String,
+    /// The protocol that it shows.
+    pub protocol: String,
+    /// The story, in paragraphs.
+    pub story: Vec<String>,
+    /// The verdicts that are expected, where that is not that a property holds.
+    pub expect: BTreeMap<String, bool>,
+    /// Who must not be able to tell the worlds of the script apart.
+    pub alike: Vec<NodeId>,
+    /// The script.
+    pub script: String,
+    /// The number of the script's first line.
+    pub first: usize,
+}
+
+macro_rules! scenes {
+    ($($name:literal),* $(,)?) => {
+        /// All scenes: names and texts.
+        const ALL: &[(&str, &str)] = &[$(($name, include_str!(concat!($name, ".txt")))),*];
+    };
+}
+
+scenes! {
+    "raft/election",
+}
+
+/// The names of all scenes.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    ALL.iter().map(|(name, _)| *name)
+}
+
+/// The scene of that name.
+///
+/// # Errors
+/// If there is none, with the name that was perhaps meant.
+pub fn find(name: &str) -> Result<Scene, Unknown> {
+    match ALL.iter().find(|(known, _)| *known == name) {
+        Some((name, text)) => Ok(Scene::parse(name, text).expect("a test parses every scene")),
+        None => Err(Unknown::new("scene", name, names())),
+    }
+}
+
+impl Scene {
+    /// Reads a scene.
+    ///
+    /// # Errors
+    /// The first line that makes no sense.
+    pub fn parse(name: &str, text: &str) -> Result<Scene, Wrong> {
+        parse::scene(name, text)
+    }
+}

@@ -39,6 +39,11 @@ impl Writer {
         let _ = writeln!(self.out, ">{}</{name}>", escape(text));
     }
 
+    /// SVG that is written already.
+    pub(super) fn raw(&mut self, text: &str) {
+        self.out.push_str(text);
+    }
+
     /// The document.
     pub(super) fn finish(mut self) -> String {
         while !self.open.is_empty() {

@@ -1,0 +1,226 @@
+//! The verdict sheet: every property, whether it holds in a run, and what shows it.
+//!
+//! Worlds ask oracles and watches after everything that happens; what they find begins with the name of
+//! the property that is broken. The sheet adds what only the whole run can show: that every request was
+//! answered, and that all end with the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use quorate_core::NodeId;
+use quorate_sim::trace::{Trace, What};
+
+use super::tell::Told;
+use crate::draw::words::{self, fields};
+
+/// One line of the sheet.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Verdict {
+    /// The property.
+    pub property: String,
+    /// Whether it holds.
+    pub holds: bool,
+    /// Whether that is as expected.
+    pub expected: bool,
+    /// What breaks it, or how often it could have been broken.
+    pub witness: String,
+}
+
+/// What is claimed of a kind of run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Claims {
+    /// Properties that worlds watch, by the word with which a violation begins.
+    pub(super) watched: &'static [&'static str],
+    /// Whether a request wants an answer.
+    pub(super) wants: fn(request: &str) -> bool,
+    /// Whether an output answers a request, both as a trace shows them, and whether it is the same
+    /// process that was asked and that tells.
+    pub(super) answers: fn(request: &str, output: &str, here: bool) -> bool,
+    /// How far an output shows that its process has come, if all must come equally far.
+    pub(super) progress: fn(output: &str) -> Option<u64>,
+}
+
+/// What total order promises.
+const TOTAL_ORDER: &[&str] = &["agreement", "integrity", "gap", "checkpoint", "read"];
+/// What Raft promises besides: figure 3 of its paper.
+const RAFT: &[&str] = &[
+    "agreement",
+    "integrity",
+    "gap",
+    "checkpoint",
+    "read",
+    "election safety",
+    "leader append-only",
+    "log matching",
+    "leader completeness",
+    "state machine safety",
+];
+
+/// What is claimed of a protocol of total order.
+pub(super) fn total_order(protocol: &str) -> Claims {
+    Claims {
+        watched: if protocol == "raft" {
+            RAFT
+        } else {
+            TOTAL_ORDER
+        },
+        wants: |request| request.starts_with("Broadcast") || request.starts_with("Read"),
+        answers,
+        progress,
+    }
+}
+
+/// Whether an output of total order answers a request: a read is answered where it was asked, a
+/// broadcast wherever it is delivered.
+fn answers(request: &str, output: &str, here: bool) -> bool {
+    let value = |fields: &[(String, String)], name: &str| {
+        let mut found = fields.iter().filter(|(known, _)| known == name);
+        found.next().map(|(_, value)| value.clone())
+    };
+    let (Some((asked, request)), Some((told, output))) = (fields(request), fields(output)) else {
+        return false;
+    };
+    match (asked.as_str(), told.as_str()) {
+        ("Broadcast", "Deliver") => value(&request, "0") == value(&output, "payload"),
+        ("Read", "ReadReady") => here && value(&request, "id") == value(&output, "id"),
+        _ => false,
+    }
+}
+
+/// How far a process has come in the total order.
+fn progress(output: &str) -> Option<u64> {
+    let (name, parts) = fields(output)?;
+    let parts = match name.as_str() {
+        "Deliver" => parts,
+        "Install" => fields(&parts.first()?.1)?.1,
+        _ => return None,
+    };
+    let (_, position) = parts.into_iter().find(|(name, _)| name == "position")?;
+    position.parse().ok()
+}
+
+/// Judges a story.
+pub(super) fn judge(worlds: &[Told], claims: &Claims) -> Vec<Verdict> {
+    let mut verdicts = Vec::new();
+    let violations: Vec<&String> = worlds.iter().flat_map(|told| &told.violations).collect();
+    let named = |violation: &str| violation.split(": ").next().unwrap_or_default().to_string();
+    let mut properties: Vec<String> = claims.watched.iter().map(|name| name.to_string()).collect();
+    for violation in &violations {
+        let property = named(violation);
+        if !properties.contains(&property) {
+            properties.push(property);
+        }
+    }
+    let steps: usize = worlds
+        .iter()
+        .map(|told| told.recording.trace.events.len())
+        .sum();
+    for property in properties {
+        let broken = violations
+            .iter()
+            .find(|violation| named(violation) == property);
+        verdicts.push(Verdict {
+            holds: broken.is_none(),
+            expected: true,
+            witness: match broken {
+                Some(violation) => violation[property.len()..]
+                    .trim_start_matches(": ")
+                    .to_string(),
+                None => format!("asked after each of {steps} events"),
+            },
+            property,
+        });
+    }
+    verdicts.push(answered(worlds, claims));
+    verdicts.push(converged(worlds, claims));
+    verdicts
+}
+
+/// Whether every request was answered.
+fn answered(worlds: &[Told], claims: &Claims) -> Verdict {
+    let (mut asked, mut open) = (0, None);
+    for told in worlds {
+        let events = &told.recording.trace.events;
+        for (at, event) in events.iter().enumerate() {
+            let What::Requested { node, text } = &event.what else {
+                continue;
+            };
+            if !(claims.wants)(text) {
+                continue;
+            }
+            asked += 1;
+            let answer = events[at..].iter().any(|event| match &event.what {
+                What::Output {
+                    node: by,
+                    text: output,
+                    ..
+                } => (claims.answers)(text, output, by == node),
+                _ => false,
+            });
+            if !answer && open.is_none() {
+                let request = words::request(text);
+                open = Some(format!("`{request}`, asked of {node}, was never answered"));
+            }
+        }
+    }
+    Verdict {
+        property: "every request is answered".to_string(),
+        holds: open.is_none(),
+        expected: true,
+        witness: open.unwrap_or(format!("requests: {asked}")),
+    }
+}
+
+/// Whether all that run at the end have come equally far.
+fn converged(worlds: &[Told], claims: &Claims) -> Verdict {
+    let mut found = Vec::new();
+    let mut holds = true;
+    for told in worlds {
+        let reached = reached(&told.recording.trace, claims);
+        holds &= reached.values().collect::<BTreeSet<_>>().len() <= 1;
+        found.push(self::told(&reached));
+    }
+    Verdict {
+        property: "all that run end equally far".to_string(),
+        holds,
+        expected: true,
+        witness: found.join("; "),
+    }
+}
+
+/// How far each process that runs at the end has come.
+fn reached(trace: &Trace, claims: &Claims) -> BTreeMap<NodeId, u64> {
+    let mut reached = BTreeMap::new();
+    for event in &trace.events {
+        match &event.what {
+            What::Started { node, .. } => {
+                reached.insert(*node, 0);
+            }
+            What::Crashed { node, .. } => {
+                reached.remove(node);
+            }
+            What::Output { node, text, .. } => {
+                if let Some(position) = (claims.progress)(text) {
+                    reached.insert(*node, position);
+                }
+            }
+            _ => {}
+        }
+    }
+    reached
+}
+
+/// `n1 n2 at 3, n4 at 2`.
+fn told(reached: &BTreeMap<NodeId, u64>) -> String {
+    let mut by_position: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+    for (node, position) in reached {
+        by_position
+            .entry(*position)
+            .or_default()
+            .push(node.to_string());
+    }
+    let parts = by_position
+        .iter()
+        .rev()
+        .map(|(position, nodes)| format!("{} at {position}", nodes.join(" ")));
+    parts.collect::<Vec<_>>().join(", ")
+}
