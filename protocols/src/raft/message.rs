@@ -175,9 +175,8 @@ pub enum Record {
     Base(Position),
     /// The log is empty and begins behind this position: a snapshot replaced it.
     Reset(Position),
-    /// Acknowledged records were lost: this replica can no longer know what it promised.
-    Damaged,
-    /// It follows again, but must not vote until its log reaches a term beyond this one.
+    /// Records were lost. This replica follows again, but must not vote until its log reaches a term
+    /// beyond this one.
     Rejoining {
         /// The latest term that it may have voted or acknowledged anything in.
         beyond: Term,
@@ -450,9 +449,8 @@ impl Wire for Record {
             Record::Append { index, entry } => put!(out, 2, index, entry),
             Record::Base(position) => put!(out, 3, position),
             Record::Reset(position) => put!(out, 4, position),
-            Record::Damaged => put!(out, 5),
-            Record::Rejoining { beyond } => put!(out, 6, beyond),
-            Record::Rejoined => put!(out, 7),
+            Record::Rejoining { beyond } => put!(out, 5, beyond),
+            Record::Rejoined => put!(out, 6),
         }
     }
 
@@ -469,11 +467,10 @@ impl Wire for Record {
             },
             3 => Record::Base(Wire::decode(input)?),
             4 => Record::Reset(Wire::decode(input)?),
-            5 => Record::Damaged,
-            6 => Record::Rejoining {
+            5 => Record::Rejoining {
                 beyond: Wire::decode(input)?,
             },
-            7 => Record::Rejoined,
+            6 => Record::Rejoined,
             _ => return Err(malformed),
         })
     }

@@ -11,7 +11,6 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use quorate_core::{Effects, NodeId};
 
 use super::entry::{Position, Term};
-use super::log::Log;
 use super::message::{Message, Record, Timer};
 use super::role::Role;
 use super::{Flaw, Raft};
@@ -43,19 +42,17 @@ impl Damage {
 }
 
 impl Raft {
-    /// Damage is written down: whether the damaged frames are still there at the next start or not,
-    /// the promises in them stay forgotten. What can still be read is of no use without the rest.
-    pub(super) fn become_damaged(&mut self, known: bool, state: Position, fx: &mut Effects<Raft>) {
-        (self.term, self.vote, self.log) = (Term(0), None, Log::default());
+    /// What can still be read is of no use without the rest. Nothing is written, so that somebody who
+    /// can mend the disk finds everything as it was, and no promise is made that a mended disk would
+    /// not know of.
+    pub(super) fn become_damaged(&mut self, state: Position, fx: &mut Effects<Raft>) {
+        (self.term, self.vote, self.rejoining) = (Term(0), None, None);
         self.log.reset(state);
         self.commit = state.index;
         self.role = Role::Damaged(Damage {
             state,
             ..Damage::default()
         });
-        if !known {
-            fx.compact(fx.frame(), [Record::Damaged]);
-        }
         self.ask_others(fx);
     }
 

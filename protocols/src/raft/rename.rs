@@ -66,7 +66,6 @@ impl Record {
             Record::Append { .. }
             | Record::Base(_)
             | Record::Reset(_)
-            | Record::Damaged
             | Record::Rejoining { .. }
             | Record::Rejoined => self.clone(),
         }

@@ -32,9 +32,8 @@ impl Raft {
             rejoining: replay.rejoining,
         };
         let state = Position::from(boot.checkpoint);
-        if replay.damaged || boot.survival == Survival::Damaged {
-            let known = replay.damaged && boot.survival != Survival::Damaged;
-            raft.become_damaged(known, state, fx);
+        if boot.survival == Survival::Damaged {
+            raft.become_damaged(state, fx);
             return raft;
         }
         assert!(
@@ -102,7 +101,6 @@ struct Replay {
     log: Log,
     /// Whether the term at the log's base is known.
     grounded: bool,
-    damaged: bool,
     rejoining: Option<Term>,
 }
 
@@ -113,7 +111,6 @@ impl Default for Replay {
             vote: None,
             log: Log::default(),
             grounded: true,
-            damaged: false,
             rejoining: None,
         }
     }
@@ -129,14 +126,13 @@ impl Replay {
                 self.log.reset(position);
                 self.grounded = true;
             }
-            Record::Damaged => (self.damaged, self.rejoining) = (true, None),
-            Record::Rejoining { beyond } => (self.damaged, self.rejoining) = (false, Some(beyond)),
+            Record::Rejoining { beyond } => self.rejoining = Some(beyond),
             Record::Rejoined => self.rejoining = None,
         }
     }
 
     fn append(&mut self, index: Index, entry: Entry, frame: Frame) {
-        // Where frames are damaged, what is left may contradict itself.
+        // Where frames are missing, what is left may contradict itself.
         let ordered = self.log.term_at(index.before()) <= Some(entry.term);
         let follows = index > self.log.base().index && index <= self.log.last().index.next();
         let follows = follows && ordered;

@@ -27,8 +27,11 @@ fn rejoining() -> Alone {
 #[test]
 fn a_damaged_replica_asks_the_others_and_takes_no_part_in_anything_else() {
     let mut one = damaged();
-    assert_eq!(one.fx.records, [Record::Damaged]);
-    assert_eq!(one.fx.keep_from, Some(one.fx.frame), "nothing older helps");
+    let (records, keep_from) = (&one.fx.records, one.fx.keep_from);
+    assert!(
+        records.is_empty() && keep_from.is_none(),
+        "a disk may be mended"
+    );
     let question = Message::Recovering { incarnation: 1 };
     let asked: Vec<_> = one
         .fx
@@ -50,15 +53,6 @@ fn a_damaged_replica_asks_the_others_and_takes_no_part_in_anything_else() {
 }
 
 #[test]
-fn damage_is_not_forgotten_although_the_disk_may_be_readable_at_the_next_start() {
-    let mut records = log_of(2, &[1, 2]);
-    records.push(Record::Damaged);
-    let mut one = Alone::open(records);
-    assert_eq!(one.on(2, request_vote(9, at(9, 8))), []);
-    assert_eq!(one.raft.status().role, "damaged");
-}
-
-#[test]
 fn it_follows_in_a_term_later_than_any_that_it_can_have_forgotten() {
     let mut one = damaged();
     assert_eq!(one.on(2, remembered(3)), []);
@@ -77,6 +71,7 @@ fn it_follows_in_a_term_later_than_any_that_it_can_have_forgotten() {
     };
     let records = [vote, Record::Reset(at(2, 1)), Record::Rejoining { beyond }];
     assert_eq!(one.fx.records, records);
+    assert_eq!(one.fx.keep_from, Some(one.fx.frame), "nothing older helps");
     let status = one.raft.status();
     assert_eq!((status.role, status.epoch), ("rejoining", 6));
     // The leader of term 5 may count on what is forgotten.
@@ -125,7 +120,6 @@ fn a_snapshot_of_such_a_term_will_do() {
 fn a_restart_on_the_way_goes_on_from_there() {
     let beyond = Term(5);
     let mut records = vec![
-        Record::Damaged,
         Record::Vote {
             term: Term(6),
             vote: None,
@@ -153,9 +147,6 @@ fn a_restart_on_the_way_goes_on_from_there() {
     records.push(Record::Rejoined);
     let one = Alone::open_with(records.clone(), Survival::Intact, state);
     assert_eq!(one.raft.status().role, "follower");
-    records.push(Record::Damaged);
-    let one = Alone::open_with(records, Survival::Intact, state);
-    assert_eq!(one.raft.status().role, "damaged");
 }
 
 #[test]
@@ -199,8 +190,10 @@ fn what_can_be_read_between_damaged_frames_may_contradict_itself() {
         index: Index(index),
         entry: noop(term),
     };
-    // Of 1@3 and 2@3, which replaced 1@5, the first is lost.
-    let records = vec![entry(1, 5), entry(2, 3), Record::Damaged];
-    let one = Alone::open(records);
-    assert_eq!(one.raft.status().role, "damaged");
+    // Of 1@3 and 2@3, which replaced 1@5, the first is lost. The frames are needed no more, but not
+    // deleted yet.
+    let reset = Record::Reset(at(2, 3));
+    let records = vec![entry(1, 5), entry(2, 3), reset];
+    let one = Alone::open_with(records, Survival::Intact, at(2, 3).into());
+    assert_eq!(one.raft.log.last(), at(2, 3));
 }
