@@ -1,12 +1,13 @@
 //! Where a person looks at protocols.
 //!
 //! The lab is the one library that knows every protocol by name. It holds what the worlds must know
-//! of each ([`suites`]), short named runs with a story ([`scenes`]), their pictures ([`draw`]),
-//! histories of any system and their verdicts ([`history`]), and the command line over all of it
-//! ([`command`]).
+//! of each ([`suites`]), short named runs with a story ([`scenes`]), their pictures ([`draw`]), many
+//! seeds at once ([`search`]), histories of any system and their verdicts ([`history`]), and the
+//! command line over all of it ([`command`]).
 
 pub mod command;
 pub mod draw;
 pub mod history;
 pub mod scenes;
+pub mod search;
 pub mod suites;

@@ -1,5 +1,7 @@
 //! The command line of the lab: `quorate lab ...`.
 
+mod sim;
+
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
@@ -11,7 +13,9 @@ pub struct Lab {
 }
 
 #[derive(Subcommand, Debug)]
-enum Action {}
+enum Action {
+    Sim(sim::Sim),
+}
 
 impl Lab {
     /// Does what was asked for, on standard output. Answers whether everything was as it should be.
@@ -19,6 +23,8 @@ impl Lab {
     /// # Errors
     /// What was wrong with the input, in a sentence that says what to do.
     pub fn run(self) -> Result<bool> {
-        match self.action {}
+        match self.action {
+            Action::Sim(sim) => sim.run(),
+        }
     }
 }
