@@ -24,7 +24,7 @@ use crate::reply::{Reply, Revision};
 use crate::store::layer::{Change, Layer, Layers};
 use crate::store::shared::{Frozen, Published, Shared, lock};
 use crate::store::state::Meta;
-use crate::store::{Checkpoints, Directory, Files, Flusher, Views};
+use crate::store::{Checkpoints, Directory, Files, Flaw, Flusher, Views};
 
 pub use crate::store::Options;
 pub(crate) use recent::Generation;
@@ -183,7 +183,8 @@ impl Machine {
         out.sequence = batch.sequence;
         let newest = (batch.incarnation, batch.sequence);
         let last = self.meta.batches.get(&batch.origin.0);
-        if last.is_some_and(|last| *last >= newest) {
+        let flawed = self.shared.options.flaw == Some(Flaw::DuplicateAppliedTwice);
+        if last.is_some_and(|last| *last >= newest) && !flawed {
             out.duplicate = true;
             return Ok(());
         }
@@ -329,6 +330,9 @@ impl Machine {
         let mut disk = lock(&shared.disk);
         self.layers = shared.install(&mut disk, checkpoint)?;
         self.meta = self.layers.base.meta.clone();
+        if self.shared.options.flaw == Some(Flaw::SnapshotDropsSessions) {
+            self.meta.batches.clear();
+        }
         self.recent = Recent::default();
         self.round.clear();
         self.active_bytes = 0;

@@ -59,6 +59,34 @@ pub struct Options {
     pub export_growth_bytes_max: u64,
     /// The files, if they are not in `dir`: for simulations.
     pub files: Option<Arc<dyn Files>>,
+    /// A famous bug, for searches to find. Nothing that serves users sets it.
+    pub flaw: Option<Flaw>,
+}
+
+/// Famous bugs, kept so that tests can prove they would be noticed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Flaw {
+    /// A batch that was applied before is applied again: exactly-once is broken by any repetition
+    /// ("The client may retry, so commands can be executed more than once": Raft, section 8).
+    DuplicateAppliedTwice,
+    /// A checkpoint brings the rows and not the table of batches that were applied, so that what is
+    /// delivered again after it takes effect again (Ongaro's thesis, 6.3: sessions are part of the
+    /// state and of every snapshot).
+    SnapshotDropsSessions,
+}
+
+impl Flaw {
+    /// All of them.
+    pub const ALL: [Flaw; 2] = [Flaw::DuplicateAppliedTwice, Flaw::SnapshotDropsSessions];
+
+    /// Its name on a command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Flaw::DuplicateAppliedTwice => "duplicate-applied-twice",
+            Flaw::SnapshotDropsSessions => "snapshot-drops-sessions",
+        }
+    }
 }
 
 impl Options {
@@ -74,6 +102,7 @@ impl Options {
             sweep_events: 10_000,
             export_growth_bytes_max: 4 << 30,
             files: None,
+            flaw: None,
         }
     }
 }

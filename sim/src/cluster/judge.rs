@@ -13,7 +13,7 @@ use super::session::{Action, Answer};
 use crate::{Suite, Watch};
 
 /// As many configurations as the search for linearization points may look at.
-const CONFIGURATIONS_MAX: u64 = 5_000_000;
+const CONFIGURATIONS_MAX: u64 = 300_000;
 
 pub(super) struct Judge<P: Protocol> {
     oracle: Oracle,
@@ -157,8 +157,9 @@ impl<P: Protocol<Problem = TotalOrder>> Judge<P> {
         self.refused[operation] = true;
     }
 
-    /// The history of the clients must be one that a single machine could have produced.
-    pub(super) fn history(&mut self) -> Outcome {
+    /// The history of the clients must be one that a single machine could have produced. Answers
+    /// whether that was found out.
+    pub(super) fn history(&mut self) -> Result<bool, String> {
         let refused = std::mem::take(&mut self.refused);
         let operations = std::mem::take(&mut self.operations);
         let kept = operations.into_iter().zip(refused);
@@ -166,7 +167,8 @@ impl<P: Protocol<Problem = TotalOrder>> Judge<P> {
         let history = History::from_operations(kept.map(|(operation, _)| operation))
             .map_err(|error| format!("history: {error}"))?;
         match key_value::check(&history, CONFIGURATIONS_MAX) {
-            Verdict::Linearizable(_) | Verdict::GaveUp { .. } => Ok(()),
+            Verdict::Linearizable(_) => Ok(true),
+            Verdict::GaveUp { .. } => Ok(false),
             Verdict::Violated(witness) => {
                 let mut text = format!("linearizability: {witness}");
                 for &number in witness.conflict.iter().chain(&witness.context) {

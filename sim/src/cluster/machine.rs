@@ -233,6 +233,7 @@ impl<P: Protocol<Problem = TotalOrder>> Machine<P> {
         options.cache_bytes = settings.cache_bytes as usize;
         // Its age would be measured in real time.
         options.flush_after = None;
+        options.flaw = settings.flaw;
         options
     }
 

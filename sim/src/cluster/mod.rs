@@ -10,6 +10,7 @@
 //! healed, and must make progress. A plan that ends badly is shortened as long as it still does.
 
 mod disk;
+mod draw;
 mod engine;
 mod faults;
 mod judge;
@@ -18,11 +19,40 @@ mod network;
 mod plan;
 mod run;
 mod session;
+mod shrink;
 mod world;
 
 pub use disk::{Area, DiskCounts, DiskFault, SimDisk};
 pub use plan::{BadPlan, Fault, Plan, Settings, Timed};
-pub use run::run_plan;
+pub use quorate_service::store::Flaw;
+pub use run::{Broken, run, run_plan};
+
+/// How hard a run tries.
+#[derive(Clone, Debug)]
+pub struct Hurt {
+    /// How long a cluster is hurt at most, in simulated milliseconds.
+    pub ms_max: u64,
+    /// Whether disks of a minority may be damaged: bits rot, writes are lost or go astray.
+    pub damage: bool,
+    /// Options of every cluster's protocol, besides those that a seed invents: `flaw=figure-8`.
+    pub options: String,
+    /// A famous bug of the service, for the search to find.
+    pub flaw: Option<Flaw>,
+    /// Whether a failure is made small. Otherwise its plan is the whole one.
+    pub shrink: bool,
+}
+
+impl Default for Hurt {
+    fn default() -> Hurt {
+        Hurt {
+            ms_max: 20_000,
+            damage: false,
+            options: String::new(),
+            flaw: None,
+            shrink: true,
+        }
+    }
+}
 
 /// What a run came to, so that a test can tell that runs are not idle.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -55,6 +85,10 @@ pub struct Summary {
     pub damaged: u64,
     /// Checkpoints that arrived.
     pub checkpoints: u64,
+    /// Whether it was not found out if the clients' history is right: 0 or 1.
+    pub gave_up: u64,
+    /// Whether so many disks were damaged that no quorum was left: 0 or 1.
+    pub stuck: u64,
     /// The time that passed, nanoseconds.
     pub simulated: u64,
     /// A number for everything that happened: the same plan gives the same one.

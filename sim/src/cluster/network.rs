@@ -126,11 +126,14 @@ impl Network {
         }
     }
 
-    /// From now on every link is as good as it can be.
-    pub(super) fn heal(&mut self) {
+    /// From now on every link between the first `core` machines is as good as it can be.
+    pub(super) fn heal(&mut self, core: usize) {
         (self.loss, self.duplicate) = (0, 0);
-        for link in &mut self.links {
-            (link.cut, link.slow, link.clogged) = (false, 0, 0);
+        for from in 0..core.min(self.members) {
+            for to in 0..core.min(self.members) {
+                let link = self.link(from, to);
+                (link.cut, link.slow, link.clogged) = (false, 0, 0);
+            }
         }
     }
 }

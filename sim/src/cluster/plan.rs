@@ -14,6 +14,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use quorate_core::{Instant, NodeId};
+use quorate_service::store::Flaw;
 
 use super::disk::{Area, DiskFault};
 
@@ -24,23 +25,26 @@ macro_rules! settings {
         #[derive(Clone, PartialEq, Eq, Debug)]
         pub struct Settings {
             $($(#[doc = $doc])+ pub $name: u64,)+
+            /// A famous bug of the service, if it is to have one.
+            pub flaw: Option<Flaw>,
             /// Options of the protocol's configuration, as in a script: `window=2 flaw=figure-8`.
             pub options: Vec<(String, String)>,
         }
 
         impl Default for Settings {
             fn default() -> Settings {
-                Settings { $($name: $usual,)+ options: Vec::new() }
+                Settings { $($name: $usual,)+ flaw: None, options: Vec::new() }
             }
         }
 
         impl Settings {
             /// Every setting with its value.
-            fn all(&self) -> Vec<(&'static str, u64)> {
+            pub(super) fn all(&self) -> Vec<(&'static str, u64)> {
                 vec![$((stringify!($name), self.$name),)+]
             }
 
-            fn place(&mut self, name: &str) -> Option<&mut u64> {
+            /// Where a setting is.
+            pub(super) fn place(&mut self, name: &str) -> Option<&mut u64> {
                 match name {
                     $(stringify!($name) => Some(&mut self.$name),)+
                     _ => None,
@@ -374,6 +378,9 @@ impl fmt::Display for Plan {
                 write!(f, " {name}={value}")?;
             }
         }
+        if let Some(flaw) = self.settings.flaw {
+            write!(f, " flaw={}", flaw.name())?;
+        }
         for (name, value) in &self.settings.options {
             write!(f, " option.{name}={value}")?;
         }
@@ -449,6 +456,10 @@ fn settings(line: &str) -> Result<Settings, String> {
             settings.options.push((name.to_owned(), value.to_owned()));
             continue;
         }
+        if name == "flaw" {
+            settings.flaw = Some(flaw(value)?);
+            continue;
+        }
         let names: Vec<&str> = settings.all().into_iter().map(|(name, _)| name).collect();
         let place = settings.place(name);
         let place = place
@@ -461,6 +472,17 @@ fn settings(line: &str) -> Result<Settings, String> {
         1..=9 => Ok(settings),
         members => Err(format!("members must be 1 to 9, found {members}")),
     }
+}
+
+fn flaw(name: &str) -> Result<Flaw, String> {
+    let found = Flaw::ALL.into_iter().find(|flaw| flaw.name() == name);
+    let names = Flaw::ALL.map(Flaw::name);
+    found.ok_or_else(|| {
+        format!(
+            "the service has no flaw {name}; there are {}",
+            names.join(", ")
+        )
+    })
 }
 
 fn timed(line: &str) -> Result<Timed, String> {

@@ -1,43 +1,89 @@
 //! One run from beginning to end: hurt, heal, judge.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use quorate_core::{Instant, Protocol};
 use quorate_problems::total_order::TotalOrder;
+use quorate_service::store::View;
 
-use super::Summary;
 use super::judge::Outcome;
 use super::plan::Plan;
 use super::session::{Action, Client};
 use super::world::{MS, World};
-use crate::Suite;
+use super::{Hurt, Summary, draw, shrink};
+use crate::{Failure, Suite, panics};
 
 /// How long a healed cluster may take until everything works again.
-const CALM_MS: u64 = 60_000;
+const CALM_MS: u64 = 120_000;
+
+/// A key that only probers write.
+const PROBED: u64 = 999_999;
+
+/// A promise was broken.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Broken {
+    /// When.
+    pub at: Instant,
+    /// Which, and how.
+    pub reason: String,
+}
+
+/// Draws a plan from a seed, runs it, and shortens it if it ends badly.
+///
+/// # Errors
+/// The promise that was broken, with the shortened plan.
+pub fn run<P>(suite: &Suite<P>, seed: u64, hurt: &Hurt) -> Result<Summary, Failure>
+where
+    P: Protocol<Problem = TotalOrder>,
+{
+    let failure = |reason, script| Failure {
+        seed,
+        reason,
+        script,
+    };
+    let plan = draw::draw(suite, seed, hurt).map_err(|reason| failure(reason, String::new()))?;
+    run_plan(suite, &plan).map_err(|broken| {
+        let (plan, broken) = match hurt.shrink {
+            true => shrink::shrink(suite, plan, broken),
+            false => (plan, broken),
+        };
+        let lines = broken.reason.lines();
+        let reason: String = lines.map(|line| format!("# {line}\n")).collect();
+        failure(broken.reason, format!("{plan}{reason}"))
+    })
+}
 
 /// Runs a plan.
 ///
 /// # Errors
 /// Which promise was broken, and when.
-pub fn run_plan<P>(suite: &Suite<P>, plan: &Plan) -> Result<Summary, String>
+pub fn run_plan<P>(suite: &Suite<P>, plan: &Plan) -> Result<Summary, Broken>
 where
     P: Protocol<Problem = TotalOrder>,
 {
-    let mut world = World::new(suite, plan)?;
-    // A panic is an invariant that did not hold. The world is only asked for its time after one.
-    let judged = catch_unwind(AssertUnwindSafe(|| world.live()));
-    let judged = judged.unwrap_or_else(|panic| Err(format!("panic: {}", words(&*panic))));
-    let us = world.now().0 / 1000;
-    judged.map_err(|reason| format!("after {}.{:03} ms: {reason}", us / 1000, us % 1000))
+    attempt(suite, plan, u64::MAX).0
 }
 
-/// What a panic said.
-fn words(panic: &(dyn std::any::Any + Send)) -> &str {
-    match (panic.downcast_ref::<String>(), panic.downcast_ref::<&str>()) {
-        (Some(text), _) => text,
-        (_, Some(text)) => text,
-        _ => "without a word",
-    }
+/// Runs a plan up to so many events, and answers also how many there were.
+pub(super) fn attempt<P>(
+    suite: &Suite<P>,
+    plan: &Plan,
+    events_max: u64,
+) -> (Result<Summary, Broken>, u64)
+where
+    P: Protocol<Problem = TotalOrder>,
+{
+    let mut world = match World::new(suite, plan, events_max) {
+        Ok(world) => world,
+        Err(reason) => {
+            let at = Instant(0);
+            return (Err(Broken { at, reason }), 0);
+        }
+    };
+    // A panic is an invariant that did not hold. The world is only asked for its time after one.
+    let judged = panics::catch(|| world.live());
+    let judged = judged.unwrap_or_else(|panic| Err(format!("panic: {panic}")));
+    let at = world.now();
+    let events = world.summary.events;
+    (judged.map_err(|reason| Broken { at, reason }), events)
 }
 
 impl<P: Protocol<Problem = TotalOrder>> World<P> {
@@ -46,15 +92,7 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
         self.run_until(Instant(self.settings.hurt_ms * MS))?;
         self.heal()?;
         self.look_at_all()?;
-        self.judge.history()?;
-        let statuses = self
-            .machines
-            .iter()
-            .filter_map(|machine| machine.process.as_ref());
-        self.summary.epoch = statuses
-            .map(|process| process.status().epoch)
-            .max()
-            .unwrap_or(0);
+        self.summary.gave_up = u64::from(!self.judge.history()?);
         self.summary.simulated = self.now().0;
         self.summary.hash = self.judge.hash();
         Ok(self.summary)
@@ -63,18 +101,17 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
     /// The machines that must work once everything is healed.
     fn core(&self) -> Vec<usize> {
         let core = (self.settings.core as usize).min(self.machines.len());
-        (0..core)
-            .filter(|&at| self.machines[at].broken.is_none())
-            .collect()
+        let works = |at: &usize| self.machines[*at].broken.is_none();
+        (0..core).filter(works).collect()
     }
 
     /// Heals a core and demands that it works: every machine of it carries something out, all come
     /// to the same state, and everything that was acknowledged is there.
     fn heal(&mut self) -> Outcome {
         self.quiet = true;
-        self.network.heal();
         let now = self.now();
-        for at in 0..self.machines.len() {
+        self.network.heal(self.settings.core as usize);
+        for at in 0..(self.settings.core as usize).min(self.machines.len()) {
             self.resume(at);
             let machine = &mut self.machines[at];
             machine.disk.mend();
@@ -85,6 +122,7 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
         }
         let core = self.core();
         if core.len() * 2 <= self.machines.len() {
+            self.summary.stuck = 1;
             return Ok(()); // Nobody can ask anything of what is left.
         }
         let deadline = Instant(now.0 + CALM_MS * MS);
@@ -95,18 +133,18 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
             client.machine = at;
             self.clients.push(client);
         }
-        let probes: Vec<usize> = (first..self.clients.len()).collect();
         // Each writes, and then reads every key: what was acknowledged must be there.
-        let writes = |number: usize| Action::Put(u64::MAX, u64::MAX - number as u64);
-        self.probe(&probes, &core, deadline, writes)?;
+        self.probe(first, &core, deadline, |place| {
+            Action::Put(PROBED, u64::MAX - place as u64)
+        })?;
         for key in 0..self.settings.keys {
-            self.probe(&probes, &core, deadline, |_| Action::Get(key))?;
+            self.probe(first, &core, deadline, |_| Action::Get(key))?;
         }
         while !self.is_calm(&core) {
             if self.now() > deadline {
+                let report = self.report();
                 return Err(format!(
-                    "progress: the healed core is not of one mind: {}",
-                    self.report()
+                    "progress: the healed core is not of one mind: {report}"
                 ));
             }
             self.run_until(Instant(self.now().0 + 50 * MS))?;
@@ -114,40 +152,36 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
         Ok(())
     }
 
-    /// Every probe asks its machine, again and again until it is answered.
+    /// Every prober asks its machine, again and again until it is answered.
     fn probe(
         &mut self,
-        probes: &[usize],
+        first: usize,
         core: &[usize],
         deadline: Instant,
         action: impl Fn(usize) -> Action,
     ) -> Outcome {
-        let mut answered: Vec<u64> = probes.iter().map(|_| 0).collect();
-        let mut done = vec![false; probes.len()];
-        while done.contains(&false) {
-            if self.now() > deadline {
-                return Err(format!(
-                    "progress: the healed core answers nothing: {}",
-                    self.report()
-                ));
-            }
-            for (place, &client) in probes.iter().enumerate() {
-                if !done[place] && self.clients[client].open.is_none() {
-                    match answered[place] {
-                        0 => {
-                            self.clients[client].machine = core[place];
-                            answered[place] = 1 + self.ask(client, action(place)) as u64;
-                        }
-                        asked => {
-                            done[place] = self.judge.is_answered(asked as usize - 1);
-                            answered[place] = 0;
-                        }
-                    }
+        let mut asked: Vec<Option<usize>> = vec![None; core.len()];
+        loop {
+            let mut waits = false;
+            for (place, &at) in core.iter().enumerate() {
+                let done = asked[place].is_some_and(|operation| self.judge.is_answered(operation));
+                if !done && self.clients[first + place].open.is_none() {
+                    self.clients[first + place].machine = at;
+                    asked[place] = Some(self.ask(first + place, action(place)));
                 }
+                waits |= !done;
+            }
+            if !waits {
+                return Ok(());
+            }
+            if self.now() > deadline {
+                let report = self.report();
+                return Err(format!(
+                    "progress: the healed core answers nothing: {report}"
+                ));
             }
             self.run_until(Instant(self.now().0 + MS))?;
         }
-        Ok(())
     }
 
     /// Nothing is open, and all of the core are of one mind.
@@ -156,15 +190,12 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
         let views: Vec<_> = views.map(|process| process.service.view()).collect();
         let calm = self.clients.iter().all(|client| client.open.is_none());
         let seen = core.iter().zip(&views).all(|(&at, view)| {
-            self.watchers[at]
-                .iter()
-                .all(|watcher| watcher.next() > view.revision())
+            let mut watchers = self.watchers[at].iter();
+            watchers.all(|watcher| watcher.next() > view.revision())
         });
-        calm && seen
-            && views.len() == core.len()
-            && views
-                .windows(2)
-                .all(|two| two[0].checkpoint() == two[1].checkpoint())
+        let first = views.first().map(View::checkpoint);
+        let alike = views.iter().all(|view| Some(view.checkpoint()) == first);
+        calm && seen && views.len() == core.len() && alike
     }
 
     /// How everyone is.
@@ -173,8 +204,8 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
         for machine in &self.machines {
             let state = match (&machine.process, &machine.broken) {
                 (Some(process), _) => {
-                    let view = process.service.view();
-                    format!("{:?}, applied {}", process.status(), view.position())
+                    let applied = process.service.view().position();
+                    format!("{:?}, applied {applied}", process.status())
                 }
                 (None, Some(reason)) => format!("broken: {reason}"),
                 (None, None) => "down".to_owned(),

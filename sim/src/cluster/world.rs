@@ -93,6 +93,7 @@ pub(super) struct World<P: Protocol<Problem = TotalOrder>> {
     pub(super) held: Vec<(usize, Event)>,
     /// Clients ask nothing new.
     pub(super) quiet: bool,
+    events_max: u64,
     last_value: u64,
     last_process: u64,
     /// Rounds of all replicas so far, and when to look at all of them next.
@@ -106,7 +107,7 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
     ///
     /// # Errors
     /// If the protocol cannot be configured as the plan says.
-    pub(super) fn new(suite: &Suite<P>, plan: &Plan) -> Result<World<P>, String> {
+    pub(super) fn new(suite: &Suite<P>, plan: &Plan, events_max: u64) -> Result<World<P>, String> {
         let settings = plan.settings.clone();
         let members: Vec<NodeId> = (1..=settings.members).map(NodeId).collect();
         let options = &settings.options;
@@ -134,6 +135,7 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
             quiet: false,
             last_value: 0,
             last_process: settings.clients,
+            events_max,
             rounds: 0,
             observe_at: 0,
             heard: Vec::new(),
@@ -174,6 +176,9 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
 
     fn happen(&mut self, event: Event) -> Outcome {
         self.summary.events += 1;
+        if self.summary.events > self.events_max {
+            return Err("this takes too long".to_owned());
+        }
         let now = self.now().0;
         self.judge.note(now);
         match event {
