@@ -85,6 +85,8 @@ pub(super) struct Memo<S> {
     entries: Vec<Entry<S>>,
     /// What the entries' `ahead` refer to.
     ahead: Vec<u32>,
+    /// As many for each entry as there are pieces, or none.
+    clocks: Vec<u64>,
 }
 
 impl<S: Clone + Eq + Hash> Memo<S> {
@@ -93,6 +95,7 @@ impl<S: Clone + Eq + Hash> Memo<S> {
             buckets: vec![NONE; 64],
             entries: Vec::new(),
             ahead: Vec::new(),
+            clocks: Vec::new(),
         }
     }
 
@@ -111,11 +114,12 @@ impl<S: Clone + Eq + Hash> Memo<S> {
         &self.entries[entry as usize].state
     }
 
-    /// Adds a configuration and answers its number, unless one is known that is at the same place
-    /// and used up no other pending operations than this one.
+    /// Adds a configuration and answers its number, unless one is known that is at the same place,
+    /// not later, and used up no other pending operations than this one.
     pub(super) fn insert(
         &mut self,
         place: Place<'_, S>,
+        clocks: &[u64],
         last_use: u32,
         uses: &Uses,
         used: &[u32],
@@ -124,7 +128,10 @@ impl<S: Clone + Eq + Hash> Memo<S> {
         let mut at = self.buckets[self.bucket(hash)];
         while at != NONE {
             let entry = &self.entries[at as usize];
-            if entry.hash == hash && self.place(entry) == place && uses.are_among(entry.uses, used)
+            if entry.hash == hash
+                && self.place(entry) == place
+                && self.is_no_later(at, clocks)
+                && uses.are_among(entry.uses, used)
             {
                 return None;
             }
@@ -136,6 +143,7 @@ impl<S: Clone + Eq + Hash> Memo<S> {
         let bucket = self.bucket(hash);
         let start = index(self.ahead.len());
         self.ahead.extend_from_slice(place.ahead);
+        self.clocks.extend_from_slice(clocks);
         let number = index(self.entries.len());
         self.entries.push(Entry {
             hash,
@@ -147,6 +155,12 @@ impl<S: Clone + Eq + Hash> Memo<S> {
         });
         self.buckets[bucket] = number;
         Some(number)
+    }
+
+    fn is_no_later(&self, entry: u32, clocks: &[u64]) -> bool {
+        let from = entry as usize * clocks.len();
+        let known = &self.clocks[from..from + clocks.len()];
+        known.iter().zip(clocks).all(|(known, now)| known <= now)
     }
 
     fn place<'a>(&'a self, entry: &'a Entry<S>) -> Place<'a, S> {

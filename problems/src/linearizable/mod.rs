@@ -114,10 +114,11 @@ pub struct Point {
 
 /// Why a history is not linearizable, as small as it gets.
 ///
-/// An operation is *set free* by forgetting its reply and its condition: what it may have written can
-/// be written at any moment after its call, any number of times, or never. That only ever makes room.
-/// The operations of `conflict` cannot all have been as they were, even if all others of the history
-/// are free; but as soon as any one of them is set free too, the rest can.
+/// An operation is *set free* by forgetting its reply, its condition and its effect, but not its time:
+/// what it may have written can be written any number of times, or never, between its call and its
+/// return. That only ever makes room. The operations of `conflict` cannot all have been as they were,
+/// even if all others of the history are free; but as soon as any one of them is set free too, the
+/// rest can.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Witness {
     /// The operations that contradict one another, by their place in the history.

@@ -13,7 +13,7 @@ pub(super) enum Kind {
     Answered,
     /// Once or never.
     Pending,
-    /// Any number of times.
+    /// Any number of times before it returns, if it does, or never.
     Free,
 }
 
@@ -89,16 +89,23 @@ struct Search<'a, M: Sequential> {
     /// `tasks.len()`.
     next: Vec<u32>,
     previous: Vec<u32>,
-    /// Operations of one class look the same.
+    /// Operations of one class look the same as the first of it.
     class: Vec<u32>,
-    /// The operations of each class that need not take effect, by their calls, and how many of them are
-    /// used up.
+    first_of: Vec<u32>,
+    /// The pending operations of each class, by their calls, and how many of them are used up.
     pending: Vec<Vec<u32>>,
     used: Vec<u32>,
-    /// The classes of pending operations: all, those that touch each piece, those that touch everything.
+    /// When free operations of each class are under way: apart, and in order.
+    free: Vec<Vec<(u64, u64)>>,
+    /// The classes of operations that need not take effect: all, those that touch each piece, those
+    /// that touch everything.
     pending_classes: Vec<u32>,
     pending_of_piece: Vec<Vec<u32>>,
     pending_of_all: Vec<u32>,
+    /// How late it is at each piece, since something with that call was linearized there: what returned
+    /// before comes too late. Only free operations can; without any, there are no clocks.
+    clocks: Vec<u64>,
+    saved_clocks: Vec<u64>,
     /// How many, in `order`, are all linearized, and which behind that are.
     frontier: usize,
     ahead: Vec<u32>,
@@ -134,7 +141,8 @@ impl<'a, M: Sequential> Search<'a, M> {
         for (at, &task) in order.iter().enumerate() {
             position[task as usize] = index(at);
         }
-        let (class, classes) = classes(tasks);
+        let (class, first_of) = classes(tasks);
+        let classes = first_of.len();
         let mut search = Search {
             machine,
             tasks,
@@ -143,11 +151,15 @@ impl<'a, M: Sequential> Search<'a, M> {
             next,
             previous,
             class,
+            first_of,
             pending: vec![Vec::new(); classes],
             used: vec![0; classes],
+            free: vec![Vec::new(); classes],
             pending_classes: Vec::new(),
             pending_of_piece: Vec::new(),
             pending_of_all: Vec::new(),
+            clocks: Vec::new(),
+            saved_clocks: Vec::new(),
             frontier: 0,
             ahead: Vec::new(),
             last_use: NONE,
@@ -169,16 +181,24 @@ impl<'a, M: Sequential> Search<'a, M> {
         let len = pieces.max().map_or(0, |&last| last as usize + 1);
         self.pending_of_piece = vec![Vec::new(); len];
         self.is_relevant = vec![false; len];
+        if self.tasks.iter().any(|task| task.kind == Kind::Free) {
+            self.clocks = vec![0; len.max(1)];
+        }
         for (at, task) in self.tasks.iter().enumerate() {
-            if task.kind == Kind::Answered {
-                continue;
+            let class = self.class[at] as usize;
+            let is_new = self.pending[class].is_empty() && self.free[class].is_empty();
+            match task.kind {
+                Kind::Answered => continue,
+                Kind::Pending => self.pending[class].push(index(at)),
+                Kind::Free => match self.free[class].last_mut() {
+                    Some((_, end)) if *end >= task.call => *end = task.end.max(*end),
+                    _ => self.free[class].push((task.call, task.end)),
+                },
             }
-            let class = self.class[at];
-            let members = &mut self.pending[class as usize];
-            members.push(index(at));
-            if members.len() > 1 {
+            if !is_new {
                 continue; // The class is already where it belongs.
             }
+            let class = index(class);
             self.pending_classes.push(class);
             if task.pieces.is_empty() {
                 self.pending_of_all.push(class);
@@ -205,7 +225,7 @@ impl<'a, M: Sequential> Search<'a, M> {
             };
             let new = self
                 .memo
-                .insert(place, self.last_use, &self.uses, &self.used);
+                .insert(place, &self.clocks, self.last_use, &self.uses, &self.used);
             if let Some(entry) = new {
                 if self.memo.len() as u64 > configurations_max || self.memo.is_full() {
                     return Found::GaveUp;
@@ -230,17 +250,74 @@ impl<'a, M: Sequential> Search<'a, M> {
         first.map_or(u64::MAX, |&task| self.tasks[task as usize].end)
     }
 
-    /// Linearizes all reads that may come next and are right. That is never wrong: in any order that
-    /// goes on from here, such a read can be moved to the front.
+    /// Linearizes all reads that may come next and are right. That is never wrong, unless it comes
+    /// too early for a free operation: in any order that goes on from here, such a read can be moved
+    /// to the front.
     fn settle(&mut self, state: &M::State) {
         let end = self.tasks.len();
         let mut at = self.next[end] as usize;
         while at != end && self.tasks[at].call <= self.horizon() {
             let task = index(at);
             at = self.next[at] as usize;
-            if self.tasks[task as usize].is_read && self.step(state, task).is_some() {
+            if self.tasks[task as usize].is_read
+                && self.step(state, task).is_some()
+                && !self.hurries(task)
+            {
                 self.linearize(task);
             }
+        }
+    }
+
+    /// Whether a free operation that may still come, though not after this task, touches what it
+    /// touches.
+    fn hurries(&self, task: u32) -> bool {
+        let Task { call, pieces, .. } = &self.tasks[task as usize];
+        let is_passed = |&class: &u32| {
+            let now = self.now(self.first_of[class as usize]);
+            let free = &self.free[class as usize];
+            let next = free.get(free.partition_point(|&(_, end)| end < now));
+            next.is_some_and(|(_, end)| end < call)
+        };
+        if self.clocks.is_empty() {
+            return false;
+        }
+        if pieces.is_empty() {
+            return self.pending_classes.iter().any(is_passed);
+        }
+        let mut touching = pieces
+            .iter()
+            .flat_map(|&piece| &self.pending_of_piece[piece as usize]);
+        touching.any(is_passed) || self.pending_of_all.iter().any(is_passed)
+    }
+
+    /// How late it is for an operation.
+    fn now(&self, task: u32) -> u64 {
+        let pieces = &self.tasks[task as usize].pieces;
+        let latest = if self.clocks.is_empty() {
+            None
+        } else if pieces.is_empty() {
+            self.clocks.iter().max()
+        } else {
+            pieces
+                .iter()
+                .map(|&piece| &self.clocks[piece as usize])
+                .max()
+        };
+        latest.copied().unwrap_or(0)
+    }
+
+    /// An operation is linearized, not before `call`.
+    fn tick(&mut self, task: u32, call: u64) {
+        if self.clocks.is_empty() {
+            return;
+        }
+        let now = self.now(task).max(call);
+        let pieces = &self.tasks[task as usize].pieces;
+        if pieces.is_empty() {
+            self.clocks.fill(now);
+        }
+        for &piece in pieces {
+            self.clocks[piece as usize] = now;
         }
     }
 
@@ -249,6 +326,7 @@ impl<'a, M: Sequential> Search<'a, M> {
         self.next[previous as usize] = next;
         self.previous[next as usize] = previous;
         self.trail.push(task);
+        self.tick(task, self.tasks[task as usize].call);
         let position = self.position[task as usize];
         if position as usize != self.frontier {
             let at = self.ahead.partition_point(|&other| other < position);
@@ -264,17 +342,27 @@ impl<'a, M: Sequential> Search<'a, M> {
         self.ahead.drain(..passed);
     }
 
-    /// The first pending operation of a class that is not used up, if it has been called by now.
-    fn unused(&self, class: u32) -> Option<u32> {
+    /// When an operation of a class that need not take effect may do so, if it may before the next
+    /// return: as early as possible, which is best.
+    fn chance(&self, class: u32) -> Option<u64> {
         let used = self.used[class as usize] as usize;
-        let task = *self.pending[class as usize].get(used)?;
-        (self.tasks[task as usize].call <= self.horizon()).then_some(task)
+        let call = match self.pending[class as usize].get(used) {
+            Some(&task) => self.tasks[task as usize].call,
+            None => {
+                let now = self.now(self.first_of[class as usize]);
+                let free = &self.free[class as usize];
+                free.get(free.partition_point(|&(_, end)| end < now))?.0
+            }
+        };
+        (call <= self.horizon()).then_some(call)
     }
 
-    fn use_up(&mut self, class: u32, task: u32) {
-        if self.tasks[task as usize].kind == Kind::Free {
-            return;
-        }
+    fn take_chance(&mut self, class: u32, call: u64) {
+        self.tick(self.first_of[class as usize], call);
+        let pending = &self.pending[class as usize];
+        let Some(&task) = pending.get(self.used[class as usize] as usize) else {
+            return; // It is free, and so will be again.
+        };
         self.used[class as usize] += 1;
         self.trail.push(task);
         self.last_use = self
@@ -289,7 +377,7 @@ impl<'a, M: Sequential> Search<'a, M> {
         };
         while self.trail.len() > frame.trail {
             let Some(task) = self.trail.pop() else { break };
-            if self.tasks[task as usize].kind == Kind::Pending {
+            if self.position[task as usize] == NONE {
                 self.used[self.class[task as usize] as usize] -= 1;
                 self.last_use = self.uses.take_back(self.last_use);
                 continue;
@@ -298,6 +386,8 @@ impl<'a, M: Sequential> Search<'a, M> {
             self.next[previous as usize] = task;
             self.previous[next as usize] = task;
         }
+        let clocks = self.saved_clocks.len() - self.clocks.len();
+        self.clocks.copy_from_slice(&self.saved_clocks[clocks..]);
         self.frontier = frame.frontier;
         self.ahead.clear();
         self.ahead
@@ -321,22 +411,27 @@ impl<'a, M: Sequential> Search<'a, M> {
             } else {
                 self.candidates.truncate(frame.first);
                 self.saved_ahead.truncate(frame.ahead);
+                let clocks = self.saved_clocks.len() - self.clocks.len();
+                self.saved_clocks.truncate(clocks);
                 self.frames.pop();
             }
         }
     }
 
     fn take(&mut self, entry: u32, candidate: Candidate) -> Option<M::State> {
-        let task = match candidate {
-            Candidate::Answered(task) => task,
-            Candidate::Pending(class) => self.unused(class)?,
-        };
-        let state = self.step(self.memo.state(entry), task)?;
+        let state = self.after(self.memo.state(entry), candidate)?;
         match candidate {
             Candidate::Answered(task) => self.linearize(task),
-            Candidate::Pending(class) => self.use_up(class, task),
+            Candidate::Pending(class) => self.take_chance(class, self.chance(class)?),
         }
         Some(state)
+    }
+
+    fn after(&self, state: &M::State, candidate: Candidate) -> Option<M::State> {
+        match candidate {
+            Candidate::Answered(task) => self.step(state, task),
+            Candidate::Pending(class) => self.step(state, self.first_of[class as usize]),
+        }
     }
 
     fn step(&self, state: &M::State, task: u32) -> Option<M::State> {
@@ -356,6 +451,7 @@ impl<'a, M: Sequential> Search<'a, M> {
             has_pending: false,
         });
         self.saved_ahead.extend_from_slice(&self.ahead);
+        self.saved_clocks.extend_from_slice(&self.clocks);
         self.add_answered(entry, first);
     }
 
@@ -366,44 +462,32 @@ impl<'a, M: Sequential> Search<'a, M> {
         let is_limited = self.mark_relevant(urgent);
         let horizon = self.horizon();
         let end = self.tasks.len();
+        let mut may_come: Vec<usize> = Vec::new();
         let mut at = self.next[end] as usize;
         while at != end && self.tasks[at].call <= horizon {
-            let task = index(at);
-            at = self.next[at] as usize;
-            // A read is either settled or wrong in this state.
-            let may_change = !self.tasks[task as usize].is_read;
-            if may_change && (!is_limited || self.touches_relevant(task)) {
-                self.candidates.push(Candidate::Answered(task));
+            // Without free operations, a read is either settled or wrong in this state.
+            let is_left = !self.tasks[at].is_read || !self.clocks.is_empty();
+            if is_left && (!is_limited || self.touches_relevant(at)) {
+                may_come.push(at);
             }
+            at = self.next[at] as usize;
         }
         self.clear_relevant();
-        // Of those that look the same, only the one that returns first.
-        let mut rest = self.candidates.split_off(first);
-        rest.sort_by_key(|candidate| self.rank_in_order(*candidate));
-        for candidate in rest {
-            let class = self.class_of(candidate);
-            let known = &self.candidates[first..];
-            if !known.iter().any(|&other| self.class_of(other) == class) {
-                self.candidates.push(candidate);
+        // Of those that look the same, only the one that returns first; free operations may wait for
+        // another that was called earlier.
+        may_come.sort_unstable_by_key(|&task| self.position[task]);
+        for (at, &task) in may_come.iter().enumerate() {
+            let is_as_good = |&other: &usize| {
+                self.class[other] == self.class[task]
+                    && (self.clocks.is_empty() || self.tasks[other].call <= self.tasks[task].call)
+            };
+            if !may_come[..at].iter().any(is_as_good) {
+                self.candidates.push(Candidate::Answered(index(task)));
             }
         }
         let state = self.memo.state(entry);
         if self.step(state, urgent).is_none() {
             self.prefer_enabling(first, state.clone(), urgent);
-        }
-    }
-
-    fn rank_in_order(&self, candidate: Candidate) -> u32 {
-        match candidate {
-            Candidate::Answered(task) => self.position[task as usize],
-            Candidate::Pending(_) => NONE,
-        }
-    }
-
-    fn class_of(&self, candidate: Candidate) -> u32 {
-        match candidate {
-            Candidate::Answered(task) => self.class[task as usize],
-            Candidate::Pending(class) => class,
         }
     }
 
@@ -425,11 +509,12 @@ impl<'a, M: Sequential> Search<'a, M> {
         let first = self.candidates.len();
         let state = self.memo.state(entry).clone();
         for class in classes {
-            let Some(task) = self.unused(class) else {
-                continue;
-            };
-            if self.step(&state, task).is_some_and(|next| next != state) {
-                self.candidates.push(Candidate::Pending(class));
+            let candidate = Candidate::Pending(class);
+            let next = self
+                .chance(class)
+                .and_then(|_| self.after(&state, candidate));
+            if next.is_some_and(|next| next != state) {
+                self.candidates.push(candidate);
             }
         }
         self.prefer_enabling(first, state, urgent);
@@ -438,11 +523,7 @@ impl<'a, M: Sequential> Search<'a, M> {
     /// Puts those candidates first after which the urgent operation can follow.
     fn prefer_enabling(&mut self, first: usize, state: M::State, urgent: u32) {
         let enables = |candidate: &Candidate| {
-            let task = match *candidate {
-                Candidate::Answered(task) => Some(task),
-                Candidate::Pending(class) => self.unused(class),
-            };
-            let next = task.and_then(|task| self.step(&state, task));
+            let next = self.after(&state, *candidate);
             next.is_some_and(|next| self.step(&next, urgent).is_some())
         };
         let (mut now, later): (Vec<_>, Vec<_>) =
@@ -471,7 +552,7 @@ impl<'a, M: Sequential> Search<'a, M> {
             at = self.next[at] as usize;
         }
         let mut wide = self.pending_of_all.iter();
-        if wide.any(|&class| self.unused(class).is_some()) {
+        if wide.any(|&class| self.chance(class).is_some()) {
             return false;
         }
         self.mark(urgent as usize);
@@ -486,8 +567,8 @@ impl<'a, M: Sequential> Search<'a, M> {
             }
             for at in 0..self.pending_of_piece[piece as usize].len() {
                 let class = self.pending_of_piece[piece as usize][at];
-                if let Some(task) = self.unused(class) {
-                    self.mark(task as usize);
+                if self.chance(class).is_some() {
+                    self.mark(self.first_of[class as usize] as usize);
                 }
             }
         }
@@ -503,8 +584,8 @@ impl<'a, M: Sequential> Search<'a, M> {
         }
     }
 
-    fn touches_relevant(&self, task: u32) -> bool {
-        let mut pieces = self.tasks[task as usize].pieces.iter();
+    fn touches_relevant(&self, task: usize) -> bool {
+        let mut pieces = self.tasks[task].pieces.iter();
         pieces.any(|&piece| self.is_relevant[piece as usize])
     }
 
@@ -515,9 +596,9 @@ impl<'a, M: Sequential> Search<'a, M> {
     }
 }
 
-/// Numbers operations so that those which look the same have the same number; also answers how many
-/// numbers there are. Those of different kinds never do.
-fn classes<M: Sequential>(tasks: &[Task<M>]) -> (Vec<u32>, usize) {
+/// Numbers operations so that those which look the same have the same number; also answers the first
+/// operation of each number. Those of different kinds never look the same.
+fn classes<M: Sequential>(tasks: &[Task<M>]) -> (Vec<u32>, Vec<u32>) {
     let look = |at: usize| {
         let task = &tasks[at];
         (task.kind, &task.input, &task.output)
@@ -527,18 +608,19 @@ fn classes<M: Sequential>(tasks: &[Task<M>]) -> (Vec<u32>, usize) {
         .collect();
     hashed.sort_unstable();
     let mut class = vec![NONE; tasks.len()];
-    let mut count = 0;
+    let mut first_of: Vec<u32> = Vec::new();
     for group in hashed.chunk_by(|one, two| one.0 == two.0) {
-        let mut firsts: Vec<usize> = Vec::new();
+        let known = first_of.len();
         for &(_, at) in group {
-            if let Some(&same) = firsts.iter().find(|&&first| look(first) == look(at)) {
-                class[at] = class[same];
-            } else {
-                class[at] = count;
-                count += 1;
-                firsts.push(at);
-            }
+            let mut others = first_of[known..].iter();
+            class[at] = match others.position(|&first| look(first as usize) == look(at)) {
+                Some(same) => index(known + same),
+                None => {
+                    first_of.push(index(at));
+                    index(first_of.len() - 1)
+                }
+            };
         }
     }
-    (class, count as usize)
+    (class, first_of)
 }

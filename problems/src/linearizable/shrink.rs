@@ -35,6 +35,7 @@ pub(super) fn shrink<M: Sequential>(
     // What was called after that return had no say in it.
     let has_a_say = |at: &usize| operations[*at].call <= end;
     let suspects: Vec<usize> = part.iter().copied().filter(has_a_say).collect();
+    let suspects = shrink.last(part, &suspects);
     let (conflict, is_least) = least(suspects, |conflict| {
         Some(!shrink.is_linearizable(part, conflict)?)
     });
@@ -79,6 +80,20 @@ fn least(
 }
 
 impl<M: Sequential> Shrink<'_, M> {
+    /// The last so many of the suspects that contradict one another: what is wrong has most often
+    /// happened shortly before it shows.
+    fn last(&mut self, part: &[usize], suspects: &[usize]) -> Vec<usize> {
+        let mut count = 16;
+        while count < suspects.len() {
+            let last = &suspects[suspects.len() - count..];
+            if self.is_linearizable(part, last) == Some(false) {
+                return last.to_vec();
+            }
+            count *= 4;
+        }
+        suspects.to_vec()
+    }
+
     /// Whether the conflict, with these other operations only, goes away as soon as any operation of
     /// it is set free.
     fn is_explained(&mut self, conflict: &[usize], others: &[usize]) -> Option<bool> {

@@ -12,13 +12,13 @@ use crate::key_value::{Shape, invent, spoil};
 type Op = Operation<Input<u32, u32>, Output<u32>>;
 
 /// Whether some order of some of the operations, with all answered ones among them, is one of the
-/// machine and respects precedence; those of `free` may besides write what they wrote after their
-/// calls as often as they like. Tries all configurations.
+/// machine and respects precedence; those of `free` may besides write what they wrote as often as
+/// they like, in their time. Tries all configurations.
 fn is_linearizable(operations: &[Op], exact: &[usize], free: &[usize]) -> bool {
     let machine = key_value::Numbered;
-    let mut open = vec![(0u64, machine.initial())];
+    let mut open = vec![(0u64, 0u64, machine.initial())];
     let mut known = BTreeSet::from_iter(open.iter().cloned());
-    while let Some((done, state)) = open.pop() {
+    while let Some((done, now, state)) = open.pop() {
         let left: Vec<usize> = exact
             .iter()
             .copied()
@@ -29,19 +29,22 @@ fn is_linearizable(operations: &[Op], exact: &[usize], free: &[usize]) -> bool {
         if first_end == u64::MAX {
             return true;
         }
-        let mut add = |done, state: Option<_>| {
+        let mut add = |at: usize, done, state: Option<_>| {
             let Some(state) = state else { return };
-            if known.insert((done, Clone::clone(&state))) {
-                open.push((done, state));
+            let next = (done, now.max(operations[at].call), state);
+            if known.insert(Clone::clone(&next)) {
+                open.push(next);
             }
         };
         for &at in left.iter().filter(|&&at| operations[at].call <= first_end) {
             let next = machine.step(&state, &operations[at].input, operations[at].output());
-            add(done | 1 << at, next);
+            add(at, done | 1 << at, next);
         }
-        for &at in free.iter().filter(|&&at| operations[at].call <= first_end) {
+        let is_now =
+            |at: &&usize| operations[**at].call <= first_end && operations[**at].end() >= now;
+        for &at in free.iter().filter(is_now) {
             for effect in machine.effects(&operations[at].input, operations[at].output()) {
-                add(done, machine.step(&state, &effect, None));
+                add(at, done, machine.step(&state, &effect, None));
             }
         }
     }

@@ -8,7 +8,7 @@ mod brute_force;
 type Store = History<Input<&'static str, u32>, Output<u32>>;
 
 #[test]
-fn a_stale_read_is_a_conflict_of_three() {
+fn a_stale_read_is_a_conflict_of_two() {
     let mut history = Store::new();
     for (at, value) in [(0, 1), (2, 2), (4, 3)] {
         history
@@ -26,8 +26,8 @@ fn a_stale_read_is_a_conflict_of_three() {
     assert_eq!(
         witness,
         Witness {
-            conflict: vec![1, 2, 3],
-            context: vec![],
+            conflict: vec![2, 3],
+            context: vec![1],
             is_minimal: true
         }
     );
