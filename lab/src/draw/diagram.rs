@@ -338,8 +338,13 @@ impl Builder {
             What::Cut { from, to } => self.cut(*from, *to),
             What::Healed => self.healed(),
             What::Violated { text } => {
-                self.quiet = false;
-                self.world(Happening::Violated(text.clone()));
+                let violated = Happening::Violated(text.clone());
+                // A promise stays broken, and worlds say so after every step.
+                let mut moments = self.diagram.moments.iter();
+                if !moments.any(|moment| moment.what == violated) {
+                    self.quiet = false;
+                    self.world(violated);
+                }
             }
             What::Held { .. }
             | What::Sent { .. }

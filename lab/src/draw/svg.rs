@@ -179,6 +179,10 @@ impl Picture<'_> {
         for arrow in arrows {
             self.field
                 .avoid(arrow.from, arrow.to, 1.0, Some(arrow.mail));
+            if arrow.head == arrows::Head::Lost {
+                let Point { x, y } = arrow.to;
+                self.field.take(Place::flat(x - 6.0, y - 6.0, 12.0, 12.0));
+            }
         }
     }
 

@@ -72,6 +72,16 @@ macro_rules! scenes {
 
 scenes! {
     "raft/election",
+    "raft/replication",
+    "raft/leader-crash",
+    "raft/minority-leader",
+    "raft/log-repair",
+    "raft/snapshot",
+    "raft/figure-8",
+    "raft/figure-8-broken",
+    "raft/opening-pictures",
+    "raft/partition-or-crash",
+    "raft/false-suspicion",
 }
 
 /// The names of all scenes.

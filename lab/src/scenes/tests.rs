@@ -1,1 +1,178 @@
-//! All scenes.
+//! Every scene ends as it says, and a scene that makes no sense is refused with its line.
+
+use quorate_core::NodeId;
+
+use super::{Scene, Wrong, find, local, names, run};
+
+fn outcome(name: &str) -> super::Outcome {
+    let scene = find(name).expect("there is such a scene");
+    run(&scene).unwrap_or_else(|wrong| panic!("{name}:{}: {}", wrong.line, wrong.reason))
+}
+
+#[test]
+fn every_scene_ends_as_expected() {
+    for name in names() {
+        let scene = find(name).expect("its name is in the list");
+        assert!(!scene.source.is_empty(), "{name} has a source");
+        assert!(!scene.story.is_empty(), "{name} has a story");
+        let outcome = outcome(name);
+        let surprises: Vec<_> = outcome
+            .sheet
+            .iter()
+            .filter(|verdict| verdict.holds != verdict.expected)
+            .collect();
+        assert!(surprises.is_empty(), "{name}: {surprises:#?}");
+        for diagram in outcome.diagrams() {
+            assert!(!diagram.moments.is_empty(), "{name} shows something");
+        }
+    }
+}
+
+fn holds(outcome: &super::Outcome, property: &str) -> bool {
+    let mut sheet = outcome.sheet.iter();
+    let verdict = sheet.find(|verdict| verdict.property == property);
+    verdict.expect("the sheet has this property").holds
+}
+
+/// D1: all linked, one crashed, one cut off.
+#[test]
+fn the_service_stays_available_in_all_three_opening_pictures() {
+    let outcome = outcome("raft/opening-pictures");
+    assert_eq!(outcome.worlds.len(), 3);
+    assert!(holds(&outcome, "every request is answered"));
+    assert!(holds(&outcome, "agreement"));
+}
+
+/// A9: the local traces of those on the other side are the same bytes.
+#[test]
+fn who_is_cut_off_and_who_crashed_look_the_same_to_the_others() {
+    let outcome = outcome("raft/partition-or-crash");
+    let [crash, partition] = outcome.worlds.as_slice() else {
+        panic!("two worlds");
+    };
+    let (crash, partition) = (&crash.recording.trace, &partition.recording.trace);
+    assert_ne!(crash, partition, "the worlds are different");
+    for node in [NodeId(2), NodeId(3)] {
+        let (one, two) = (local::seen(crash, node), local::seen(partition, node));
+        assert!(one.lines().count() > 20, "they see a lot: {one}");
+        assert_eq!(one.as_bytes(), two.as_bytes());
+    }
+}
+
+/// A10: a detector may be wrong, and nothing is broken by it.
+#[test]
+fn false_suspicion_is_safe() {
+    let outcome = outcome("raft/false-suspicion");
+    assert!(outcome.sheet.iter().all(|verdict| verdict.holds));
+    let trace = &outcome.worlds[0].recording.trace;
+    let crashed =
+        |what: &quorate_sim::trace::What| matches!(what, quorate_sim::trace::What::Crashed { .. });
+    assert!(
+        !trace.events.iter().any(|event| crashed(&event.what)),
+        "all are alive"
+    );
+}
+
+#[test]
+fn figure_8_is_safe_with_the_rule_and_broken_without_it() {
+    assert!(holds(&outcome("raft/figure-8"), "agreement"));
+    assert!(!holds(&outcome("raft/figure-8-broken"), "agreement"));
+}
+
+fn refused(text: &str) -> Wrong {
+    let scene = Scene::parse("test", text);
+    match scene.and_then(|scene| run(&scene)) {
+        Ok(outcome) => panic!("accepted: {:?}", outcome.sheet),
+        Err(wrong) => wrong,
+    }
+}
+
+/// A scene with these lines before its script and these in it, which begins in line 7.
+fn scene(header: &str, script: &str) -> String {
+    format!("title: T\nsource: S\nprotocol: raft\n{header}\nstory: S.\nscript:\n{script}")
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_with_its_line() {
+    let cases = [
+        (
+            "titel: T\nscript:\n".to_string(),
+            1,
+            "no line `titel`; perhaps title",
+        ),
+        (
+            "title: T\nprotocol: raft\n".to_string(),
+            2,
+            "ends with a line `script:`",
+        ),
+        (
+            "protocol: raft\nscript:\n".to_string(),
+            1,
+            "needs a line `title:`",
+        ),
+        (
+            scene("expect: agreement maybe", "cluster 3"),
+            4,
+            "`true` or `false`",
+        ),
+        (
+            scene("expect: agreemant false", "cluster 3"),
+            1,
+            "perhaps agreement",
+        ),
+        (scene("alike: x9", "cluster 3"), 4, "found x9"),
+        (scene("", "cluster 3\nfire n4 Election"), 8, "n4"),
+        (
+            scene("", "cluster 3\n\nfire n1 Electoin"),
+            9,
+            "perhaps Election",
+        ),
+        (
+            scene("", "cluster 3\nfire n1 Election\ndeliver n1 n2 PreVoet"),
+            9,
+            "PreVote",
+        ),
+        (
+            scene("", "cluster 3\npartitoin n1 | n2 n3"),
+            8,
+            "perhaps partition",
+        ),
+        (scene("", "cluster 3 windwo=3"), 7, "perhaps window"),
+        (scene("", "cluster 3 flaw=figure8"), 7, "figure-8"),
+        (scene("", "crash n1"), 7, "cluster"),
+        (scene("", "cluster 3\ncrash n1\ncrash n1"), 9, "n1 is down"),
+    ];
+    for (text, line, hint) in cases {
+        let wrong = refused(&text);
+        assert!(wrong.reason.contains(hint), "{hint}: {wrong:?}");
+        assert_eq!(wrong.line, line, "{wrong:?} in\n{text}");
+    }
+    let raft = scene("", "cluster 3").replace("protocol: raft", "protocol: raff");
+    assert!(refused(&raft).reason.contains("the nearest is `raft`"));
+}
+
+#[test]
+fn an_unknown_scene_is_answered_with_the_nearest() {
+    let unknown = find("raft/leader-crush").expect_err("there is no such scene");
+    assert!(
+        unknown.to_string().contains("raft/leader-crash"),
+        "{unknown}"
+    );
+}
+
+#[test]
+fn a_run_is_a_json_document() {
+    let scene = find("raft/figure-8-broken").expect("there is such a scene");
+    let outcome = run(&scene).expect("it runs");
+    let document = super::json::run(&scene, &outcome);
+    assert_eq!(document["format"], "quorate-run");
+    assert_eq!(document["version"], 1);
+    assert_eq!(document["as_expected"], true);
+    let events = document["worlds"][0]["events"].as_array();
+    let events = events.expect("a world has events");
+    assert_eq!(events.len(), outcome.worlds[0].recording.trace.events.len());
+    assert!(events.iter().any(|event| event["event"] == "violated"));
+    let sheet = document["verdicts"].as_array().expect("a sheet");
+    let agreement = sheet.iter().find(|row| row["property"] == "agreement");
+    assert_eq!(agreement.expect("agreement")["holds"], false);
+}
