@@ -1,5 +1,6 @@
 //! The command line of the lab: `quorate lab ...`.
 
+mod scenes;
 mod sim;
 
 use anyhow::Result;
@@ -14,6 +15,8 @@ pub struct Lab {
 
 #[derive(Subcommand, Debug)]
 enum Action {
+    List(scenes::List),
+    Run(scenes::Run),
     Sim(sim::Sim),
 }
 
@@ -24,6 +27,8 @@ impl Lab {
     /// What was wrong with the input, in a sentence that says what to do.
     pub fn run(self) -> Result<bool> {
         match self.action {
+            Action::List(list) => list.run(),
+            Action::Run(run) => run.run(),
             Action::Sim(sim) => sim.run(),
         }
     }
