@@ -1,5 +1,6 @@
 //! The command line of the lab: `quorate lab ...`.
 
+mod check;
 mod scenes;
 mod sim;
 
@@ -15,6 +16,7 @@ pub struct Lab {
 
 #[derive(Subcommand, Debug)]
 enum Action {
+    Check(check::Check),
     List(scenes::List),
     Run(scenes::Run),
     Sim(sim::Sim),
@@ -27,6 +29,7 @@ impl Lab {
     /// What was wrong with the input, in a sentence that says what to do.
     pub fn run(self) -> Result<bool> {
         match self.action {
+            Action::Check(check) => check.run(),
             Action::List(list) => list.run(),
             Action::Run(run) => run.run(),
             Action::Sim(sim) => sim.run(),
