@@ -1,9 +1,9 @@
 //! Where a person looks at protocols.
 //!
 //! The lab is the one library that knows every protocol by name. It holds what the worlds must know
-//! of each ([`suites`]), short named runs with a story ([`scenes`]), their pictures ([`draw`]), many
-//! seeds at once ([`search`]), histories of any system and their verdicts ([`history`]), and the
-//! command line over all of it ([`command`]).
+//! of each ([`suites`]), short named runs with a story ([`scenes`]), their pictures ([`draw`]), a protocol
+//! that must fail ([`two_armies`]), many seeds at once ([`search`]), histories of any system and their
+//! verdicts ([`history`]), and the command line over all of it ([`command`]).
 
 pub mod command;
 pub mod draw;
@@ -11,3 +11,4 @@ pub mod history;
 pub mod scenes;
 pub mod search;
 pub mod suites;
+pub mod two_armies;

@@ -82,6 +82,8 @@ scenes! {
     "raft/opening-pictures",
     "raft/partition-or-crash",
     "raft/false-suspicion",
+    "two-armies/all-arrive",
+    "two-armies/last-lost",
 }
 
 /// The names of all scenes.

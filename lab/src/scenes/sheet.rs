@@ -30,14 +30,27 @@ pub struct Verdict {
 pub(super) struct Claims {
     /// Properties that worlds watch, by the word with which a violation begins.
     pub(super) watched: &'static [&'static str],
+    /// What must have happened at the end, if that can be told.
+    pub(super) end: Option<End>,
+}
+
+/// How a run of total order should end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct End {
     /// Whether a request wants an answer.
-    pub(super) wants: fn(request: &str) -> bool,
+    wants: fn(request: &str) -> bool,
     /// Whether an output answers a request, both as a trace shows them, and whether it is the same
     /// process that was asked and that tells.
-    pub(super) answers: fn(request: &str, output: &str, here: bool) -> bool,
-    /// How far an output shows that its process has come, if all must come equally far.
-    pub(super) progress: fn(output: &str) -> Option<u64>,
+    answers: fn(request: &str, output: &str, here: bool) -> bool,
+    /// How far an output shows that its process has come, since all should come equally far.
+    progress: fn(output: &str) -> Option<u64>,
 }
+
+/// What is claimed of two armies.
+pub(super) const TWO_ARMIES: Claims = Claims {
+    watched: &["coordination", "validity"],
+    end: None,
+};
 
 /// What total order promises.
 const TOTAL_ORDER: &[&str] = &["agreement", "integrity", "gap", "checkpoint", "read"];
@@ -63,9 +76,11 @@ pub(super) fn total_order(protocol: &str) -> Claims {
         } else {
             TOTAL_ORDER
         },
-        wants: |request| request.starts_with("Broadcast") || request.starts_with("Read"),
-        answers,
-        progress,
+        end: Some(End {
+            wants: |request| request.starts_with("Broadcast") || request.starts_with("Read"),
+            answers,
+            progress,
+        }),
     }
 }
 
@@ -130,13 +145,15 @@ pub(super) fn judge(worlds: &[Told], claims: &Claims) -> Vec<Verdict> {
             property,
         });
     }
-    verdicts.push(answered(worlds, claims));
-    verdicts.push(converged(worlds, claims));
+    if let Some(end) = &claims.end {
+        verdicts.push(answered(worlds, end));
+        verdicts.push(converged(worlds, end));
+    }
     verdicts
 }
 
 /// Whether every request was answered.
-fn answered(worlds: &[Told], claims: &Claims) -> Verdict {
+fn answered(worlds: &[Told], end: &End) -> Verdict {
     let (mut asked, mut open) = (0, None);
     for told in worlds {
         let events = &told.recording.trace.events;
@@ -144,7 +161,7 @@ fn answered(worlds: &[Told], claims: &Claims) -> Verdict {
             let What::Requested { node, text } = &event.what else {
                 continue;
             };
-            if !(claims.wants)(text) {
+            if !(end.wants)(text) {
                 continue;
             }
             asked += 1;
@@ -153,7 +170,7 @@ fn answered(worlds: &[Told], claims: &Claims) -> Verdict {
                     node: by,
                     text: output,
                     ..
-                } => (claims.answers)(text, output, by == node),
+                } => (end.answers)(text, output, by == node),
                 _ => false,
             });
             if !answer && open.is_none() {
@@ -171,11 +188,11 @@ fn answered(worlds: &[Told], claims: &Claims) -> Verdict {
 }
 
 /// Whether all that run at the end have come equally far.
-fn converged(worlds: &[Told], claims: &Claims) -> Verdict {
+fn converged(worlds: &[Told], end: &End) -> Verdict {
     let mut found = Vec::new();
     let mut holds = true;
     for told in worlds {
-        let reached = reached(&told.recording.trace, claims);
+        let reached = reached(&told.recording.trace, end);
         holds &= reached.values().collect::<BTreeSet<_>>().len() <= 1;
         found.push(self::told(&reached));
     }
@@ -188,7 +205,7 @@ fn converged(worlds: &[Told], claims: &Claims) -> Verdict {
 }
 
 /// How far each process that runs at the end has come.
-fn reached(trace: &Trace, claims: &Claims) -> BTreeMap<NodeId, u64> {
+fn reached(trace: &Trace, end: &End) -> BTreeMap<NodeId, u64> {
     let mut reached = BTreeMap::new();
     for event in &trace.events {
         match &event.what {
@@ -199,7 +216,7 @@ fn reached(trace: &Trace, claims: &Claims) -> BTreeMap<NodeId, u64> {
                 reached.remove(node);
             }
             What::Output { node, text, .. } => {
-                if let Some(position) = (claims.progress)(text) {
+                if let Some(position) = (end.progress)(text) {
                     reached.insert(*node, position);
                 }
             }

@@ -8,7 +8,9 @@ impl Picture<'_> {
     pub(super) fn legend(&mut self) {
         let mut x = 16.0;
         let y = self.layout.height - 18.0;
-        for epoch in epochs(self.diagram) {
+        // A protocol that has no epochs is in the same one all the time.
+        let epochs = epochs(self.diagram);
+        for epoch in epochs.into_iter().filter(|&epoch| epoch > 0) {
             let text = format!("{} {epoch}", self.diagram.epoch);
             x = self.entry(x, y, "M0,0H14", (colour(epoch), "none", 4.0), &text);
         }
@@ -39,7 +41,7 @@ impl Picture<'_> {
         }
         if decided {
             let diamond = "M7,-6L13,0L7,6L1,0Z";
-            x = self.entry(x, y, diamond, (GREEN, GREEN, 1.0), "delivered");
+            x = self.entry(x, y, diamond, (GREEN, GREEN, 1.0), "decision");
         }
         if fired {
             let clock = "M1,0A6,6 0 1 1 13,0A6,6 0 1 1 1,0M7,-3.6V0L9.8,1.6";
