@@ -318,18 +318,25 @@ impl Sequential for Numbered {
             },
             Input::Transaction {
                 then, otherwise, ..
-            } => match output {
-                Some(Output::Done | Output::Held(true) | Output::Results(true, _)) => {
-                    unconditional(then).into_iter().collect()
+            } => {
+                let (then, otherwise) = (then.iter(), otherwise.iter());
+                let writes = |step: &Step<u32, u32>| match step {
+                    Step::Get(_) => None,
+                    Step::Put(key, value) => Some(Input::Put(*key, *value)),
+                    Step::Delete(key) => Some(Input::Delete(*key)),
+                };
+                match output {
+                    Some(Output::Done | Output::Held(true) | Output::Results(true, _)) => {
+                        then.filter_map(writes).collect()
+                    }
+                    Some(Output::Held(false) | Output::Results(false, _)) => {
+                        otherwise.filter_map(writes).collect()
+                    }
+                    Some(Output::Value(_)) | None => {
+                        then.chain(otherwise).filter_map(writes).collect()
+                    }
                 }
-                Some(Output::Held(false) | Output::Results(false, _)) => {
-                    unconditional(otherwise).into_iter().collect()
-                }
-                Some(Output::Value(_)) | None => unconditional(then)
-                    .into_iter()
-                    .chain(unconditional(otherwise))
-                    .collect(),
-            },
+            }
         }
     }
 
@@ -372,18 +379,6 @@ impl<V> Step<u32, V> {
             Step::Get(key) | Step::Put(key, _) | Step::Delete(key) => *key,
         }
     }
-}
-
-/// The writes of these steps, if there are any, under no condition.
-fn unconditional(steps: &[Step<u32, u32>]) -> Option<Input<u32, u32>> {
-    let is_write = |step: &&Step<u32, u32>| !matches!(step, Step::Get(_));
-    let then: Vec<Step<u32, u32>> = steps.iter().filter(is_write).cloned().collect();
-    let transaction = |then| Input::Transaction {
-        guards: Vec::new(),
-        then,
-        otherwise: Vec::new(),
-    };
-    (!then.is_empty()).then(|| transaction(then))
 }
 
 /// Does the steps one after another: what the gets among them found.

@@ -56,8 +56,8 @@ pub trait Sequential {
     /// Whether an operation with that output is a read: in no state does it change anything.
     fn is_read(&self, input: &Self::Input, output: &Self::Output) -> bool;
 
-    /// Inputs that do, under no condition, what an operation may have done to the state, judging by
-    /// its output if that is known.
+    /// Inputs that do, under no condition and piece by piece, what an operation may have done to the
+    /// state, judging by its output if that is known.
     fn effects(&self, input: &Self::Input, output: Option<&Self::Output>) -> Vec<Self::Input> {
         let _ = output;
         Vec::from([input.clone()])
@@ -115,10 +115,10 @@ pub struct Point {
 /// Why a history is not linearizable, as small as it gets.
 ///
 /// An operation is *set free* by forgetting its reply, its condition and its effect, but not its time:
-/// what it may have written can be written any number of times, or never, between its call and its
-/// return. That only ever makes room. The operations of `conflict` cannot all have been as they were,
-/// even if all others of the history are free; but as soon as any one of them is set free too, the
-/// rest can.
+/// each thing that it may have written can be written any number of times, or never, between its
+/// call and its return. That only ever makes room. The operations of `conflict` cannot all have been
+/// as they were, even if all others of the history are free; but as soon as any one of them is set
+/// free too, the rest can.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Witness {
     /// The operations that contradict one another, by their place in the history.

@@ -4,13 +4,21 @@ use alloc::collections::BTreeMap;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use super::memo::index;
 use super::search::{Found, Kind, Task, search};
 use super::shrink::shrink;
 use super::{Pieces, Point, Sequential, Verdict};
 use crate::history::Operation;
 
 /// The operations of a machine.
-pub(super) type Operations<M> = [Operation<<M as Sequential>::Input, <M as Sequential>::Output>];
+type Operations<M> = [Operation<<M as Sequential>::Input, <M as Sequential>::Output>];
+
+/// A history, with numbers for the pieces that operations touch.
+pub(super) struct Whole<'a, M: Sequential> {
+    machine: &'a M,
+    pub(super) operations: &'a Operations<M>,
+    numbers: BTreeMap<M::Piece, u32>,
+}
 
 /// Checks each part by itself.
 pub(super) fn check<M: Sequential>(
@@ -18,14 +26,14 @@ pub(super) fn check<M: Sequential>(
     operations: &Operations<M>,
     configurations_max: u64,
 ) -> Verdict {
-    let numbered = number_pieces(machine, operations);
+    let (whole, touched) = Whole::new(machine, operations);
     let mut points = Vec::with_capacity(operations.len());
     let mut gave_up = None;
     // The part that fails first in time.
     let mut failed: Option<(u64, Vec<usize>)> = None;
-    for part in split(&numbered) {
+    for part in split(&touched) {
         let exactly = part.iter().map(|&at| (at, false));
-        let tasks = tasks(machine, operations, &numbered, exactly);
+        let tasks = whole.tasks(exactly);
         match search(machine, &tasks, configurations_max) {
             (Found::Order(order), _) => add_points(&part, &tasks, &order, &mut points),
             (Found::GaveUp, configurations) => gave_up = Some(configurations),
@@ -38,7 +46,7 @@ pub(super) fn check<M: Sequential>(
         }
     }
     if let Some((end, part)) = failed {
-        return Verdict::Violated(shrink(machine, operations, &numbered, &part, end));
+        return Verdict::Violated(shrink(&whole, &part, end));
     }
     if let Some(configurations) = gave_up {
         return Verdict::GaveUp { configurations };
@@ -48,20 +56,95 @@ pub(super) fn check<M: Sequential>(
     Verdict::Linearizable(points)
 }
 
-/// The pieces that each operation touches, as numbers; none stands for all.
-fn number_pieces<M: Sequential>(machine: &M, operations: &Operations<M>) -> Vec<Vec<u32>> {
-    let mut numbers: BTreeMap<M::Piece, u32> = BTreeMap::new();
-    let mut number = |piece| {
-        let next = super::memo::index(numbers.len());
-        *numbers.entry(piece).or_insert(next)
-    };
-    let touched = operations
-        .iter()
-        .map(|operation| match machine.pieces(&operation.input) {
-            Pieces::All => Vec::new(),
-            Pieces::Of(pieces) => pieces.into_iter().map(&mut number).collect(),
+impl<'a, M: Sequential> Whole<'a, M> {
+    /// Also answers the pieces that each operation touches; none stands for all.
+    fn new(machine: &'a M, operations: &'a Operations<M>) -> (Whole<'a, M>, Vec<Vec<u32>>) {
+        let mut numbers: BTreeMap<M::Piece, u32> = BTreeMap::new();
+        let mut number = |piece| {
+            let next = index(numbers.len());
+            *numbers.entry(piece).or_insert(next)
+        };
+        let touched = operations
+            .iter()
+            .map(|operation| match machine.pieces(&operation.input) {
+                Pieces::All => Vec::new(),
+                Pieces::Of(pieces) => pieces.into_iter().map(&mut number).collect(),
+            });
+        let touched = touched.collect();
+        let whole = Whole {
+            machine,
+            operations,
+            numbers,
+        };
+        (whole, touched)
+    }
+
+    /// Searches for an order of tasks.
+    pub(super) fn search(&self, tasks: &[Task<M>], configurations_max: u64) -> (Found, u64) {
+        search(self.machine, tasks, configurations_max)
+    }
+
+    /// These operations as tasks of one search: exactly as they were, or set free.
+    pub(super) fn tasks(
+        &self,
+        chosen: impl Iterator<Item = (usize, bool)> + Clone,
+    ) -> Vec<Task<M>> {
+        let exact = chosen.clone().filter(|&(_, is_free)| !is_free);
+        let first_call = exact.map(|(at, _)| self.operations[at].call).min();
+        // Whatever free operations did before anything else was called, they did at one moment.
+        let before = first_call.unwrap_or(0).saturating_sub(1);
+        let mut owners: Vec<(usize, Kind)> = Vec::new();
+        let mut seen = Vec::new();
+        for (at, is_free) in chosen {
+            let operation = &self.operations[at];
+            if !is_free {
+                let kind = match operation.returned {
+                    Some(_) => Kind::Answered,
+                    None => Kind::Pending,
+                };
+                owners.push((at, kind));
+                seen.push((operation.input.clone(), operation.output().cloned()));
+                continue;
+            }
+            for effect in self.machine.effects(&operation.input, operation.output()) {
+                owners.push((at, Kind::Free));
+                seen.push((effect, None));
+            }
+        }
+        self.machine.simplify(&mut seen);
+        let mut numbers: BTreeMap<u32, u32> = BTreeMap::new();
+        let mut tasks = Vec::with_capacity(owners.len());
+        for ((at, kind), (input, output)) in owners.into_iter().zip(seen) {
+            let operation = &self.operations[at];
+            let earliest = if kind == Kind::Free { before } else { 0 };
+            tasks.push(Task {
+                kind,
+                pieces: self.pieces(&input, &mut numbers),
+                is_read: output
+                    .as_ref()
+                    .is_some_and(|output| self.machine.is_read(&input, output)),
+                input,
+                output,
+                call: operation.call.max(earliest),
+                end: operation.end().max(earliest),
+            });
+        }
+        tasks
+    }
+
+    /// The pieces that an input touches, with numbers that are few.
+    fn pieces(&self, input: &M::Input, numbers: &mut BTreeMap<u32, u32>) -> Vec<u32> {
+        let Pieces::Of(pieces) = self.machine.pieces(input) else {
+            return Vec::new();
+        };
+        // A piece that no operation of the history touches is of no consequence.
+        let known = pieces.iter().filter_map(|piece| self.numbers.get(piece));
+        let numbered = known.map(|&piece| {
+            let next = index(numbers.len());
+            *numbers.entry(piece).or_insert(next)
         });
-    touched.collect()
+        numbered.collect()
+    }
 }
 
 /// The operations by part, in the order of their calls: two are in one part if they touch the same
@@ -98,55 +181,6 @@ fn find(leader: &mut [usize], mut at: usize) -> usize {
         at = leader[at];
     }
     at
-}
-
-/// These operations as tasks of one search: exactly as they were, or set free.
-pub(super) fn tasks<M: Sequential>(
-    machine: &M,
-    operations: &Operations<M>,
-    numbered: &[Vec<u32>],
-    chosen: impl Iterator<Item = (usize, bool)>,
-) -> Vec<Task<M>> {
-    let mut owners: Vec<(usize, Kind)> = Vec::new();
-    let mut seen = Vec::new();
-    for (at, is_free) in chosen {
-        let operation = &operations[at];
-        if !is_free {
-            let kind = match operation.returned {
-                Some(_) => Kind::Answered,
-                None => Kind::Pending,
-            };
-            owners.push((at, kind));
-            seen.push((operation.input.clone(), operation.output().cloned()));
-            continue;
-        }
-        for effect in machine.effects(&operation.input, operation.output()) {
-            owners.push((at, Kind::Free));
-            seen.push((effect, None));
-        }
-    }
-    machine.simplify(&mut seen);
-    let mut numbers: BTreeMap<u32, u32> = BTreeMap::new();
-    let mut tasks = Vec::with_capacity(owners.len());
-    for ((at, kind), (input, output)) in owners.into_iter().zip(seen) {
-        let operation = &operations[at];
-        let pieces = numbered[at].iter().map(|&piece| {
-            let next = super::memo::index(numbers.len());
-            *numbers.entry(piece).or_insert(next)
-        });
-        tasks.push(Task {
-            kind,
-            pieces: pieces.collect(),
-            is_read: output
-                .as_ref()
-                .is_some_and(|output| machine.is_read(&input, output)),
-            input,
-            output,
-            call: operation.call,
-            end: operation.end(),
-        });
-    }
-    tasks
 }
 
 /// Gives each operation of an order the earliest moment that the order allows.

@@ -2,8 +2,8 @@
 
 use alloc::vec::Vec;
 
-use super::parts::{Operations, tasks};
-use super::search::{Found, search};
+use super::parts::Whole;
+use super::search::Found;
 use super::{Sequential, Witness};
 
 /// How many configurations one attempt may look at, and all of them together.
@@ -11,29 +11,19 @@ const ATTEMPT_MAX: u64 = 1_000_000;
 const ALL_ATTEMPTS_MAX: u64 = 10_000_000;
 
 struct Shrink<'a, M: Sequential> {
-    machine: &'a M,
-    operations: &'a Operations<M>,
-    numbered: &'a [Vec<u32>],
+    whole: &'a Whole<'a, M>,
     budget: u64,
 }
 
 /// Finds out which operations contradict one another, and what their conflict needs to be seen. No
 /// order of the part gets beyond the return at `end`.
-pub(super) fn shrink<M: Sequential>(
-    machine: &M,
-    operations: &Operations<M>,
-    numbered: &[Vec<u32>],
-    part: &[usize],
-    end: u64,
-) -> Witness {
+pub(super) fn shrink<M: Sequential>(whole: &Whole<'_, M>, part: &[usize], end: u64) -> Witness {
     let mut shrink = Shrink {
-        machine,
-        operations,
-        numbered,
+        whole,
         budget: ALL_ATTEMPTS_MAX,
     };
     // What was called after that return had no say in it.
-    let has_a_say = |at: &usize| operations[*at].call <= end;
+    let has_a_say = |at: &usize| whole.operations[*at].call <= end;
     let suspects: Vec<usize> = part.iter().copied().filter(has_a_say).collect();
     let suspects = shrink.last(part, &suspects);
     let (conflict, is_least) = least(suspects, |conflict| {
@@ -112,14 +102,16 @@ impl<M: Sequential> Shrink<'_, M> {
     /// Whether these operations are linearizable if all but some are free; nothing if the bound did
     /// not suffice.
     fn is_linearizable(&mut self, part: &[usize], exact: &[usize]) -> Option<bool> {
+        let operations = self.whole.operations;
         let ends = exact
             .iter()
-            .filter_map(|&at| self.operations[at].returned.as_ref());
+            .filter_map(|&at| operations[at].returned.as_ref());
         let end = ends.map(|(end, _)| *end).max().unwrap_or(0);
-        let chosen = part.iter().filter(|&&at| self.operations[at].call <= end);
+        let chosen = part.iter().filter(|&&at| operations[at].call <= end);
         let chosen = chosen.map(|at| (*at, exact.binary_search(at).is_err()));
-        let tasks = tasks(self.machine, self.operations, self.numbered, chosen);
-        let (found, configurations) = search(self.machine, &tasks, ATTEMPT_MAX.min(self.budget));
+        let tasks = self.whole.tasks(chosen);
+        let bound = ATTEMPT_MAX.min(self.budget);
+        let (found, configurations) = self.whole.search(&tasks, bound);
         self.budget -= configurations.min(self.budget);
         match found {
             Found::Order(_) => Some(true),
