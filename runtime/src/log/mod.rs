@@ -176,6 +176,7 @@ impl Log {
             Survival::Damaged => (verdict.incarnation + 1).max(options.incarnation_after_loss),
             Survival::Fresh | Survival::Intact => verdict.incarnation + 1,
         };
+        make_durable_what_is_read(&*disk, &survey, &verdict)?;
         let end = verdict.end;
         let mut salts = Choice::Seeded(options.seed);
         let mut segments: VecDeque<(u64, Frame)> = VecDeque::new();
@@ -437,6 +438,36 @@ impl Segment {
             capacity,
         })
     }
+}
+
+/// What was read may be known to the operating system only: an earlier incarnation wrote it and ended
+/// before its sync, or because its sync failed, after which the operating system takes for written
+/// what it will never write (Rebello et al., "Can applications recover from fsync failures?", 2020).
+/// The new segment is about to vouch for all that was read, so what nothing has vouched for yet is
+/// written again, as it is, and synced. It begins in a sector of its own.
+fn make_durable_what_is_read(
+    disk: &dyn Disk,
+    survey: &Survey,
+    verdict: &Verdict,
+) -> Result<(), LogError> {
+    let Some(last) = survey.segments.last() else {
+        return Ok(());
+    };
+    if verdict.survival == Survival::Damaged || last.header.is_none() {
+        return Ok(());
+    }
+    let vouched = survey.end_of_last(disk, survey.acknowledged)?;
+    let start = vouched.next_multiple_of(SECTOR_BYTES);
+    let end = survey.end_of_last(disk, verdict.readable)?;
+    let name = segment::name(last.ordinal);
+    let mut file = disk.open(&name).map_err(at("open", &name))?;
+    if start < end {
+        let mut tail = vec![0; usize::try_from(end - start).unwrap_or(usize::MAX)];
+        let count = file.read_at(&mut tail, start).map_err(at("read", &name))?;
+        let written = file.write_at(&tail[..count], start);
+        written.map_err(at("write again", &name))?;
+    }
+    file.sync_data().map_err(at("sync", &name))
 }
 
 /// Removes what an earlier incarnation left behind its last whole frame: it was never acknowledged,

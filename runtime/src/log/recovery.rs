@@ -59,7 +59,8 @@ struct Run {
 pub(super) struct Survey {
     pub(super) segments: Vec<FoundSegment>,
     runs: Vec<Run>,
-    acknowledged: u64,
+    /// Something says that all through this sequence was durable.
+    pub(super) acknowledged: u64,
     incarnation: u64,
     /// Something at the very end cannot be read, so nothing can be said about it.
     tail_unreadable: bool,

@@ -12,7 +12,8 @@ use redb::{BackendError, StorageBackend};
 
 /// The files of a store, by name.
 pub trait Files: Debug + Send + Sync {
-    /// Opens a file for reading and writing; creates it, durably, if it is not there.
+    /// Opens a file for reading and writing; creates it, durably, if it is not there. What is read is
+    /// what the disk holds or still will: nothing that an earlier process failed to sync.
     ///
     /// # Errors
     /// If the disk fails.
@@ -86,6 +87,11 @@ impl Files for Directory {
             .truncate(false)
             .open(self.path.join(name))?;
         self.sync()?;
+        // After a sync has failed, the operating system takes for written what it never will write, and
+        // shows it to whoever reads (Rebello et al., "Can applications recover from fsync failures?",
+        // 2020). So whatever it takes for written is to be read from the disk again.
+        #[cfg(target_os = "linux")]
+        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
         let backend = FileBackend::new(file).map_err(io::Error::other)?;
         Ok(Box::new(backend))
     }

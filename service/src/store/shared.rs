@@ -1,6 +1,7 @@
 //! What the apply thread, the flusher and readers share.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
@@ -114,6 +115,9 @@ impl Published {
     }
 }
 
+/// A store in the making, without a name of its own yet.
+const UNNAMED_FILE: &str = "new.redb";
+
 /// Takes a lock. A thread that panicked while it held one ends the process soon; until then nobody
 /// needs to panic too.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -124,8 +128,8 @@ impl Shared {
     /// Opens the store, or makes one.
     pub(crate) fn open(options: Options, files: Arc<dyn Files>) -> Result<Arc<Shared>, Error> {
         clean_up_incoming(&*files)?;
+        create(&*files, &options.members)?;
         let db = Arc::new(open_file(&*files, STORE_FILE, options.cache_bytes)?);
-        create_tables(&db, &options.members)?;
         let base = Arc::new(Base::open(&db)?);
         clean_up_staged(&*files, base.checkpoint().position)?;
         let leases = load_leases(&base)?;
@@ -182,13 +186,33 @@ pub(crate) fn open_file(
     name: &str,
     cache_bytes: usize,
 ) -> Result<Database, Error> {
-    let backend = files
-        .open(name)
-        .map_err(|error| Error::Storage(format!("{name}: {error}")))?;
+    let failed = |error| Error::Storage(format!("{name}: {error}"));
+    let backend = files.open(name).map_err(failed)?;
+    // What an earlier process wrote and did not sync before it ended may be read now. The log is
+    // compacted by what is found here, so it must be durable.
+    backend.sync_data().map_err(failed)?;
     Builder::new()
         .set_cache_size(cache_bytes)
         .create_with_backend(Backend(backend))
         .map_err(storage)
+}
+
+/// Makes a store if there is none. It gets its name last: a file of that name is a whole store,
+/// however the power fails.
+fn create(files: &dyn Files, members: &[Member]) -> Result<(), Error> {
+    let failed = |error: io::Error| Error::Storage(format!("{STORE_FILE}: {error}"));
+    let names = files.list().map_err(failed)?;
+    let exists = |wanted: &str| names.iter().any(|name| name == wanted);
+    if exists(STORE_FILE) {
+        return Ok(());
+    }
+    if exists(UNNAMED_FILE) {
+        files.remove(UNNAMED_FILE).map_err(failed)?;
+    }
+    let db = open_file(files, UNNAMED_FILE, 0)?;
+    create_tables(&db, members)?;
+    db.close().map_err(storage)?;
+    files.rename(UNNAMED_FILE, STORE_FILE).map_err(failed)
 }
 
 /// Gives a new store its tables and its initial state.
@@ -200,17 +224,8 @@ fn create_tables(db: &Database, members: &[Member]) -> Result<(), Error> {
     write.set_quick_repair(true);
     {
         let mut meta = write.open_table(META).map_err(storage)?;
-        let exists = redb::ReadableTable::get(&meta, META_KEY)
-            .map_err(storage)?
-            .is_some();
-        if !exists {
-            let record = Meta::new(members.to_vec()).encode(&Sweep::NONE);
-            meta.insert(META_KEY, &record[..]).map_err(storage)?;
-        }
-        if exists {
-            drop(meta);
-            return write.abort().map_err(storage);
-        }
+        let record = Meta::new(members.to_vec()).encode(&Sweep::NONE);
+        meta.insert(META_KEY, &record[..]).map_err(storage)?;
         write.open_table(ROWS).map_err(storage)?;
         write.open_table(EVENTS).map_err(storage)?;
         write.open_table(LEASES).map_err(storage)?;

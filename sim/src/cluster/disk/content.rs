@@ -64,6 +64,19 @@ impl Content {
         self.dirty.clear();
     }
 
+    /// What is only taken for written is read from the platter again.
+    pub(super) fn drop_clean(&mut self) {
+        let mut bytes = self.synced.clone();
+        bytes.resize(self.now.len(), 0);
+        for &(start, end) in &self.dirty {
+            let end = end.min(self.now.len());
+            if start < end {
+                bytes[start..end].copy_from_slice(&self.now[start..end]);
+            }
+        }
+        self.now = bytes;
+    }
+
     /// Changes one bit, on the platter and in memory.
     pub(super) fn flip(&mut self, at: usize, bit: u8) {
         for bytes in [&mut self.now, &mut self.synced] {

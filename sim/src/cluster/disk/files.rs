@@ -211,6 +211,7 @@ impl Files for StoreFolder {
         let mut state = self.0.spend()?;
         let inode = state.store.entry(name.to_owned()).or_default().clone();
         drop(state);
+        lock(&inode).drop_clean();
         Ok(Box::new(SimFile {
             disk: self.0.clone(),
             inode,

@@ -10,6 +10,8 @@ mod content;
 mod faults;
 mod files;
 mod folder;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::io;
