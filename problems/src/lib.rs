@@ -11,6 +11,7 @@ extern crate alloc;
 pub mod history;
 pub mod key_value;
 pub mod linearizable;
+pub mod register;
 pub mod total_order;
 pub mod workload;
 
