@@ -6,6 +6,7 @@
 pub mod explore;
 mod fingerprint;
 mod model;
+mod panics;
 mod table;
 pub mod world;
 

@@ -108,7 +108,9 @@ fn expand<M: Model>(
         loop {
             // Not in the head of the loop: the lock would be held through its body.
             let chunk = locked(&level).pop();
-            let Some(chunk) = chunk else { break };
+            let Some(chunk) = chunk.filter(|_| !search.is_full()) else {
+                break;
+            };
             let taken = chunk.len() as u64;
             worker.expand(chunk, &next);
             let waiting = waiting.fetch_sub(taken, Ordering::Relaxed) - taken;
@@ -215,8 +217,7 @@ impl<'a, M: Model, V: Seen> Worker<'a, M, V> {
         }
         let distinct = self.seen.count();
         if distinct >= options.states_max {
-            self.search.cut_off();
-            self.search.stop();
+            self.search.fill();
         }
         if let Some(watcher) = options.watcher {
             watcher(Progress {

@@ -81,8 +81,7 @@ fn enter<M: Model>(search: &Search<'_, M>, path: &mut Vec<Place<M>>, state: M::S
 fn progress<M: Model>(search: &Search<'_, M>, seen: &Table, generated: u64, depth: usize) {
     let distinct = seen.len() as u64;
     if distinct >= search.options.states_max {
-        search.cut_off();
-        search.stop();
+        search.fill();
     }
     if let Some(watcher) = search.options.watcher {
         watcher(Progress {

@@ -148,6 +148,8 @@ pub(crate) struct Search<'a, M: Model> {
     stop: AtomicBool,
     /// Whether something was left out because of a bound.
     cut_off: AtomicBool,
+    /// Whether there are as many states as there may be.
+    full: AtomicBool,
 }
 
 /// What was found out about one property.
@@ -181,6 +183,7 @@ impl<'a, M: Model> Search<'a, M> {
             generated: AtomicU64::new(0),
             stop: AtomicBool::new(false),
             cut_off: AtomicBool::new(false),
+            full: AtomicBool::new(false),
         }
     }
 
@@ -210,6 +213,17 @@ impl<'a, M: Model> Search<'a, M> {
 
     pub(crate) fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
+    }
+
+    /// There is no room for more states.
+    pub(crate) fn fill(&self) {
+        self.cut_off();
+        self.stop();
+        self.full.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.full.load(Ordering::Relaxed)
     }
 
     /// Something was left out.

@@ -135,5 +135,8 @@ fn step_to<M: Model>(model: &M, state: &M::State, print: u64) -> (M::Action, M::
             return (action, next);
         }
     }
-    unreachable!("each state on a path follows from the one before")
+    unreachable!(
+        "each state on a path follows from the one before, unless the model was said to be symmetric \
+         and is not"
+    )
 }

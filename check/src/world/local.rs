@@ -2,10 +2,8 @@
 //! and the same few machines meet the same few messages in a great many worlds: so it is computed
 //! once and remembered.
 
-use std::any::Any;
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use quorate_core::{
@@ -18,6 +16,7 @@ use super::state::{Letter, Machine};
 use super::{Checkable, World, name};
 use crate::explore::Same;
 use crate::fingerprint::{combine, fingerprint};
+use crate::panics::catch;
 
 /// Time stands still: timers run out when the explorer says so.
 const NOW: Instant = Instant(0);
@@ -107,8 +106,8 @@ impl<P: Checkable> World<P> {
         stimulus: &Stimulus<'_, P>,
         given: Given<'_>,
     ) -> Outcome<P> {
-        let step = || self.step(machine, stimulus, given);
-        catch_unwind(AssertUnwindSafe(step)).unwrap_or_else(|panic| Outcome {
+        let outcome = catch(|| self.step(machine, stimulus, given));
+        outcome.unwrap_or_else(|reason| Outcome {
             machine: Arc::new(Machine {
                 node: None,
                 disk: machine.disk.clone(),
@@ -119,9 +118,7 @@ impl<P: Checkable> World<P> {
             letters: Vec::new(),
             outputs: Vec::new(),
             asked: Vec::new(),
-            failure: Some(
-                format!("{} panicked: {}", self.members[given.at], message(&*panic)).into(),
-            ),
+            failure: Some(format!("{} panicked: {reason}", self.members[given.at]).into()),
         })
     }
 
@@ -275,11 +272,4 @@ fn decode<P: Protocol>(letter: &Letter) -> P::Message {
     let message = P::Message::decode(&mut reader).expect("what was encoded can be decoded");
     reader.finish().expect("all that was encoded was decoded");
     message
-}
-
-/// What a panic said.
-fn message(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("without a word")
 }

@@ -79,14 +79,20 @@ pub(super) type Prints = Vec<u64>;
 impl<P: Checkable> State<P> {
     /// What stands for this world and all that differ from it only in names.
     pub(super) fn fingerprint(&self) -> u64 {
-        let rest = fingerprint(&(self.spent, self.violated.is_some()));
+        let broken = self.violated.is_some();
+        let rest = fingerprint(&(self.spent, broken));
         let permutations = self.above.prints.len();
         let prints = (0..permutations).map(|at| {
             let machines = self.machines.iter().map(|machine| machine.prints[at]);
             let mail = self.mail.iter().map(|letter| letter.prints[at]);
             let parts = machines.chain(mail);
-            let sum = parts.fold(self.above.prints[at], u64::wrapping_add);
-            combine(sum.wrapping_add(self.judged.prints[at]), rest)
+            // Whoever found a promise broken looked no further, so what they remember by then depends
+            // on where they began.
+            let watching = match broken {
+                true => 0,
+                false => self.above.prints[at].wrapping_add(self.judged.prints[at]),
+            };
+            combine(parts.fold(watching, u64::wrapping_add), rest)
         });
         prints.min().expect("there is always the identity")
     }

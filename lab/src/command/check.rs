@@ -1,7 +1,6 @@
 //! `quorate lab check raft`: every schedule of a small world.
 
 use std::fmt::Write as _;
-use std::panic;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -208,14 +207,10 @@ fn explore<P: Checkable>(arguments: &Check, world: &World<P>) -> Report<World<P>
     if let Some(states_max) = arguments.states_max {
         explorer = explorer.states_max(states_max);
     }
-    // A replica that panics is a violation, which is reported with how it came about.
-    let hook = panic::take_hook();
-    panic::set_hook(Box::new(|_| {}));
     let report = match arguments.order {
         Order::Breadth => explorer.breadth_first(),
         Order::Depth => explorer.depth_first(),
     };
-    panic::set_hook(hook);
     bar.finish_and_clear();
     report
 }
