@@ -8,10 +8,17 @@
 
 extern crate alloc;
 
+pub mod broadcast;
+pub mod consensus;
+pub mod digest;
+pub mod group;
 pub mod history;
 pub mod key_value;
 pub mod linearizable;
+pub mod property;
 pub mod register;
+pub mod store;
+pub mod timestamps;
 pub mod total_order;
 pub mod workload;
 

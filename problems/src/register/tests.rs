@@ -249,7 +249,7 @@ mod literally {
         let mut possible = Vec::new();
         for write in &writes {
             let is_over = |by: &&Op| write.precedes(by) && by.precedes(read);
-            if !read.precedes(write) && !writes.iter().any(|by| is_over(by)) {
+            if !read.precedes(write) && !writes.iter().any(is_over) {
                 possible.push(is_write(write));
             }
         }
