@@ -12,4 +12,4 @@ pub mod world;
 
 pub use explore::{Counterexample, Explorer, Extent, Outcome, Packing, Progress, Report, Verdict};
 pub use fingerprint::{Folded, combine, fingerprint};
-pub use model::{Kind, Model, Property};
+pub use model::{Footprint, Independence, Kind, Model, Property};

@@ -74,3 +74,43 @@ impl<M: Model> Property<M> {
         Property { name, kind, holds }
     }
 }
+
+/// A model that knows which of its steps do not touch one another.
+pub trait Independence: Model {
+    /// Two names of an action: one that it keeps while only steps independent of it are taken, and one
+    /// that goes with the state's fingerprint. They differ where several states share a fingerprint
+    /// because they differ only in names.
+    fn names(&self, state: &Self::State, action: &Self::Action) -> (u64, u64);
+
+    /// What a step touched.
+    fn footprint(
+        &self,
+        before: &Self::State,
+        action: &Self::Action,
+        after: &Self::State,
+    ) -> Footprint;
+
+    /// Whether this action is one of several ways in which a step can go on.
+    fn has_chosen(&self, action: &Self::Action) -> bool;
+}
+
+/// What a step touched. Two steps that touch nothing in common can be taken in either order, and lead
+/// to the same state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Footprint {
+    /// The part of the system that it belongs to.
+    pub place: usize,
+    /// The budget that it used, if it did: the last of a budget is there for one step only.
+    pub budget: Option<usize>,
+    /// Whether it changed what all parts share.
+    pub shared: bool,
+}
+
+impl Footprint {
+    /// Whether neither step touched what the other did.
+    #[must_use]
+    pub fn is_independent_of(self, other: Footprint) -> bool {
+        let same_budget = self.budget.is_some() && self.budget == other.budget;
+        self.place != other.place && !same_budget && !(self.shared && other.shared)
+    }
+}

@@ -1,7 +1,7 @@
 //! One path after the other: nothing waits but the path itself and what branches off it.
 
-use super::{Progress, Search, locked};
-use crate::model::{Kind, Model};
+use super::{Progress, Search};
+use crate::model::Model;
 use crate::table::Table;
 
 /// How often somebody is told, in steps.
@@ -68,13 +68,8 @@ fn enter<M: Model>(search: &Search<'_, M>, path: &mut Vec<Place<M>>, state: M::S
         actions,
     });
     if violated {
-        let prints: Vec<u64> = path.iter().map(|place| place.print).collect();
-        for (_, finding) in search.findings_of(Kind::Always) {
-            if locked(&finding.settled).is_some_and(|(_, found)| found == print) {
-                *locked(&finding.path) = Some(prints.clone());
-            }
-        }
-        search.stop();
+        let prints = path.iter().map(|place| place.print).collect();
+        search.violated_by(print, prints);
     }
 }
 

@@ -4,6 +4,7 @@ mod breadth;
 mod depth;
 mod graph;
 mod report;
+mod sleep;
 mod trail;
 
 use std::sync::Mutex;
@@ -11,7 +12,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
-use crate::model::{Kind, Model, Property};
+use crate::model::{Independence, Kind, Model, Property};
 use crate::table::Table;
 
 pub(crate) use trail::Same;
@@ -135,6 +136,22 @@ impl<'a, M: Model> Explorer<'a, M> {
     }
 }
 
+impl<M: Independence> Explorer<'_, M> {
+    /// Explores one path after the other, and of steps that can be taken in either order takes them in
+    /// one order only: fewer steps, the same states.
+    #[must_use]
+    pub fn depth_first_with_sleep_sets(&self) -> Report<M> {
+        let begun = Instant::now();
+        let search = Search::new(self);
+        let walk = sleep::run(&search);
+        let mut report = search.report(walk.depth, u64::from(walk.depth) + 1, begun);
+        report.distinct = walk.distinct;
+        report.table_bytes = walk.bytes;
+        report.verdicts = search.verdicts(report.extent);
+        report
+    }
+}
+
 /// What all parts of one exploration share.
 pub(crate) struct Search<'a, M: Model> {
     pub(crate) model: &'a M,
@@ -205,6 +222,16 @@ impl<'a, M: Model> Search<'a, M> {
             }
         }
         violated
+    }
+
+    /// A path was found to a violation with this fingerprint: there is no need for more.
+    pub(crate) fn violated_by(&self, print: u64, path: Vec<u64>) {
+        for (_, finding) in self.findings_of(Kind::Always) {
+            if locked(&finding.settled).is_some_and(|(_, found)| found == print) {
+                *locked(&finding.path) = Some(path.clone());
+            }
+        }
+        self.stop();
     }
 
     pub(crate) fn stop(&self) {

@@ -275,7 +275,10 @@ impl<P: Checkable> World<P> {
         if let Err(reason) = change(&mut above) {
             state.violate(reason);
         }
-        state.above = Arc::new(self.printed_above(above));
+        let above = self.printed_above(above);
+        if above.prints != state.above.prints {
+            state.above = Arc::new(above);
+        }
     }
 
     /// Asks who watches all replicas together.

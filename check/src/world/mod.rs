@@ -7,6 +7,7 @@
 
 mod actions;
 mod disk;
+mod independence;
 mod local;
 mod prints;
 mod state;

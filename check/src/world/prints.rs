@@ -67,7 +67,7 @@ impl Permutation {
         orders.into_iter().map(named).collect()
     }
 
-    fn rename(&self, id: NodeId) -> NodeId {
+    pub(super) fn rename(&self, id: NodeId) -> NodeId {
         let found = self.names.iter().find(|(from, _)| *from == id);
         found.map_or(id, |(_, to)| *to)
     }
@@ -79,6 +79,11 @@ pub(super) type Prints = Vec<u64>;
 impl<P: Checkable> State<P> {
     /// What stands for this world and all that differ from it only in names.
     pub(super) fn fingerprint(&self) -> u64 {
+        self.canonical().0
+    }
+
+    /// The least fingerprint, and the place of the first permutation that leads to it.
+    pub(super) fn canonical(&self) -> (u64, usize) {
         let broken = self.violated.is_some();
         let rest = fingerprint(&(self.spent, broken));
         let permutations = self.above.prints.len();
@@ -92,7 +97,7 @@ impl<P: Checkable> State<P> {
                 true => 0,
                 false => self.above.prints[at].wrapping_add(self.judged.prints[at]),
             };
-            combine(parts.fold(watching, u64::wrapping_add), rest)
+            (combine(parts.fold(watching, u64::wrapping_add), rest), at)
         });
         prints.min().expect("there is always the identity")
     }

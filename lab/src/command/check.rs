@@ -90,6 +90,9 @@ enum Order {
     Breadth,
     /// Path by path, on one core: takes the least memory.
     Depth,
+    /// Path by path, on one core, and of steps that do not touch one another in one order only: takes
+    /// the fewest steps.
+    Sleep,
 }
 
 impl Check {
@@ -210,6 +213,7 @@ fn explore<P: Checkable>(arguments: &Check, world: &World<P>) -> Report<World<P>
     let report = match arguments.order {
         Order::Breadth => explorer.breadth_first(),
         Order::Depth => explorer.depth_first(),
+        Order::Sleep => explorer.depth_first_with_sleep_sets(),
     };
     bar.finish_and_clear();
     report
