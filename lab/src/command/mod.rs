@@ -1,6 +1,9 @@
 //! The command line of the lab: `quorate lab ...`.
 
 mod check;
+mod draw;
+mod explore;
+mod paper;
 mod scenes;
 mod sim;
 
@@ -17,6 +20,8 @@ pub struct Lab {
 #[derive(Subcommand, Debug)]
 enum Action {
     Check(check::Check),
+    Draw(draw::Draw),
+    Explore(explore::Explore),
     List(scenes::List),
     Run(scenes::Run),
     Sim(sim::Sim),
@@ -30,6 +35,8 @@ impl Lab {
     pub fn run(self) -> Result<bool> {
         match self.action {
             Action::Check(check) => check.run(),
+            Action::Draw(draw) => draw.run(),
+            Action::Explore(explore) => explore.run(),
             Action::List(list) => list.run(),
             Action::Run(run) => run.run(),
             Action::Sim(sim) => sim.run(),

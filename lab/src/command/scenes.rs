@@ -1,14 +1,15 @@
 //! `list` and `run`: scenes, with pictures and verdicts.
 
+use std::fmt::Write as _;
 use std::fs;
-use std::io::{IsTerminal, stdout};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use serde_json::json;
 
-use crate::draw::{Diagram, html, svg, text};
+use super::paper::{Paper, pictures, print};
+use crate::draw::{Diagram, html, text, words};
 use crate::scenes::{self, Outcome, Scene, json as scene_json};
 
 /// List the scenes.
@@ -28,18 +29,11 @@ pub(super) struct Run {
     /// Play all scenes and print a line for each.
     #[arg(long)]
     all: bool,
-    /// Draw the diagram into this file.
-    #[arg(long, value_name = "FILE", conflicts_with = "all")]
-    svg: Option<PathBuf>,
-    /// Write a page with story, verdicts and diagram into this file.
-    #[arg(long, value_name = "FILE", conflicts_with = "all")]
-    html: Option<PathBuf>,
+    #[command(flatten)]
+    paper: Paper,
     /// Print a JSON document, with every event.
     #[arg(long)]
     json: bool,
-    /// The width of the diagram in text, in columns; that of the terminal if it is one.
-    #[arg(long)]
-    width: Option<usize>,
 }
 
 impl List {
@@ -52,34 +46,29 @@ impl List {
                     "source": scene.source, "protocol": scene.protocol,
                 })
             });
-            println!("{:#}", json!(list.collect::<Vec<_>>()));
-            return Ok(true);
+            return print(&format!("{:#}\n", json!(list.collect::<Vec<_>>()))).map(|()| true);
         }
         let width = all.iter().map(|scene| scene.name.len()).max().unwrap_or(0);
-        for scene in &all {
-            println!("{:width$}  {}", scene.name, scene.title);
-        }
-        Ok(true)
+        let lines = all
+            .iter()
+            .map(|scene| format!("{:width$}  {}\n", scene.name, scene.title));
+        print(&lines.collect::<String>()).map(|()| true)
     }
 }
 
 impl Run {
     pub(super) fn run(self) -> Result<bool> {
         let Some(name) = &self.scene else {
+            self.paper.refuse("one scene")?;
             return self.run_all();
         };
         let scene = load(name)?;
         let outcome = play(&scene)?;
         let diagrams = outcome.diagrams();
-        if let Some(file) = &self.svg {
-            write(file, &svg::render_all(&diagrams))?;
-        }
-        if let Some(file) = &self.html {
-            write(file, &html::render(&head(&scene, &outcome), &diagrams))?;
-        }
+        self.paper.draw(&head(&scene, &outcome), &diagrams)?;
         match self.json {
-            true => println!("{:#}", scene_json::run(&scene, &outcome)),
-            false => self.show(&scene, &outcome, &diagrams),
+            true => print(&format!("{:#}\n", scene_json::run(&scene, &outcome)))?,
+            false => print(&shown(&scene, &outcome, &diagrams, self.paper.style()))?,
         }
         Ok(outcome.is_as_expected())
     }
@@ -111,41 +100,35 @@ impl Run {
                 true => String::new(),
                 false => format!(", false: {}", broken.join(", ")),
             };
-            println!(
-                "{:width$}  {verdict}: {holds} properties hold{broken}",
-                scene.name
-            );
+            let name = &scene.name;
+            print(&format!(
+                "{name:width$}  {verdict}: {holds} properties hold{broken}\n"
+            ))?;
         }
         if self.json {
-            println!("{:#}", json!(documents));
+            print(&format!("{:#}\n", json!(documents)))?;
         }
         Ok(fine)
     }
-
-    fn show(&self, scene: &Scene, outcome: &Outcome, diagrams: &[Diagram]) {
-        let style = text::Style {
-            width: self.width.unwrap_or_else(columns),
-            colour: stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
-        };
-        println!("{}\n{}\n", scene.title, scene.source);
-        for paragraph in &scene.story {
-            for line in crate::draw::words::wrap(paragraph, style.width.min(100)) {
-                println!("{line}");
-            }
-            println!();
-        }
-        for diagram in diagrams {
-            if diagrams.len() > 1 {
-                println!("{}\n", diagram.title);
-            }
-            println!("{}", text::render(diagram, style));
-        }
-        sheet(outcome);
-    }
 }
 
-/// Prints the verdict sheet.
-fn sheet(outcome: &Outcome) {
+/// Everything about a run, as text.
+fn shown(scene: &Scene, outcome: &Outcome, diagrams: &[Diagram], style: text::Style) -> String {
+    let mut out = format!("{}\n{}\n\n", scene.title, scene.source);
+    for paragraph in &scene.story {
+        for line in words::wrap(paragraph, style.width.min(100)) {
+            let _ = writeln!(out, "{line}");
+        }
+        out.push('\n');
+    }
+    out.push_str(&pictures(diagrams, style));
+    out.push_str(&sheet(outcome));
+    out
+}
+
+/// The verdict sheet.
+fn sheet(outcome: &Outcome) -> String {
+    let mut out = String::new();
     let names = outcome.sheet.iter().map(|verdict| verdict.property.len());
     let width = names.max().unwrap_or(0);
     for verdict in &outcome.sheet {
@@ -153,15 +136,17 @@ fn sheet(outcome: &Outcome) {
             true => "",
             false => " (NOT EXPECTED)",
         };
-        println!(
+        let _ = writeln!(
+            out,
             "{:width$}  {:5}{surprise}  {}",
             verdict.property, verdict.holds, verdict.witness
         );
     }
-    match outcome.is_as_expected() {
-        true => println!("\nEvery verdict is as expected."),
-        false => println!("\nNOT AS EXPECTED."),
-    }
+    out.push_str(match outcome.is_as_expected() {
+        true => "\nEvery verdict is as expected.\n",
+        false => "\nNOT AS EXPECTED.\n",
+    });
+    out
 }
 
 /// What stands above the pictures of a page.
@@ -178,14 +163,6 @@ fn head(scene: &Scene, outcome: &Outcome) -> html::Head {
         story: scene.story.clone(),
         verdicts: rows.collect(),
     }
-}
-
-/// The columns of the terminal, if there is one.
-pub(super) fn columns() -> usize {
-    let columns = std::env::var("COLUMNS")
-        .ok()
-        .and_then(|text| text.parse().ok());
-    columns.filter(|&columns| columns >= 40).unwrap_or(120)
 }
 
 fn all() -> Result<Vec<Scene>> {
@@ -208,11 +185,4 @@ fn load(name: &str) -> Result<Scene> {
 
 fn play(scene: &Scene) -> Result<Outcome> {
     scenes::run(scene).map_err(|wrong| anyhow!("{}:{}: {}", scene.name, wrong.line, wrong.reason))
-}
-
-fn write(file: &Path, text: &str) -> Result<()> {
-    if file.is_dir() {
-        bail!("{} is a folder; name a file", file.display());
-    }
-    fs::write(file, text).with_context(|| format!("writing {}", file.display()))
 }

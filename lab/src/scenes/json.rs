@@ -6,14 +6,25 @@ use serde_json::{Value, json};
 
 use quorate_sim::trace::{Event, What};
 
+use super::read;
 use super::stage::Outcome;
 use super::tell::Told;
 use super::{Scene, Verdict};
+use crate::draw::Recording;
+use crate::draw::html::Head;
 
 /// The name of the format.
 pub const FORMAT: &str = "quorate-run";
 /// Its version.
 pub const VERSION: u64 = 1;
+
+/// Reads a document: what stands above the pictures, and what is in them.
+///
+/// # Errors
+/// Where it is not of this format, and what was expected there.
+pub fn read(text: &str) -> Result<(Head, Vec<Recording>), String> {
+    read::run(text)
+}
 
 /// A scene and what came of it.
 #[must_use]

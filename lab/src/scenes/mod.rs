@@ -24,6 +24,7 @@
 pub mod json;
 pub mod local;
 mod parse;
+mod read;
 mod sheet;
 pub mod stage;
 pub mod tell;

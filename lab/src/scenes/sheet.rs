@@ -25,13 +25,17 @@ pub struct Verdict {
     pub witness: String,
 }
 
-/// What is claimed of a kind of run.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Claims {
+/// What is claimed of a kind of run, and what else a stage must know.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Claims {
     /// Properties that worlds watch, by the word with which a violation begins.
     pub(super) watched: &'static [&'static str],
     /// What must have happened at the end, if that can be told.
     pub(super) end: Option<End>,
+    /// What the protocol's paper calls an epoch.
+    pub epoch: &'static str,
+    /// The first words of the requests that are worth offering.
+    pub asks: &'static [&'static str],
 }
 
 /// How a run of total order should end.
@@ -50,6 +54,8 @@ pub(super) struct End {
 pub(super) const TWO_ARMIES: Claims = Claims {
     watched: &["coordination", "validity"],
     end: None,
+    epoch: "",
+    asks: &["propose"],
 };
 
 /// What total order promises.
@@ -70,12 +76,14 @@ const RAFT: &[&str] = &[
 
 /// What is claimed of a protocol of total order.
 pub(super) fn total_order(protocol: &str) -> Claims {
+    let (watched, epoch) = match protocol {
+        "raft" => (RAFT, "term"),
+        _ => (TOTAL_ORDER, "epoch"),
+    };
     Claims {
-        watched: if protocol == "raft" {
-            RAFT
-        } else {
-            TOTAL_ORDER
-        },
+        watched,
+        epoch,
+        asks: &["broadcast", "read"],
         end: Some(End {
             wants: |request| request.starts_with("Broadcast") || request.starts_with("Read"),
             answers,

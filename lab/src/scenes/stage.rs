@@ -2,9 +2,12 @@
 
 use quorate_check::world::Checkable;
 use quorate_core::Protocol;
+use quorate_problems::Workload;
 use quorate_problems::total_order::TotalOrder;
+use quorate_sim::Suite;
 
-use super::sheet::{self, Claims, Verdict};
+pub use super::sheet::Claims;
+use super::sheet::{self, Verdict};
 use super::tell::{Told, Wrong, tell};
 use super::{Scene, local};
 use crate::draw::Diagram;
@@ -42,14 +45,16 @@ impl Outcome {
 /// # Errors
 /// The first line that makes no sense.
 pub fn run(scene: &Scene) -> Result<Outcome, Wrong> {
-    let (mut worlds, claims) = play(scene)?;
+    let played = with(&scene.protocol, Play(scene)).map_err(|unknown| Wrong {
+        line: 1,
+        reason: unknown.to_string(),
+    })?;
+    let (mut worlds, claims) = played?;
     let count = worlds.len();
     for (at, told) in worlds.iter_mut().enumerate() {
         let recording = &mut told.recording;
         recording.title.clone_from(&scene.title);
-        if scene.protocol == "raft" {
-            recording.epoch = "term".to_string();
-        }
+        recording.epoch = claims.epoch.to_string();
         if count > 1 {
             recording.title = format!("{} ({} of {count})", scene.title, at + 1);
         }
@@ -63,45 +68,63 @@ pub fn run(scene: &Scene) -> Result<Outcome, Wrong> {
     })
 }
 
-/// A protocol that only scenes know: it is there to fail.
+/// A piece of work that can be done with any protocol that can be put on a stage.
+pub trait Work: Sized {
+    /// What comes of it.
+    type Answer;
+
+    /// Does it.
+    fn with<P: Protocol>(self, suite: &Suite<P>, claims: &Claims) -> Self::Answer
+    where
+        P::Problem: Workload;
+}
+
+/// A protocol that is there to fail: nothing is searched in it.
 const TWO_ARMIES: &str = "two-armies";
 
-fn play(scene: &Scene) -> Result<(Vec<Told>, Claims), Wrong> {
-    if scene.protocol == TWO_ARMIES {
-        let told = tell(&two_armies::SUITE, &scene.script, scene.first)?;
-        return Ok((told, sheet::TWO_ARMIES));
+/// Does something with the protocol of this name.
+///
+/// # Errors
+/// If there is none, with the name that was perhaps meant.
+pub fn with<W: Work>(protocol: &str, work: W) -> Result<W::Answer, Unknown> {
+    if protocol == TWO_ARMIES {
+        return Ok(work.with(&two_armies::SUITE, &sheet::TWO_ARMIES));
     }
-    let subject = suites::find(&scene.protocol).map_err(|_| {
+    let subject = suites::find(protocol).map_err(|_| {
         let all = suites::Subject::ALL.map(suites::Subject::name);
-        let all = all.into_iter().chain([TWO_ARMIES]);
-        Wrong {
-            line: 1,
-            reason: Unknown::new("protocol", &scene.protocol, all).to_string(),
-        }
+        Unknown::new("protocol", protocol, all.into_iter().chain([TWO_ARMIES]))
     })?;
-    subject.visit(Play(scene))
+    Ok(subject.visit(Do(work)))
+}
+
+struct Do<W>(W);
+
+impl<W: Work> Visit for Do<W> {
+    type Answer = W::Answer;
+
+    fn any<P: Checkable>(self, known: &Known<P>) -> W::Answer {
+        self.0.with(&known.suite, &Claims::default())
+    }
+
+    fn total_order<P>(self, known: &Known<P>) -> W::Answer
+    where
+        P: Checkable + Protocol<Problem = TotalOrder>,
+    {
+        self.0.with(&known.suite, &sheet::total_order(known.name))
+    }
 }
 
 struct Play<'a>(&'a Scene);
 
-impl Visit for Play<'_> {
+impl Work for Play<'_> {
     type Answer = Result<(Vec<Told>, Claims), Wrong>;
 
-    fn any<P: Checkable>(self, known: &Known<P>) -> Self::Answer {
-        let claims = Claims {
-            watched: &[],
-            end: None,
-        };
-        let told = tell(&known.suite, &self.0.script, self.0.first)?;
-        Ok((told, claims))
-    }
-
-    fn total_order<P>(self, known: &Known<P>) -> Self::Answer
+    fn with<P: Protocol>(self, suite: &Suite<P>, claims: &Claims) -> Self::Answer
     where
-        P: Checkable + Protocol<Problem = TotalOrder>,
+        P::Problem: Workload,
     {
-        let (told, _) = self.any(known)?;
-        Ok((told, sheet::total_order(known.name)))
+        let told = tell(suite, &self.0.script, self.0.first)?;
+        Ok((told, *claims))
     }
 }
 

@@ -176,3 +176,67 @@ fn a_run_is_a_json_document() {
     let agreement = sheet.iter().find(|row| row["property"] == "agreement");
     assert_eq!(agreement.expect("agreement")["holds"], false);
 }
+
+#[test]
+fn a_run_can_be_read_again() {
+    for name in names() {
+        let scene = find(name).expect("its name is in the list");
+        let outcome = outcome(name);
+        let document = super::json::run(&scene, &outcome).to_string();
+        let (head, recordings) = super::json::read(&document).expect("it was just written");
+        assert_eq!(head.title, scene.title);
+        assert_eq!(head.verdicts.len(), outcome.sheet.len());
+        assert_eq!(recordings.len(), outcome.worlds.len());
+        for (read, told) in recordings.iter().zip(&outcome.worlds) {
+            assert_eq!(read.trace, told.recording.trace);
+            assert_eq!(read.notes, told.recording.notes);
+            assert_eq!(read.quiet, told.recording.quiet);
+        }
+    }
+}
+
+#[test]
+fn documents_that_are_none_say_where_and_why() {
+    let with = |version: u64, event: &str| {
+        format!(
+            "{{\"format\": \"quorate-run\", \"version\": {version}, \
+             \"worlds\": [{{\"members\": [\"n1\"], \"events\": [{event}]}}]}}"
+        )
+    };
+    let fired =
+        |node: &str| format!("{{\"event\": \"fired\", \"node\": \"{node}\", \"timer\": \"T\"}}");
+    assert!(super::json::read(&with(1, &fired("n1"))).is_ok());
+    let cases = [
+        ("{\n{".to_string(), "line 2"),
+        ("[]".to_string(), "quorate-run"),
+        ("{\"format\": \"other\"}".to_string(), "found `other`"),
+        (
+            with(2, ""),
+            "this is version 2 of the format quorate-run; expected version 1",
+        ),
+        (
+            with(1, &fired("n2")),
+            "worlds[0].events[0]: n2 is none of the members",
+        ),
+        (
+            with(1, &fired("x")),
+            "expected `node`, a process like n1, found \"x\"",
+        ),
+        (with(1, "{\"event\": \"fierd\"}"), "perhaps fired"),
+        (
+            with(1, "{\"event\": \"fired\"}"),
+            "worlds[0].events[0]: expected `node`",
+        ),
+        (
+            with(
+                1,
+                "{\"event\": \"received\", \"mail\": 7, \"node\": \"n1\"}",
+            ),
+            "mail 7 was never sent",
+        ),
+    ];
+    for (text, hint) in cases {
+        let reason = super::json::read(&text).expect_err(&text);
+        assert!(reason.contains(hint), "{hint}: {reason}");
+    }
+}
