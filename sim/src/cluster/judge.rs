@@ -9,11 +9,12 @@ use quorate_service::store::View;
 use quorate_service::watch::{Found, Item, Kind, WatchStream};
 
 use super::machine::Heard;
+use super::order::{self, Dated};
 use super::session::{Action, Answer};
 use crate::{Suite, Watch};
 
 /// As many configurations as the search for linearization points may look at.
-const CONFIGURATIONS_MAX: u64 = 300_000;
+const CONFIGURATIONS_MAX: u64 = 100_000;
 
 pub(super) struct Judge<P: Protocol> {
     oracle: Oracle,
@@ -22,7 +23,7 @@ pub(super) struct Judge<P: Protocol> {
     digests: Vec<Option<u64>>,
     /// A number for the events of each revision, once a watcher has seen all of it.
     revisions: Vec<Option<u64>>,
-    operations: Vec<Operation<Action, Answer>>,
+    operations: Vec<Dated>,
     /// Those of them that certainly were not carried out.
     refused: Vec<bool>,
     /// The run so far, as one number.
@@ -125,30 +126,33 @@ impl<P: Protocol<Problem = TotalOrder>> Judge<P> {
 
     /// A client asks. Answers the number of the operation.
     pub(super) fn on_call(&mut self, process: u64, call: u64, input: Action) -> usize {
-        self.operations.push(Operation {
+        let operation = Operation {
             process,
             call,
             input,
             returned: None,
-        });
+        };
+        self.operations.push((operation, None));
         self.refused.push(false);
         self.operations.len() - 1
     }
 
     /// What was asked.
     pub(super) fn action(&self, operation: usize) -> &Action {
-        &self.operations[operation].input
+        &self.operations[operation].0.input
     }
 
     /// A client is answered.
-    pub(super) fn on_answer(&mut self, operation: usize, at: u64, answer: Answer) {
+    pub(super) fn on_answer(&mut self, operation: usize, at: u64, answer: (Answer, i64)) {
         self.note(at ^ operation as u64);
-        self.operations[operation].returned = Some((at, answer));
+        let (answer, revision) = answer;
+        self.operations[operation].0.returned = Some((at, answer));
+        self.operations[operation].1 = Some(revision);
     }
 
     /// Whether an operation was answered.
     pub(super) fn is_answered(&self, operation: usize) -> bool {
-        self.operations[operation].returned.is_some()
+        self.operations[operation].0.returned.is_some()
     }
 
     /// A client learns that its operation certainly was not carried out.
@@ -157,15 +161,21 @@ impl<P: Protocol<Problem = TotalOrder>> Judge<P> {
         self.refused[operation] = true;
     }
 
-    /// The history of the clients must be one that a single machine could have produced. Answers
-    /// whether that was found out.
-    pub(super) fn history(&mut self) -> Result<bool, String> {
+    /// The history of the clients must be one that a single machine could have produced, as the
+    /// changes that a state remembers may show. Answers whether that was found out.
+    pub(super) fn history(&mut self, view: Option<View>) -> Result<bool, String> {
         let refused = std::mem::take(&mut self.refused);
         let operations = std::mem::take(&mut self.operations);
         let kept = operations.into_iter().zip(refused);
         let kept = kept.filter(|(_, refused)| !refused);
-        let history = History::from_operations(kept.map(|(operation, _)| operation))
-            .map_err(|error| format!("history: {error}"))?;
+        let operations: Vec<Dated> = kept.map(|(operation, _)| operation).collect();
+        let changes = view.as_ref().and_then(order::changes);
+        if changes.is_some_and(|changes| order::explains(&changes, &operations)) {
+            return Ok(true);
+        }
+        let kept = operations.into_iter().map(|(operation, _)| operation);
+        let history =
+            History::from_operations(kept).map_err(|error| format!("history: {error}"))?;
         match key_value::check(&history, CONFIGURATIONS_MAX) {
             Verdict::Linearizable(_) => Ok(true),
             Verdict::GaveUp { .. } => Ok(false),

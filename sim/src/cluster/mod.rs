@@ -16,6 +16,7 @@ mod faults;
 mod judge;
 mod machine;
 mod network;
+mod order;
 mod plan;
 mod run;
 mod session;

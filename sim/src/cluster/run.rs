@@ -6,7 +6,7 @@ use quorate_service::store::View;
 
 use super::judge::Outcome;
 use super::plan::Plan;
-use super::session::{Action, Client};
+use super::session::{Action, Client, Value};
 use super::world::{MS, World};
 use super::{Hurt, Summary, draw, shrink};
 use crate::{Failure, Suite, panics};
@@ -92,7 +92,13 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
         self.run_until(Instant(self.settings.hurt_ms * MS))?;
         self.heal()?;
         self.look_at_all()?;
-        self.summary.gave_up = u64::from(!self.judge.history()?);
+        let views = self
+            .machines
+            .iter()
+            .filter_map(|machine| machine.process.as_ref());
+        let views = views.map(|process| process.service.view());
+        let newest = views.max_by_key(View::position);
+        self.summary.gave_up = u64::from(!self.judge.history(newest)?);
         self.summary.simulated = self.now().0;
         self.summary.hash = self.judge.hash();
         Ok(self.summary)
@@ -134,9 +140,7 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
             self.clients.push(client);
         }
         // Each writes, and then reads every key: what was acknowledged must be there.
-        self.probe(first, &core, deadline, |place| {
-            Action::Put(PROBED, u64::MAX - place as u64)
-        })?;
+        self.probe(first, &core, deadline, |value| Action::Put(PROBED, value))?;
         for key in 0..self.settings.keys {
             self.probe(first, &core, deadline, |_| Action::Get(key))?;
         }
@@ -158,7 +162,7 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
         first: usize,
         core: &[usize],
         deadline: Instant,
-        action: impl Fn(usize) -> Action,
+        action: impl Fn(Value) -> Action,
     ) -> Outcome {
         let mut asked: Vec<Option<usize>> = vec![None; core.len()];
         loop {
@@ -167,7 +171,8 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
                 let done = asked[place].is_some_and(|operation| self.judge.is_answered(operation));
                 if !done && self.clients[first + place].open.is_none() {
                     self.clients[first + place].machine = at;
-                    asked[place] = Some(self.ask(first + place, action(place)));
+                    let value = self.fresh_value();
+                    asked[place] = Some(self.ask(first + place, action(value)));
                 }
                 waits |= !done;
             }

@@ -89,12 +89,20 @@ pub(super) fn key_name(key: Key) -> Bytes {
     Bytes::from(format!("key{key:06}"))
 }
 
-fn value_text(value: Value, bytes: u64) -> Bytes {
+/// The number of a key with this name.
+pub(super) fn key_number(name: &Bytes) -> Option<Key> {
+    std::str::from_utf8(name.strip_prefix(b"key")?)
+        .ok()?
+        .parse()
+        .ok()
+}
+
+pub(super) fn value_text(value: Value, bytes: u64) -> Bytes {
     Bytes::from(format!("{value:0width$}", width = bytes as usize))
 }
 
 /// The number that was written.
-fn value_number(text: &Bytes) -> Option<Value> {
+pub(super) fn value_number(text: &Bytes) -> Option<Value> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
@@ -185,12 +193,13 @@ pub(super) fn command(action: &Action, value_bytes: u64) -> Option<Command> {
     })
 }
 
-/// Understands the reply to an action's command.
+/// Understands the reply to an action's command, and as of which revision it is.
 ///
 /// # Errors
 /// If it is no reply to that.
-pub(super) fn understand(action: &Action, applied: Applied) -> Result<Answer, String> {
-    match (action, applied.reply) {
+pub(super) fn understand(action: &Action, applied: Applied) -> Result<(Answer, i64), String> {
+    let revision = applied.revision;
+    let answer = match (action, applied.reply) {
         (Action::Put(..), Reply::Put(_)) => Ok(Answer::Done),
         (Action::Delete(_), Reply::DeleteRange(reply)) if reply.deleted <= 1 => {
             Ok(Answer::Held(reply.deleted == 1))
@@ -205,16 +214,17 @@ pub(super) fn understand(action: &Action, applied: Applied) -> Result<Answer, St
             Ok(Answer::Results(reply.succeeded, values))
         }
         (_, reply) => Err(format!("{action:?} was answered by {reply:?}")),
-    }
+    };
+    answer.map(|answer| (answer, revision))
 }
 
 /// Reads a key from a state.
 ///
 /// # Errors
 /// If the state cannot be read.
-pub(super) fn look_up(key: Key, view: &View) -> Result<Answer, String> {
+pub(super) fn look_up(key: Key, view: &View) -> Result<(Answer, i64), String> {
     let range = view.range(&read(key)).map_err(|error| error.to_string())?;
-    only_value(&range).map(Answer::Value)
+    only_value(&range).map(|value| (Answer::Value(value), view.revision()))
 }
 
 /// The value of the only row, if there is one.

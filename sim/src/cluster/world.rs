@@ -58,7 +58,8 @@ pub(super) enum Step {
     Think,
     /// Its question about an operation arrives.
     Ask(usize),
-    Answered(usize, Answer),
+    /// With the answer, and the revision that it names.
+    Answered(usize, (Answer, i64)),
     /// It learns that its operation was certainly not carried out.
     Refused(usize),
     /// It learns that nobody knows.
@@ -594,9 +595,8 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
         match step {
             Step::Think if self.quiet => return Ok(()),
             Step::Think => {
-                self.last_value += 1;
-                let client = &mut self.clients[number];
-                let action = client.invent(&self.settings, self.last_value);
+                let value = self.fresh_value();
+                let action = self.clients[number].invent(&self.settings, value);
                 self.ask(number, action);
                 return Ok(());
             }
@@ -619,7 +619,7 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
         match step {
             Step::Answered(_, answer) => {
                 self.summary.answered += 1;
-                client.learn(self.judge.action(operation), &answer);
+                client.learn(self.judge.action(operation), &answer.0);
                 self.judge.on_answer(operation, now.0, answer);
             }
             Step::Refused(_) => {
@@ -642,6 +642,12 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
         self.agenda
             .plan_in(think, Event::Client(number, Step::Think));
         Ok(())
+    }
+
+    /// A value that was never written before.
+    pub(super) fn fresh_value(&mut self) -> session::Value {
+        self.last_value += 1;
+        self.last_value
     }
 
     /// A client asks. Answers the number of the operation.

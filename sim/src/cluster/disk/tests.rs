@@ -82,14 +82,20 @@ fn a_log_whose_sync_failed_does_not_vouch_for_what_the_disk_never_wrote() {
         disk.kill();
         // What the failed sync left is read, so from now on it counts.
         let (mut log, survival, numbers) = open(&disk);
-        assert_eq!((survival, numbers.as_slice()), (Survival::Intact, &[1, 2][..]));
+        assert_eq!(
+            (survival, numbers.as_slice()),
+            (Survival::Intact, &[1, 2][..])
+        );
         log.append(&frame(3)).expect("it is taken");
         log.sync().expect("it is synced");
         disk.set_power(0);
         drop(log);
         disk.crash();
         let (_, survival, numbers) = open(&disk);
-        assert_eq!((survival, numbers.as_slice()), (Survival::Intact, &[1, 2, 3][..]));
+        assert_eq!(
+            (survival, numbers.as_slice()),
+            (Survival::Intact, &[1, 2, 3][..])
+        );
     }
 }
 
@@ -109,7 +115,11 @@ fn a_store_reads_nothing_that_the_disk_never_wrote() {
     let mut bytes = [0; 1024];
     let file = files.open("a").expect("it is there");
     file.read(0, &mut bytes).expect("it is read");
-    assert_eq!((bytes[0], bytes[512]), (1, 3), "the second write may still reach the disk");
+    assert_eq!(
+        (bytes[0], bytes[512]),
+        (1, 3),
+        "the second write may still reach the disk"
+    );
 }
 
 #[test]
