@@ -142,10 +142,15 @@ fn sheet(outcome: &Outcome) -> String {
             verdict.property, verdict.holds, verdict.witness
         );
     }
-    out.push_str(match outcome.is_as_expected() {
-        true => "\nEvery verdict is as expected.\n",
-        false => "\nNOT AS EXPECTED.\n",
-    });
+    let verdict = match outcome.is_as_expected() {
+        true => "Every verdict is as expected",
+        false => "NOT AS EXPECTED",
+    };
+    let _ = writeln!(
+        out,
+        "\n{verdict}; asked after each of {} events.",
+        outcome.events()
+    );
     out
 }
 

@@ -83,6 +83,9 @@ scenes! {
     "raft/opening-pictures",
     "raft/partition-or-crash",
     "raft/false-suspicion",
+    "raft/stale-read",
+    "raft/stale-read-broken",
+    "raft/forgotten-vote",
     "two-armies/all-arrive",
     "two-armies/last-lost",
 }

@@ -21,15 +21,20 @@ pub struct Verdict {
     pub holds: bool,
     /// Whether that is as expected.
     pub expected: bool,
-    /// What breaks it, or how often it could have been broken.
+    /// What breaks it; if nothing does, what it says.
     pub witness: String,
 }
+
+/// The word with which a violation begins, and what is promised.
+type Promise = (&'static str, &'static str);
 
 /// What is claimed of a kind of run, and what else a stage must know.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Claims {
-    /// Properties that worlds watch, by the word with which a violation begins.
-    pub(super) watched: &'static [&'static str],
+    /// What worlds watch.
+    pub(super) watched: &'static [Promise],
+    /// The same, of one protocol only.
+    pub(super) also: &'static [Promise],
     /// What must have happened at the end, if that can be told.
     pub(super) end: Option<End>,
     /// What the protocol's paper calls an epoch.
@@ -52,36 +57,61 @@ pub(super) struct End {
 
 /// What is claimed of two armies.
 pub(super) const TWO_ARMIES: Claims = Claims {
-    watched: &["coordination", "validity"],
+    watched: &[
+        ("coordination", "both attack, or neither does"),
+        ("validity", "nobody attacks unless it was proposed"),
+    ],
+    also: &[],
     end: None,
     epoch: "",
     asks: &["propose"],
 };
 
 /// What total order promises.
-const TOTAL_ORDER: &[&str] = &["agreement", "integrity", "gap", "checkpoint", "read"];
+const TOTAL_ORDER: &[Promise] = &[
+    ("agreement", "at one position all deliver the same"),
+    ("integrity", "nothing is delivered that nobody broadcast"),
+    (
+        "gap",
+        "everybody delivers every position, once and in order",
+    ),
+    (
+        "checkpoint",
+        "only states that somebody really had are installed",
+    ),
+    (
+        "read",
+        "no read misses what was delivered before it was asked for",
+    ),
+];
+
 /// What Raft promises besides: figure 3 of its paper.
-const RAFT: &[&str] = &[
-    "agreement",
-    "integrity",
-    "gap",
-    "checkpoint",
-    "read",
-    "election safety",
-    "leader append-only",
-    "log matching",
-    "leader completeness",
-    "state machine safety",
+const RAFT: &[Promise] = &[
+    ("election safety", "at most one leads in a term"),
+    ("leader append-only", "a leader only adds to its log"),
+    (
+        "log matching",
+        "logs that agree on an index and its term agree up to there",
+    ),
+    (
+        "leader completeness",
+        "what is committed is in the log of every later leader",
+    ),
+    (
+        "state machine safety",
+        "no two apply different entries at one index",
+    ),
 ];
 
 /// What is claimed of a protocol of total order.
 pub(super) fn total_order(protocol: &str) -> Claims {
-    let (watched, epoch) = match protocol {
+    let (also, epoch) = match protocol {
         "raft" => (RAFT, "term"),
-        _ => (TOTAL_ORDER, "epoch"),
+        _ => (&[][..], "epoch"),
     };
     Claims {
-        watched,
+        watched: TOTAL_ORDER,
+        also,
         epoch,
         asks: &["broadcast", "read"],
         end: Some(End {
@@ -126,30 +156,25 @@ pub(super) fn judge(worlds: &[Told], claims: &Claims) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
     let violations: Vec<&String> = worlds.iter().flat_map(|told| &told.violations).collect();
     let named = |violation: &str| violation.split(": ").next().unwrap_or_default().to_string();
-    let mut properties: Vec<String> = claims.watched.iter().map(|name| name.to_string()).collect();
+    let promises = claims.watched.iter().chain(claims.also);
+    let mut properties: Vec<(String, &str)> = promises
+        .map(|(name, promise)| (name.to_string(), *promise))
+        .collect();
     for violation in &violations {
         let property = named(violation);
-        if !properties.contains(&property) {
-            properties.push(property);
+        if !properties.iter().any(|(known, _)| *known == property) {
+            properties.push((property, ""));
         }
     }
-    let steps: usize = worlds
-        .iter()
-        .map(|told| told.recording.trace.events.len())
-        .sum();
-    for property in properties {
+    for (property, promise) in properties {
         let broken = violations
             .iter()
             .find(|violation| named(violation) == property);
+        let witness = broken.map(|violation| violation[property.len()..].trim_start_matches(": "));
         verdicts.push(Verdict {
             holds: broken.is_none(),
             expected: true,
-            witness: match broken {
-                Some(violation) => violation[property.len()..]
-                    .trim_start_matches(": ")
-                    .to_string(),
-                None => format!("asked after each of {steps} events"),
-            },
+            witness: witness.unwrap_or(promise).to_string(),
             property,
         });
     }

@@ -32,6 +32,13 @@ impl Outcome {
             .all(|verdict| verdict.holds == verdict.expected)
     }
 
+    /// How many events there were in all.
+    #[must_use]
+    pub fn events(&self) -> usize {
+        let worlds = self.worlds.iter();
+        worlds.map(|told| told.recording.trace.events.len()).sum()
+    }
+
     /// A picture of each world.
     #[must_use]
     pub fn diagrams(&self) -> Vec<Diagram> {

@@ -47,6 +47,17 @@ impl Picture<'_> {
             let clock = "M1,0A6,6 0 1 1 13,0A6,6 0 1 1 1,0M7,-3.6V0L9.8,1.6";
             x = self.entry(x, y, clock, (GREY, "none", 1.6), "timer");
         }
+        let open = |end: &End| matches!(end, End::UnderWay);
+        let open = self.diagram.mail.iter().any(|mail| open(&mail.end));
+        if open {
+            x = self.entry(
+                x,
+                y,
+                "M0,0h1M4,0h1M8,0h1M12,0h1",
+                (INK, "none", 1.6),
+                "still under way",
+            );
+        }
         if lost {
             self.entry(x, y, "M2,-5L12,5M2,5L12,-5", (RED, "none", 2.2), "lost");
         }
