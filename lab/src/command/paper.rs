@@ -19,7 +19,7 @@ pub(super) struct Paper {
     /// Write a page with story, verdicts and diagram into this file.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// The width of the diagram in text, in columns; `COLUMNS` or 120 by default.
+    /// The width of the diagram in text, in columns: by default the terminal's, or `COLUMNS`, or 120.
     #[arg(long, value_parser = clap::value_parser!(u16).range(40..))]
     width: Option<u16>,
 }
@@ -56,10 +56,12 @@ impl Paper {
 
 /// How text looks on this terminal, or in a pipe.
 pub(super) fn style() -> text::Style {
-    let columns = std::env::var("COLUMNS").ok();
-    let columns = columns.and_then(|text| text.parse().ok());
+    let wanted = std::env::var("COLUMNS").ok();
+    let wanted = wanted.and_then(|text| text.parse().ok());
+    let real = || terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
+    let columns = wanted.or_else(real).filter(|&columns| columns >= 40);
     text::Style {
-        width: columns.filter(|&columns| columns >= 40).unwrap_or(120),
+        width: columns.unwrap_or(120),
         colour: stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
     }
 }

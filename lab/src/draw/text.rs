@@ -115,6 +115,12 @@ impl Pen<'_> {
         GUTTER + 2 + process * self.gap
     }
 
+    /// How many columns there are for words, to the right of the picture.
+    fn room(&self) -> usize {
+        let start = self.x(self.diagram.processes.len());
+        self.style.width.saturating_sub(start)
+    }
+
     fn header(&mut self) {
         let mut line = Line { cells: Vec::new() };
         for (at, id) in self.diagram.processes.iter().enumerate() {
@@ -156,9 +162,8 @@ impl Pen<'_> {
 
     /// Ends a line, with words to its right if there is room.
     fn finish(&mut self, mut line: Line, words: &str) {
-        let start = self.x(self.diagram.processes.len());
-        let room = self.style.width.saturating_sub(start);
-        if !words.is_empty() && room >= WORDS_WIDTH_MIN {
+        if !words.is_empty() && self.room() >= WORDS_WIDTH_MIN {
+            let start = self.x(self.diagram.processes.len());
             let start = start.max(line.cells.len() + 2);
             line.put(
                 start,
@@ -222,7 +227,7 @@ impl Pen<'_> {
                 None => lines.push(self.fit(&piece)),
             }
         }
-        if lines.is_empty() && !words.is_empty() {
+        if lines.is_empty() && !words.is_empty() && self.room() >= WORDS_WIDTH_MIN {
             lines.push(String::new());
         }
         let x = self.x(step.process) + 2;
