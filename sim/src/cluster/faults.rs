@@ -57,7 +57,7 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
         Ok(())
     }
 
-    fn crash(&mut self, at: usize) {
+    pub(super) fn crash(&mut self, at: usize) {
         self.summary.crashes += 1;
         self.disconnect(at);
         let machine = &mut self.machines[at];

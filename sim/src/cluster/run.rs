@@ -116,8 +116,10 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
     fn heal(&mut self) -> Outcome {
         self.quiet = true;
         let now = self.now();
-        self.network.heal(self.settings.core as usize);
-        for at in 0..(self.settings.core as usize).min(self.machines.len()) {
+        let core = (self.settings.core as usize).min(self.machines.len());
+        self.network.heal(core);
+        self.leave_out(core);
+        for at in 0..core {
             self.resume(at);
             let machine = &mut self.machines[at];
             machine.disk.mend();
@@ -154,6 +156,22 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
             self.run_until(Instant(self.now().0 + 50 * MS))?;
         }
         Ok(())
+    }
+
+    /// Those outside the core are down for good, or nothing gets through to them, or from them, or
+    /// neither. A quorum's leader among them that only some of the core hear would be no fault of the
+    /// core's.
+    fn leave_out(&mut self, core: usize) {
+        for at in core..self.machines.len() {
+            let how = self.choice.choose(4);
+            for other in 0..core {
+                self.network.set_cut(other, at, how != 1);
+                self.network.set_cut(at, other, how != 2);
+            }
+            if how == 0 {
+                self.crash(at);
+            }
+        }
     }
 
     /// Every prober asks its machine, again and again until it is answered.

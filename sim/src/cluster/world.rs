@@ -24,6 +24,10 @@ const IDLE: u64 = 50_000_000;
 /// How often the apply thread looks after the machine.
 const LOOK: u64 = 1_000_000_000;
 
+/// How long clients wait once nothing goes wrong any more.
+const PATIENCE_MS: u64 = 20_000;
+
+/// Nanoseconds.
 pub(super) const MS: u64 = 1_000_000;
 
 pub(super) enum Event {
@@ -660,7 +664,11 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
         let delay = draw(&mut client.choice, self.settings.delay_us * 1000);
         self.agenda
             .plan_in(delay, Event::Client(number, Step::Ask(operation)));
-        let patience = self.settings.patience_ms * MS;
+        // Who probes a healed cluster must not give up before it has worked off what came before.
+        let patience = match self.quiet {
+            true => PATIENCE_MS.max(self.settings.patience_ms) * MS,
+            false => self.settings.patience_ms * MS,
+        };
         self.agenda
             .plan_in(patience, Event::Client(number, Step::GiveUp(operation)));
         operation
