@@ -102,7 +102,7 @@ impl Run {
             };
             let name = &scene.name;
             print(&format!(
-                "{name:width$}  {verdict}: {holds} properties hold{broken}\n"
+                "{name:width$}  {verdict}; true: {holds}{broken}\n"
             ))?;
         }
         if self.json {

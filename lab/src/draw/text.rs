@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use quorate_sim::trace::Loss;
+
 use super::diagram::{Diagram, End, Happening, Life, Mark, Parting, Step};
 use super::sentences;
 use super::words::{self, clip};
@@ -285,6 +287,10 @@ impl Pen<'_> {
         let mail = &self.diagram.mail[mail];
         let Some(to) = mail.to else { return };
         let epoch = self.epoch(mail.from);
+        let to = match mail.end {
+            End::Lost(_, Loss::Cut) => self.border(mail.from, to),
+            _ => to,
+        };
         let (from_x, to_x) = (self.x(mail.from), self.x(to));
         let rightwards = to_x > from_x;
         let columns: Vec<usize> = (0..self.lives.len()).map(|at| self.x(at)).collect();
@@ -315,6 +321,17 @@ impl Pen<'_> {
             false => to_x + 2 + slack / 2,
         };
         line.put(start, &name, epoch);
+    }
+
+    /// The first process behind the cut that stops mail.
+    fn border(&self, from: usize, to: usize) -> usize {
+        let way: Vec<usize> = match from < to {
+            true => (from..=to).collect(),
+            false => (to..=from).rev().collect(),
+        };
+        let mut links = way.windows(2);
+        let met = links.find(|link| self.cut.contains(&(link[0], link[1])));
+        met.map_or(to, |link| link[1])
     }
 
     fn lost(&mut self, mail: usize) {
