@@ -43,8 +43,8 @@ pub enum Command {
     },
     /// Time passes.
     Advance {
-        /// How much, in milliseconds.
-        ms: u64,
+        /// How much, in microseconds; written in milliseconds.
+        us: u64,
     },
     /// Something happens to mail under way.
     Mail {
@@ -217,7 +217,9 @@ impl Command {
                 node: self::node(node)?,
                 timer: (*timer).to_string(),
             },
-            ["advance", ms] => Command::Advance { ms: number(ms)? },
+            ["advance", ms] => Command::Advance {
+                us: microseconds(ms)?,
+            },
             ["deliver", mail @ ..] => Fate::Deliver.of(mail)?,
             ["drop", mail @ ..] => Fate::Drop.of(mail)?,
             ["duplicate", mail @ ..] => Fate::Duplicate.of(mail)?,
@@ -324,6 +326,31 @@ fn number<T: FromStr>(word: &str) -> Result<T, String> {
     word.parse().map_err(|_| format!("not a number: {word}"))
 }
 
+/// Reads milliseconds with up to three decimals.
+fn microseconds(word: &str) -> Result<u64, String> {
+    let (whole, decimals) = word.split_once('.').unwrap_or((word, "0"));
+    let digits = decimals.bytes().all(|digit| digit.is_ascii_digit());
+    if !digits || decimals.is_empty() || decimals.len() > 3 {
+        return Err(format!("not milliseconds: {word}"));
+    }
+    let whole: u64 = number(whole)?;
+    let decimals: u64 = number(&format!("{decimals:0<3}"))?;
+    let us = whole
+        .checked_mul(1000)
+        .and_then(|us| us.checked_add(decimals));
+    us.ok_or_else(|| format!("not milliseconds: {word}"))
+}
+
+fn milliseconds(us: u64) -> String {
+    match us % 1000 {
+        0 => (us / 1000).to_string(),
+        _ => {
+            let text = format!("{}.{:03}", us / 1000, us % 1000);
+            text.trim_end_matches('0').to_string()
+        }
+    }
+}
+
 fn node(word: &str) -> Result<NodeId, String> {
     word.parse()
         .map_err(|error| format!("{error}, found {word}"))
@@ -375,7 +402,7 @@ impl fmt::Display for Command {
             Command::Crash { who, keep: 0 } => write!(f, "crash {who}"),
             Command::Crash { who, keep } => write!(f, "crash {who} keep {keep}"),
             Command::Fire { node, timer } => write!(f, "fire {node} {timer}"),
-            Command::Advance { ms } => write!(f, "advance {ms}"),
+            Command::Advance { us } => write!(f, "advance {}", milliseconds(*us)),
             Command::Mail { fate, mail } => write!(f, "{fate} {mail}"),
             Command::Forge { from, to, bytes } => {
                 write!(f, "forge {from} {to} ")?;
@@ -461,7 +488,7 @@ mod tests {
     #[test]
     fn every_command_is_read_as_it_is_written() {
         let lines = "cluster 3 down window=2|disk n1 term=7 log=1,2|restart all|crash n2|\
-            crash n2 keep 3|fire n1 Election|advance 250|deliver all|deliver n1 n2|drop * n2 Vote|\
+            crash n2 keep 3|fire n1 Election|advance 250|advance 0.015|advance 12.5|deliver all|deliver n1 n2|drop * n2 Vote|\
             duplicate n1 n2 Vote 2|deliver n1 n2 * 3|forge n1 n2 00ff1a|sync all|sync n1 2|\
             cut n1 n2|isolate n3|heal|settle|flush n1|delete n1 4|lose n1 2|damage n2 3 4|progress|\
             progress n1 n2|status|show n1|quietly settle|broadcast n1 \"a b\"";
@@ -487,6 +514,9 @@ mod tests {
             ("forge n1 n2 abc", "not bytes"),
             ("forge n1 n2 xy", "not bytes"),
             ("cut n1 two", "not a node"),
+            ("advance 1.2345", "not milliseconds"),
+            ("advance 1.x", "not milliseconds"),
+            ("advance x", "not a number: x"),
             ("partition n1 n2", "a partition has two sides"),
         ];
         for (line, reason) in refused {

@@ -4,6 +4,7 @@
 //! itself: a [script] or a [seed](random) says what happens next. After everything that happens the
 //! oracle of the problem and the invariants of the protocol are asked. It knows no protocol.
 
+pub mod adversary;
 pub mod cluster;
 pub mod command;
 mod disk;

@@ -9,6 +9,7 @@ use quorate_core::{
 use quorate_node::{Frames, Written};
 use quorate_problems::total_order::{Output, Request, TotalOrder};
 
+use crate::adversary::Adversary;
 use crate::random::{self, Hurt};
 use crate::trace::What;
 use crate::{Disk, Suite, script};
@@ -432,7 +433,7 @@ fn damage_is_noticed_until_it_is_needed_no_more() {
 fn a_failure_comes_out_as_a_small_script_that_shows_it() {
     let hurt = Hurt {
         options: "faulty=1".to_string(),
-        ..Hurt::default()
+        ..unharmed()
     };
     for seed in 0..20 {
         let failure = random::run(&SUITE, seed, &hurt).expect_err("it skips positions");
@@ -451,9 +452,37 @@ fn a_failure_comes_out_as_a_small_script_that_shows_it() {
 
 #[test]
 fn a_seed_decides_everything() {
-    let hurt = Hurt::default();
-    for seed in 0..20 {
-        let run = || random::run(&SUITE, seed, &hurt);
+    for seed in 0..10 {
+        let run = || random::run(&SUITE, seed, &Hurt::default());
         assert_eq!(run(), run());
     }
+}
+
+/// The sequencer keeps its promises as long as nobody fails.
+fn unharmed() -> Hurt {
+    let adversary = Adversary {
+        faulty: Some(0),
+        ..Adversary::of(Sequencer::MODEL)
+    };
+    Hurt {
+        adversary: Some(adversary),
+        ..Hurt::default()
+    }
+}
+
+#[test]
+fn outside_its_model_the_sequencer_is_caught_and_only_there() {
+    let mut lossy = Adversary::of(Sequencer::MODEL);
+    lossy.model.links.lose = true;
+    let mut hurt = Hurt {
+        adversary: Some(lossy),
+        ..unharmed()
+    };
+    let refused = random::run(&SUITE, 1, &hurt).expect_err("it does not claim that");
+    assert!(refused.reason.starts_with("outside the model"), "{refused}");
+    hurt.outside_model = true;
+    let caught = (0..50).find_map(|seed| random::run(&SUITE, seed, &hurt).err());
+    let caught = caught.expect("lost mail is noticed");
+    let gap = caught.reason.starts_with("gap") || caught.reason.starts_with("no progress");
+    assert!(gap, "{caught}");
 }

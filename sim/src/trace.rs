@@ -76,6 +76,11 @@ pub enum What {
         /// The whole message.
         text: String,
     },
+    /// The mail sent next was never sent by its sender: a lie.
+    Forged {
+        /// Its name.
+        mail: MailId,
+    },
     /// Mail was copied under way.
     Copied {
         /// The original.

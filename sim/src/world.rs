@@ -99,7 +99,7 @@ pub struct Flying {
     pub kind: String,
     /// When it was sent.
     pub sent: Instant,
-    bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// What went wrong, in words.

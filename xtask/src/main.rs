@@ -1,5 +1,6 @@
 //! Chores of the project: `cargo x --help`.
 
+mod lab;
 mod proto;
 mod tidy;
 
@@ -25,15 +26,32 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
+    /// Run seeds of a hostile world: `cargo x sim raft --seeds 1000`.
+    #[command(disable_help_flag = true)]
+    Sim {
+        /// What `quorate lab sim` takes.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Explore every schedule of a small world: `cargo x check raft`.
+    #[command(disable_help_flag = true)]
+    Check {
+        /// What `quorate lab check` takes.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
+    let done = |outcome: anyhow::Result<()>| outcome.map(|()| ExitCode::SUCCESS);
     let outcome = match Arguments::parse().chore {
-        Chore::Tidy => tidy::run(),
-        Chore::Proto { check } => proto::run(check),
+        Chore::Tidy => done(tidy::run()),
+        Chore::Proto { check } => done(proto::run(check)),
+        Chore::Sim { arguments } => lab::run("sim", &arguments),
+        Chore::Check { arguments } => lab::run("check", &arguments),
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE

@@ -3,13 +3,15 @@
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use quorate_check::world::Checkable;
-use quorate_core::NodeId;
-use quorate_sim::random::Hurt;
-use quorate_sim::suite;
+use quorate_core::{NodeId, Protocol};
+use quorate_problems::total_order::TotalOrder;
+use quorate_sim::adversary::Adversary;
+use quorate_sim::random::{self, Hurt};
+use quorate_sim::{cluster, suite};
 use serde_json::json;
 
 use crate::search::{self, Report, Search};
@@ -48,9 +50,17 @@ pub(super) struct Sim {
     /// Lets one member of each cluster find parts of its disk unreadable.
     #[arg(long)]
     damaged_disks: bool,
-    /// Lets disks forget what they acknowledged, which no protocol withstands.
+    /// Lets disks forget what they acknowledged, which no protocol withstands. Schedules only.
     #[arg(long)]
     lying_disks: bool,
+    /// What may go wrong, as in `crash-stop,lossy,fifo,synchronous,faulty=1`: a class of faults, what
+    /// may happen to mail, an assumption about time. Otherwise each seed draws something that the
+    /// protocol claims to withstand. Schedules only.
+    #[arg(long, value_name = "WORDS", value_delimiter = ',')]
+    model: Vec<String>,
+    /// Lets a model in that the protocol does not claim to withstand.
+    #[arg(long, requires = "model")]
+    outside_model: bool,
     /// How many seeds run at the same time; as many as there are processors unless it is said.
     #[arg(long, value_name = "COUNT")]
     threads: Option<usize>,
@@ -67,17 +77,13 @@ pub(super) struct Sim {
 enum World {
     /// Nodes, frames and mail: any event next, since time is only an order.
     Schedule,
+    /// Whole replicas, with log, store and clients, in simulated time.
+    Cluster,
 }
 
 impl Sim {
     pub(super) fn run(self) -> Result<bool> {
         let subject = suites::find(&self.protocol)?;
-        if let Some(flaw) = &self.flaw {
-            let names = subject.flaws().iter().map(|exhibit| exhibit.name);
-            if !names.clone().any(|name| name == flaw) {
-                bail!(Unknown::new("flaw", flaw, names));
-            }
-        }
         if self.seeds == 0 {
             bail!("--seeds 0 would look at nothing: it must be at least 1");
         }
@@ -87,7 +93,10 @@ impl Sim {
             true => {
                 let mut value = report.json();
                 value["protocol"] = json!(self.protocol);
-                value["world"] = json!("schedule");
+                value["world"] = json!(match self.world {
+                    World::Schedule => "schedule",
+                    World::Cluster => "cluster",
+                });
                 writeln!(out, "{value:#}")
             }
             false => writeln!(out, "{report}"),
@@ -96,16 +105,96 @@ impl Sim {
         Ok(report.failures.is_empty())
     }
 
-    fn hurt(&self) -> Hurt {
-        let flaw = self.flaw.iter().map(|flaw| format!("flaw={flaw}"));
-        let options: Vec<String> = self.options.iter().cloned().chain(flaw).collect();
-        Hurt {
+    /// The options of every cluster, with the flaw if it is the protocol's.
+    fn words<P: Checkable>(&self, known: &Known<P>) -> Result<String> {
+        let flaw = self.flaw.iter().filter(|_| self.service_flaw().is_none());
+        let flaw = flaw.map(|flaw| format!("flaw={flaw}"));
+        let words: Vec<String> = self.options.iter().cloned().chain(flaw).collect();
+        let words = words.join(" ");
+        // Said here once, instead of by every seed.
+        suite::options(words.split_whitespace())
+            .and_then(|options| (known.suite.config)(&[NodeId(1)], &options))
+            .map_err(|reason| anyhow!("--option: {reason}"))?;
+        Ok(words)
+    }
+
+    /// The flaw, if it is one of the service above all protocols.
+    fn service_flaw(&self) -> Option<cluster::Flaw> {
+        let mut flaws = cluster::Flaw::ALL.into_iter();
+        flaws.find(|flaw| self.flaw.as_deref() == Some(flaw.name()))
+    }
+
+    /// Whether there is such a flaw, in this world.
+    fn check_flaw<P: Checkable>(&self, known: &Known<P>) -> Result<()> {
+        let Some(flaw) = self.flaw.as_deref() else {
+            return Ok(());
+        };
+        let mut names: Vec<&str> = known.flaws.iter().map(|exhibit| exhibit.name).collect();
+        let service = cluster::Flaw::ALL.map(cluster::Flaw::name);
+        if self.world == World::Schedule && service.contains(&flaw) {
+            bail!("{flaw} is a flaw of the service, which only --world cluster has");
+        }
+        names.extend(service.iter().filter(|_| self.world == World::Cluster));
+        match names.contains(&flaw) {
+            true => Ok(()),
+            false => bail!(Unknown::new("flaw", flaw, names)),
+        }
+    }
+
+    fn search(&self) -> Search {
+        let default = Search::default();
+        Search {
+            first: self.first,
+            seeds: self.seeds,
+            keep_going: self.keep_going,
+            threads: self.threads.unwrap_or(default.threads),
+            again_every: if self.twice { 1 } else { default.again_every },
+        }
+    }
+
+    fn schedules<P: Checkable>(&self, known: &Known<P>) -> Result<Report> {
+        self.check_flaw(known)?;
+        let words = self.model.iter().map(String::as_str);
+        let adversary = match self.model.is_empty() {
+            true => None,
+            false => Some(Adversary::parse(words, P::MODEL).map_err(|e| anyhow!("--model: {e}"))?),
+        };
+        let hurt = Hurt {
             steps: self.steps,
             lying_disks: self.lying_disks,
             damaged_disks: self.damaged_disks,
-            options: options.join(" "),
+            options: self.words(known)?,
+            adversary,
+            outside_model: self.outside_model,
             ..Hurt::default()
+        };
+        random::admit::<P>(&hurt).map_err(|reason| anyhow!("{reason} (see --outside-model)"))?;
+        let bar = bar(self.seeds);
+        let search = self.search();
+        let report = search::schedules(&known.suite, &hurt, &search, &|_| bar.inc(1));
+        bar.finish_and_clear();
+        Ok(report)
+    }
+
+    fn clusters<P>(&self, known: &Known<P>) -> Result<Report>
+    where
+        P: Checkable + Protocol<Problem = TotalOrder>,
+    {
+        self.check_flaw(known)?;
+        if self.lying_disks || !self.model.is_empty() {
+            bail!("--lying-disks and --model are for --world schedule");
         }
+        let hurt = cluster::Hurt {
+            damage: self.damaged_disks,
+            options: self.words(known)?,
+            flaw: self.service_flaw(),
+            ..cluster::Hurt::default()
+        };
+        let bar = bar(self.seeds);
+        let search = self.search();
+        let report = search::clusters(&known.suite, &hurt, &search, &|_| bar.inc(1));
+        bar.finish_and_clear();
+        Ok(report)
     }
 }
 
@@ -116,23 +205,20 @@ impl Visit for &Sim {
     where
         P: Checkable,
     {
-        let hurt = self.hurt();
-        // Said here once, instead of by every seed.
-        suite::options(hurt.options.split_whitespace())
-            .and_then(|options| (known.suite.config)(&[NodeId(1)], &options))
-            .map_err(|reason| anyhow::anyhow!("--option: {reason}"))?;
-        let default = Search::default();
-        let search = Search {
-            first: self.first,
-            seeds: self.seeds,
-            keep_going: self.keep_going,
-            threads: self.threads.unwrap_or(default.threads),
-            again_every: if self.twice { 1 } else { default.again_every },
-        };
-        let bar = bar(self.seeds);
-        let report = search::schedules(&known.suite, &hurt, &search, &|_| bar.inc(1));
-        bar.finish_and_clear();
-        Ok(report)
+        match self.world {
+            World::Schedule => self.schedules(known),
+            World::Cluster => bail!("{} serves no clients: --world schedule", known.name),
+        }
+    }
+
+    fn total_order<P>(self, known: &Known<P>) -> Result<Report>
+    where
+        P: Checkable + Protocol<Problem = TotalOrder>,
+    {
+        match self.world {
+            World::Schedule => self.schedules(known),
+            World::Cluster => self.clusters(known),
+        }
     }
 }
 

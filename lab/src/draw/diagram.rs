@@ -337,6 +337,7 @@ impl Builder {
             }
             What::Cut { from, to } => self.cut(*from, *to),
             // The picture shows the mail itself, which follows.
+            What::Forged { .. } => {}
             What::Healed => self.healed(),
             What::Violated { text } => {
                 let violated = Happening::Violated(text.clone());

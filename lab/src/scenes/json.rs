@@ -106,6 +106,7 @@ fn what(what: &What) -> Value {
             "event": "sent", "mail": mail.0, "from": from.to_string(), "to": to.to_string(),
             "kind": kind, "text": text,
         }),
+        What::Forged { mail } => json!({ "event": "forged", "mail": mail.0 }),
         What::Copied { mail, copy } => {
             json!({ "event": "copied", "mail": mail.0, "copy": copy.0 })
         }

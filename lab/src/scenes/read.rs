@@ -13,12 +13,13 @@ use crate::draw::html::{Head, Row};
 use crate::draw::{Note, Recording};
 
 /// All kinds of events.
-const EVENTS: [&str; 16] = [
+const EVENTS: [&str; 17] = [
     "started",
     "crashed",
     "requested",
     "held",
     "sent",
+    "forged",
     "copied",
     "received",
     "lost",
@@ -217,6 +218,9 @@ impl Reader {
                 kind: at.text("kind")?,
                 text: at.text("text")?,
             },
+            "forged" => What::Forged {
+                mail: mail("mail")?,
+            },
             "copied" => What::Copied {
                 mail: mail("mail")?,
                 copy: mail("copy")?,
@@ -333,7 +337,8 @@ fn check(what: &What, known: &BTreeSet<NodeId>, sent: &mut BTreeSet<MailId>) -> 
         | What::Output { node, .. }
         | What::Became { node, .. } => (Some(node), None),
         What::Cut { from, .. } => (Some(from), None),
-        What::Healed | What::Violated { .. } => (None, None),
+        // A lie is told before its mail is sent.
+        What::Forged { .. } | What::Healed | What::Violated { .. } => (None, None),
     };
     if let Some(node) = node.filter(|node| !known.contains(node)) {
         return Err(format!("{node} is none of the members"));

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 use quorate_core::Protocol;
 use quorate_problems::Workload;
+use quorate_problems::total_order::TotalOrder;
+use quorate_sim::cluster;
 use quorate_sim::random::{self, Hurt};
 use quorate_sim::{Failure, Suite};
 
@@ -108,6 +110,40 @@ where
             faults: BTreeMap::from(faults),
             simulated: summary.time,
             digest: summary.digest,
+        })
+    })
+}
+
+/// Runs seeds in the world in which whole replicas serve clients in simulated time.
+pub fn clusters<P>(
+    suite: &Suite<P>,
+    hurt: &cluster::Hurt,
+    search: &Search,
+    progress: &(dyn Fn(&Figures) + Sync),
+) -> Report
+where
+    P: Protocol<Problem = TotalOrder>,
+{
+    search.run(progress, |seed| {
+        let summary = cluster::run(suite, seed, hurt)?;
+        let faults = [
+            ("planned faults", summary.faults),
+            ("power failures", summary.crashes),
+            ("killed processes", summary.kills),
+            ("processes that gave up on their disk", summary.ends),
+            ("starts on a damaged log", summary.damaged),
+            ("checkpoints sent", summary.checkpoints),
+            ("clusters without a quorum of whole disks", summary.stuck),
+            ("histories too hard to judge", summary.gave_up),
+        ];
+        Ok(Figures {
+            operations: summary.operations,
+            decided: summary.answered,
+            steps: summary.events,
+            messages: summary.messages,
+            faults: BTreeMap::from(faults),
+            simulated: Duration::from_nanos(summary.simulated),
+            digest: summary.hash,
         })
     })
 }

@@ -1,8 +1,12 @@
 //! Draws what happens next.
 
-use quorate_core::{Choice, NodeId, Protocol};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use quorate_core::{Choice, Faults, NodeId, Protocol, Timing};
 
 use super::{Hurt, Schedule, Summary};
+use crate::adversary::Adversary;
 use crate::command::{Command, Fate, Who};
 use crate::{Suite, Workload, World};
 
@@ -24,6 +28,7 @@ enum Event {
     Cut,
     Heal,
     Delete,
+    Lie,
 }
 
 pub(super) struct Driver<'a, P: Protocol>
@@ -31,9 +36,18 @@ where
     P::Problem: Workload,
 {
     suite: &'a Suite<P>,
-    world: World<P>,
-    members: Vec<NodeId>,
-    choice: Choice,
+    pub(super) world: World<P>,
+    pub(super) members: Vec<NodeId>,
+    pub(super) choice: Choice,
+    pub(super) adversary: Adversary,
+    /// Who may be faulty, where the adversary does not let everybody be.
+    pub(super) faulty: Vec<NodeId>,
+    /// How much has happened.
+    pub(super) step: u32,
+    /// From which step on bounds hold, where they hold from some moment on.
+    pub(super) stable_from: u32,
+    /// What liars heard.
+    pub(super) kept: VecDeque<(NodeId, Vec<u8>)>,
     weights: Vec<(Event, u32)>,
     hurt: &'a Hurt,
     /// Whose disk is slow.
@@ -50,7 +64,7 @@ where
 const FLYING_MAX: usize = 300;
 
 /// A broken promise.
-type Outcome = Result<(), String>;
+pub(super) type Outcome = Result<(), String>;
 
 impl<'a, P: Protocol> Driver<'a, P>
 where
@@ -67,6 +81,12 @@ where
         let members: Vec<NodeId> = (1..=size).map(NodeId).collect();
         let schedule = schedule(suite, seed, hurt, &members, &mut choice);
         let world = World::from_words(suite, size, &schedule.words)?;
+        let adversary = match hurt.adversary {
+            Some(adversary) => adversary,
+            None => Adversary::draw(P::MODEL, &mut choice),
+        };
+        let faulty = faulty(&adversary, &members, &mut choice);
+        let stable_from = choice.choose(hurt.steps.max(1));
         let weights = weights(&mut choice);
         let any = |choice: &mut Choice| members.get(choice.choose(8) as usize).copied();
         let slow_disk = any(&mut choice);
@@ -76,6 +96,11 @@ where
             suite,
             world,
             choice,
+            adversary,
+            faulty,
+            step: 0,
+            stable_from,
+            kept: VecDeque::new(),
             weights,
             hurt,
             slow_disk,
@@ -110,22 +135,46 @@ where
 
     pub(super) fn hurt(&mut self) -> Outcome {
         self.world.start_all()?;
-        for _ in 0..self.hurt.steps {
-            self.happen()?;
+        for step in 0..self.hurt.steps {
+            self.step = step;
+            let model = self.adversary.model;
+            if model.timing == Timing::PartiallySynchronous && step == self.stable_from {
+                self.play(Command::Heal)?;
+            }
+            match model.timing {
+                Timing::Lockstep => self.round()?,
+                _ => self.happen()?,
+            }
             while self.world.flying().len() > FLYING_MAX {
-                self.mail(Fate::Drop, 0)?;
+                match self.may_lose(0) {
+                    true => self.mail(Fate::Drop, 0)?,
+                    false => self.mail(Fate::Deliver, 0)?,
+                }
             }
         }
         Ok(())
     }
 
-    /// Everything works from now on, and so must the cluster.
+    /// Everything works from now on, and so must the cluster: all of it if everybody may come back,
+    /// and otherwise those who were never faulty.
     pub(super) fn heal(&mut self) -> Outcome {
-        self.play(Command::Progress(Vec::new()))
+        if self.adversary.model.faults == Faults::CrashRecovery {
+            return self.play(Command::Progress(Vec::new()));
+        }
+        for id in self.faulty.clone() {
+            // Whoever may fail may as well be gone for good.
+            self.play(Command::Crash {
+                who: Who::One(id),
+                keep: 0,
+            })?;
+        }
+        let core = self.members.iter().filter(|id| !self.faulty.contains(id));
+        let core = core.copied().collect();
+        self.play(Command::Progress(core))
     }
 
     /// Lets something happen, and remembers it.
-    fn play(&mut self, command: Command) -> Outcome {
+    pub(super) fn play(&mut self, command: Command) -> Outcome {
         let mut said = Vec::new();
         match self.world.apply(self.suite, &command, &mut said) {
             Ok(outcome) => {
@@ -144,9 +193,22 @@ where
         match event {
             // What is under way to a machine that is down waits: mail may be slow.
             Event::Deliver if up => self.deliver_next(id),
-            Event::DeliverAny => self.any_mail(Fate::Deliver),
-            Event::Drop => self.any_mail(Fate::Drop),
-            Event::Duplicate => self.any_mail(Fate::Duplicate),
+            Event::DeliverAny => match self.any_mail() {
+                Some(at) if self.adversary.model.links.reorder => self.mail(Fate::Deliver, at),
+                Some(at) => {
+                    let mail = &self.world.flying()[at];
+                    self.deliver_oldest((mail.from, mail.to))
+                }
+                None => Ok(()),
+            },
+            Event::Drop => match self.any_mail() {
+                Some(at) if self.may_lose(at) => self.mail(Fate::Drop, at),
+                _ => Ok(()),
+            },
+            Event::Duplicate if self.adversary.model.links.duplicate => match self.any_mail() {
+                Some(at) => self.mail(Fate::Duplicate, at),
+                None => Ok(()),
+            },
             Event::Sync | Event::SyncOne
                 if self.slow_disk == Some(id) && self.choice.choose(10) > 0 =>
             {
@@ -154,17 +216,23 @@ where
             }
             Event::Sync if up => self.sync(id, None),
             Event::SyncOne if up => self.sync(id, Some(1)),
-            Event::Fire if up => self.fire(id),
+            Event::Fire if up && !self.is_timely() => self.fire(id),
             Event::Advance => {
                 let ms = u64::from(self.choice.choose(400));
-                self.play(Command::Advance { ms })
+                match self.is_timely() {
+                    true => self.advance_timely(Duration::from_millis(ms)),
+                    false => self.play(Command::Advance { us: ms * 1000 }),
+                }
             }
             Event::Request if up => self.request(id),
             Event::Flush if up => self.play(Command::Flush(id)),
             Event::Crash if up => self.crash(id),
-            Event::Restart if !up => self.play(Command::Restart(Who::One(id))),
-            Event::Cut => self.cut(id),
-            Event::Heal => self.play(Command::Heal),
+            Event::Restart if !up && self.adversary.recovers() => {
+                self.play(Command::Restart(Who::One(id)))
+            }
+            Event::Cut if self.may_cut() => self.cut(id),
+            Event::Lie => self.lie(),
+            Event::Heal if self.may_cut() => self.play(Command::Heal),
             Event::Delete => {
                 let count = self.choice.choose(8) as usize;
                 let count = count.min(self.world.disk(id).deletable());
@@ -189,12 +257,12 @@ where
         unreachable!("the choice is below the sum of the weights")
     }
 
-    fn member(&mut self) -> NodeId {
+    pub(super) fn member(&mut self) -> NodeId {
         let count = u32::try_from(self.members.len()).expect("worlds are small");
         self.members[self.choice.choose(count) as usize]
     }
 
-    fn mail(&mut self, fate: Fate, at: usize) -> Outcome {
+    pub(super) fn mail(&mut self, fate: Fate, at: usize) -> Outcome {
         let mail = self.world.selector(at);
         self.play(Command::Mail { fate, mail })
     }
@@ -207,18 +275,37 @@ where
         next.map_or(Ok(()), |at| self.mail(Fate::Deliver, at))
     }
 
-    /// Some piece of mail, usually one of the older ones.
-    fn any_mail(&mut self, fate: Fate) -> Outcome {
-        let count = u32::try_from(self.world.flying().len()).expect("mail is bounded");
-        if count == 0 {
-            return Ok(());
-        }
-        let far = count.min(1 << self.choice.choose(9));
-        let at = self.choice.choose(far) as usize;
-        self.mail(fate, at)
+    /// The oldest mail on a link.
+    pub(super) fn deliver_oldest(&mut self, link: (NodeId, NodeId)) -> Outcome {
+        let mut flying = self.world.flying().iter();
+        let at = flying.position(|mail| (mail.from, mail.to) == link);
+        at.map_or(Ok(()), |at| self.mail(Fate::Deliver, at))
     }
 
-    fn sync(&mut self, id: NodeId, count: Option<usize>) -> Outcome {
+    /// Some piece of mail, usually one of the older ones.
+    fn any_mail(&mut self) -> Option<usize> {
+        let count = u32::try_from(self.world.flying().len()).expect("mail is bounded");
+        let far = count.min(1 << self.choice.choose(9));
+        (count > 0).then(|| self.choice.choose(far) as usize)
+    }
+
+    /// Whether a piece of mail may be lost: on any link, or by a process that fails to send or to
+    /// receive.
+    pub(super) fn may_lose(&self, at: usize) -> bool {
+        let mail = &self.world.flying()[at];
+        let faulty = |id: &NodeId| self.faulty.contains(id);
+        self.adversary.model.links.lose
+            || (self.adversary.omits_sending() && faulty(&mail.from))
+            || (self.adversary.omits_receiving() && faulty(&mail.to))
+    }
+
+    /// Whether links may stop working for a while, which loses what is sent on them.
+    fn may_cut(&self) -> bool {
+        let stable = self.adversary.model.timing == Timing::PartiallySynchronous;
+        self.adversary.model.links.lose && !(stable && self.is_timely())
+    }
+
+    pub(super) fn sync(&mut self, id: NodeId, count: Option<usize>) -> Outcome {
         match self.world.disk(id).pending() {
             0 => Ok(()),
             _ => self.play(Command::Sync {
@@ -241,7 +328,7 @@ where
         })
     }
 
-    fn request(&mut self, id: NodeId) -> Outcome {
+    pub(super) fn request(&mut self, id: NodeId) -> Outcome {
         self.serial += 1;
         // What is made up is said in words and read again, which counts it a second time.
         let mut app = self.world.app(id).clone();
@@ -255,7 +342,11 @@ where
         })
     }
 
-    fn crash(&mut self, id: NodeId) -> Outcome {
+    pub(super) fn crash(&mut self, id: NodeId) -> Outcome {
+        let anybody = self.adversary.model.faults == Faults::CrashRecovery;
+        if self.world.replica(id).is_none() || !(anybody || self.faulty.contains(&id)) {
+            return Ok(());
+        }
         // A state that became durable just before, without the frames that led to it, is a hard case.
         if self.choice.choose(4) == 0 {
             self.play(Command::Flush(id))?;
@@ -340,6 +431,21 @@ where
     }
 }
 
+/// Who may be faulty.
+fn faulty(adversary: &Adversary, members: &[NodeId], choice: &mut Choice) -> Vec<NodeId> {
+    let mut rest = members.to_vec();
+    let max = u32::try_from(adversary.faulty_max(members.len())).expect("worlds are small");
+    // Mostly as many as there may be.
+    let count = max.saturating_sub(choice.choose(4) / 3);
+    let mut pick = |_| {
+        let left = u32::try_from(rest.len()).expect("worlds are small");
+        rest.swap_remove(choice.choose(left) as usize)
+    };
+    let mut faulty: Vec<NodeId> = (0..count).map(&mut pick).collect();
+    faulty.sort_unstable();
+    faulty
+}
+
 /// The world of a seed, in which nothing has happened yet.
 fn schedule<P: Protocol>(
     suite: &Suite<P>,
@@ -392,6 +498,7 @@ fn weights(choice: &mut Choice) -> Vec<(Event, u32)> {
         (Event::Cut, 3, false),
         (Event::Heal, 3, true),
         (Event::Delete, 3, false),
+        (Event::Lie, 15, false),
     ];
     let mut draw = |weight: u32, always: bool| match choice.choose(5) {
         0 | 1 => weight * u32::from(always),

@@ -7,12 +7,17 @@
 //! is handed out.
 
 mod driver;
+mod liar;
 mod shrink;
+#[cfg(test)]
+mod tests;
+mod timely;
 
 use std::time::Duration;
 
 use quorate_core::Protocol;
 
+use crate::adversary::Adversary;
 use crate::{Counts, Failure, Suite, Workload};
 use driver::Driver;
 use shrink::Schedule;
@@ -29,6 +34,11 @@ pub struct Hurt {
     pub damaged_disks: bool,
     /// Options of every cluster, besides those that a seed invents: `flaw=figure-8`.
     pub options: String,
+    /// What may go wrong. Unless it is said, each seed draws something that the protocol claims to
+    /// withstand, mostly all of it.
+    pub adversary: Option<Adversary>,
+    /// Whether an adversary is let in that the protocol does not claim to withstand.
+    pub outside_model: bool,
     /// Whether a failure is made small. Otherwise its script is all that happened.
     pub shrink: bool,
 }
@@ -40,6 +50,8 @@ impl Default for Hurt {
             lying_disks: false,
             damaged_disks: false,
             options: String::new(),
+            adversary: None,
+            outside_model: false,
             shrink: true,
         }
     }
@@ -62,10 +74,21 @@ pub struct Summary {
     pub digest: u64,
 }
 
+/// Whether a protocol claims to withstand what its clusters will suffer, or nobody minds.
+///
+/// # Errors
+/// In what the adversary is harsher than the claim.
+pub fn admit<P: Protocol>(hurt: &Hurt) -> Result<(), String> {
+    match &hurt.adversary {
+        Some(adversary) if !hurt.outside_model => adversary.within(P::MODEL),
+        _ => Ok(()),
+    }
+}
+
 /// Runs one seed.
 ///
 /// # Errors
-/// The promise that was broken, with a script that shows it.
+/// The promise that was broken, with a script that shows it; or that the adversary is not admitted.
 pub fn run<P: Protocol>(suite: &Suite<P>, seed: u64, hurt: &Hurt) -> Result<Summary, Failure>
 where
     P::Problem: Workload,
@@ -75,6 +98,7 @@ where
         reason,
         script: String::new(),
     };
+    admit::<P>(hurt).map_err(broken)?;
     let mut driver = Driver::new(suite, seed, hurt).map_err(broken)?;
     match driver.hurt().and_then(|()| driver.heal()) {
         Ok(()) => Ok(driver.summary()),

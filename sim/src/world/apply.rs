@@ -53,7 +53,7 @@ where
                 node,
                 arguments,
             } => return self.ask(verb, node, arguments),
-            Command::Advance { ms } => return Ok(self.advance(Duration::from_millis(*ms))),
+            Command::Advance { us } => return Ok(self.advance(Duration::from_micros(*us))),
             Command::Settle => return Ok(self.settle_down()),
             Command::Progress(core) => {
                 core.iter().try_for_each(|id| self.member(*id))?;

@@ -105,6 +105,9 @@ where
     /// Mail that its sender never sent.
     pub fn forge(&mut self, from: NodeId, to: NodeId, message: &P::Message) {
         self.counts.forgeries += 1;
+        // The name that the mail is about to be given.
+        let mail = MailId(self.next_mail + 1);
+        self.note(|| What::Forged { mail });
         self.post(from, to, message);
     }
 
