@@ -65,6 +65,71 @@ pub enum Output<V> {
     Results(bool, Vec<Option<V>>),
 }
 
+impl<K, V> Input<K, V> {
+    /// The same with other keys and values. `context` is at the disposal of both functions.
+    pub fn rename<'a, C, K2, V2>(
+        &'a self,
+        context: &mut C,
+        mut key: impl FnMut(&mut C, &'a K) -> K2,
+        mut value: impl FnMut(&mut C, &'a V) -> V2,
+    ) -> Input<K2, V2> {
+        match self {
+            Input::Get(of) => Input::Get(key(context, of)),
+            Input::Put(of, to) => Input::Put(key(context, of), value(context, to)),
+            Input::Delete(of) => Input::Delete(key(context, of)),
+            Input::Swap {
+                key: of,
+                expected,
+                new,
+            } => Input::Swap {
+                key: key(context, of),
+                expected: expected.as_ref().map(|is| value(context, is)),
+                new: new.as_ref().map(|to| value(context, to)),
+            },
+            Input::Transaction {
+                guards,
+                then,
+                otherwise,
+            } => {
+                let guards = guards.iter().map(|(of, is)| {
+                    let is = is.as_ref();
+                    (key(context, of), is.map(|is| value(context, is)))
+                });
+                let guards = guards.collect();
+                let mut rename = |step: &'a Step<K, V>| match step {
+                    Step::Get(of) => Step::Get(key(context, of)),
+                    Step::Put(of, to) => Step::Put(key(context, of), value(context, to)),
+                    Step::Delete(of) => Step::Delete(key(context, of)),
+                };
+                Input::Transaction {
+                    guards,
+                    then: then.iter().map(&mut rename).collect(),
+                    otherwise: otherwise.iter().map(&mut rename).collect(),
+                }
+            }
+        }
+    }
+}
+
+impl<V> Output<V> {
+    /// The same with other values. `context` is at the disposal of the function.
+    pub fn rename<'a, C, V2>(
+        &'a self,
+        context: &mut C,
+        mut value: impl FnMut(&mut C, &'a V) -> V2,
+    ) -> Output<V2> {
+        let mut maybe = |found: &'a Option<V>| found.as_ref().map(|found| value(context, found));
+        match self {
+            Output::Done => Output::Done,
+            Output::Value(found) => Output::Value(maybe(found)),
+            Output::Held(held) => Output::Held(*held),
+            Output::Results(held, values) => {
+                Output::Results(*held, values.iter().map(maybe).collect())
+            }
+        }
+    }
+}
+
 /// Whether a history could have come from a key-value store that is empty at first. Histories are
 /// taken apart by key; a transaction keeps the keys that it touches together.
 pub fn check<K: Ord, V: Ord>(
@@ -74,8 +139,8 @@ pub fn check<K: Ord, V: Ord>(
     let mut names = Names::default();
     let numbered = history.map(
         &mut names,
-        |names, input| names.input(input),
-        |names, output| names.output(output),
+        |names, input| input.rename(names, Names::key, Names::value),
+        |names, output| output.rename(names, Names::value),
     );
     linearizable::check(&Numbered, &numbered, configurations_max)
 }
@@ -110,55 +175,6 @@ impl<'a, K: Ord, V: Ord> Names<'a, K, V> {
 
     fn value(&mut self, value: &'a V) -> u32 {
         number(&mut self.values, value)
-    }
-
-    fn maybe(&mut self, value: &'a Option<V>) -> Option<u32> {
-        value.as_ref().map(|value| self.value(value))
-    }
-
-    fn input(&mut self, input: &'a Input<K, V>) -> Input<u32, u32> {
-        match input {
-            Input::Get(key) => Input::Get(self.key(key)),
-            Input::Put(key, value) => Input::Put(self.key(key), self.value(value)),
-            Input::Delete(key) => Input::Delete(self.key(key)),
-            Input::Swap { key, expected, new } => Input::Swap {
-                key: self.key(key),
-                expected: self.maybe(expected),
-                new: self.maybe(new),
-            },
-            Input::Transaction {
-                guards,
-                then,
-                otherwise,
-            } => Input::Transaction {
-                guards: guards
-                    .iter()
-                    .map(|(key, value)| (self.key(key), self.maybe(value)))
-                    .collect(),
-                then: then.iter().map(|step| self.step(step)).collect(),
-                otherwise: otherwise.iter().map(|step| self.step(step)).collect(),
-            },
-        }
-    }
-
-    fn step(&mut self, step: &'a Step<K, V>) -> Step<u32, u32> {
-        match step {
-            Step::Get(key) => Step::Get(self.key(key)),
-            Step::Put(key, value) => Step::Put(self.key(key), self.value(value)),
-            Step::Delete(key) => Step::Delete(self.key(key)),
-        }
-    }
-
-    fn output(&mut self, output: &'a Output<V>) -> Output<u32> {
-        match output {
-            Output::Done => Output::Done,
-            Output::Value(value) => Output::Value(self.maybe(value)),
-            Output::Held(held) => Output::Held(*held),
-            Output::Results(held, values) => Output::Results(
-                *held,
-                values.iter().map(|value| self.maybe(value)).collect(),
-            ),
-        }
     }
 }
 

@@ -26,18 +26,19 @@ impl fmt::Display for Violation {
     }
 }
 
-/// Checks the timestamps that answered operations carry; those that carry none are left out.
+/// Checks the timestamps that answered operations carry, by their places in the history and their
+/// outputs; those that carry none are left out.
 ///
 /// # Errors
 /// The first operation, in the order of calls, with a timestamp that is not later than all before it.
 pub fn check<I, O>(
     history: &History<I, O>,
-    timestamp: impl Fn(&O) -> Option<u64>,
+    timestamp: impl Fn(usize, &O) -> Option<u64>,
 ) -> Result<(), Violation> {
     let numbered = history.operations().iter().enumerate();
     let stamped = numbered.filter_map(|(at, operation)| {
         let (end, output) = operation.returned.as_ref()?;
-        Some((*end, timestamp(output)?, at))
+        Some((*end, timestamp(at, output)?, at))
     });
     let stamped: Vec<(u64, u64, usize)> = stamped.collect();
     let mut over = stamped.clone();
@@ -84,7 +85,7 @@ mod tests {
     }
 
     fn found(operations: &[(u64, u64, Option<u64>)]) -> Result<(), Violation> {
-        check(&history(operations), |stamp| *stamp)
+        check(&history(operations), |_, stamp| *stamp)
     }
 
     #[test]
@@ -129,7 +130,7 @@ mod tests {
                 (0..all.len()).any(|two| all[one].precedes(&all[two]) && stamp(one) >= stamp(two))
             });
             assert_eq!(
-                check(&history, |stamp| *stamp).is_err(),
+                check(&history, |_, stamp| *stamp).is_err(),
                 is_wrong,
                 "{operations:?}"
             );

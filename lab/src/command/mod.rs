@@ -6,6 +6,7 @@ mod explore;
 mod paper;
 mod scenes;
 mod sim;
+mod verify;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -25,6 +26,7 @@ enum Action {
     List(scenes::List),
     Run(scenes::Run),
     Sim(sim::Sim),
+    Verify(verify::Verify),
 }
 
 impl Lab {
@@ -40,6 +42,7 @@ impl Lab {
             Action::List(list) => list.run(),
             Action::Run(run) => run.run(),
             Action::Sim(sim) => sim.run(),
+            Action::Verify(verify) => verify.run(),
         }
     }
 }
