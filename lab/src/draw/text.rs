@@ -43,9 +43,7 @@ pub fn render(diagram: &Diagram, style: Style) -> String {
     }
     let mut number = 0;
     for (at, moment) in diagram.moments.iter().enumerate() {
-        for &mail in losses.get(&at).into_iter().flatten() {
-            pen.lost(mail);
-        }
+        pen.losses(losses.get(&at));
         match &moment.what {
             Happening::Step(step) => {
                 number += 1;
@@ -57,9 +55,7 @@ pub fn render(diagram: &Diagram, style: Style) -> String {
             Happening::Violated(text) => pen.violated(text),
         }
     }
-    for &mail in losses.get(&diagram.moments.len()).into_iter().flatten() {
-        pen.lost(mail);
-    }
+    pen.losses(losses.get(&diagram.moments.len()));
     pen.under_way();
     pen.out
 }
@@ -198,7 +194,7 @@ impl Pen<'_> {
         let epoch = self.epoch(step.process);
         let words = sentences::cause(self.diagram, step);
         match step.marks.first() {
-            Some(Mark::Received(mail)) => self.arrow(&mut line, *mail, true),
+            Some(Mark::Received(mail)) => self.arrow(&mut line, *mail, true, 1),
             Some(Mark::Fired(timer)) => line.put(x, &self.fit(&format!("◷ {timer}")), epoch),
             Some(Mark::Requested(text)) => {
                 line.put(x, &self.fit(&format!("► {}", words::request(text))), epoch)
@@ -283,7 +279,7 @@ impl Pen<'_> {
     }
 
     /// Mail as an arrow with its name, which stands beside the receiver.
-    fn arrow(&self, line: &mut Line, mail: usize, arrives: bool) {
+    fn arrow(&self, line: &mut Line, mail: usize, arrives: bool, count: usize) {
         let mail = &self.diagram.mail[mail];
         let Some(to) = mail.to else { return };
         let epoch = self.epoch(mail.from);
@@ -308,6 +304,7 @@ impl Pen<'_> {
         // Beside the receiver no other arrow of the same broadcast has its name.
         let room = self.gap.saturating_sub(4);
         let full = match &mail.detail {
+            _ if count > 1 => format!("{} ×{count}", mail.kind),
             Some(detail) => format!("{} {detail}", mail.kind),
             None => mail.kind.clone(),
         };
@@ -334,18 +331,43 @@ impl Pen<'_> {
         met.map_or(to, |link| link[1])
     }
 
-    fn lost(&mut self, mail: usize) {
+    /// Mail that is lost between two moments. What one broadcast loses at one border has one arrow.
+    fn losses(&mut self, mail: Option<&Vec<usize>>) {
+        let mut groups: Vec<((usize, usize, End, Option<usize>, &str), Vec<usize>)> = Vec::new();
+        for &number in mail.into_iter().flatten() {
+            let found = &self.diagram.mail[number];
+            let Some(to) = found.to else { continue };
+            let border = match found.end {
+                End::Lost(_, Loss::Cut) => self.border(found.from, to),
+                _ => to,
+            };
+            let key = (
+                found.from,
+                border,
+                found.end,
+                found.left,
+                found.kind.as_str(),
+            );
+            sentences::group(&mut groups, key, number);
+        }
+        for (_, mail) in groups {
+            self.lost(&mail);
+        }
+    }
+
+    fn lost(&mut self, mail: &[usize]) {
+        let found = &self.diagram.mail[mail[0]];
         let mut line = self.lines(None);
-        self.arrow(&mut line, mail, false);
-        let found = &self.diagram.mail[mail];
+        self.arrow(&mut line, mail[0], false, mail.len());
         let why = match found.end {
             End::Lost(_, why) => why.to_string(),
             _ => String::new(),
         };
-        let (from, to) = (
-            self.diagram.processes[found.from],
-            self.diagram.name(found.to),
-        );
+        let from = self.diagram.processes[found.from];
+        let to = mail
+            .iter()
+            .map(|&mail| self.diagram.name(self.diagram.mail[mail].to));
+        let to = to.collect::<Vec<_>>().join(", ");
         let words = format!("{from} → {to}: {why}: {}", found.text);
         self.finish(line, &words);
     }
