@@ -15,9 +15,15 @@ pub trait Model: Sync + Sized {
     /// Adds everything that can happen in a state, always in the same order.
     fn actions(&self, state: &Self::State, actions: &mut Vec<Self::Action>);
 
-    /// Lets it happen. If the step turned out to choose between several ways to go on, it took one
-    /// and adds an action to `others` for each of the rest.
-    fn apply(&self, state: &mut Self::State, action: &Self::Action, others: &mut Vec<Self::Action>);
+    /// Lets it happen. Whether anything did: if not, the state is as it was. If the step turned out to
+    /// choose between several ways to go on, it took one and adds an action to `others` for each of
+    /// the rest.
+    fn apply(
+        &self,
+        state: &mut Self::State,
+        action: &Self::Action,
+        others: &mut Vec<Self::Action>,
+    ) -> bool;
 
     /// What stands for the state: states with the same future have the same fingerprint.
     fn fingerprint(&self, state: &Self::State) -> u64;

@@ -37,13 +37,14 @@ impl Model for Ring {
         }
     }
 
-    fn apply(&self, state: &mut Token, action: &Action, _: &mut Vec<Action>) {
+    fn apply(&self, state: &mut Token, action: &Action, _: &mut Vec<Action>) -> bool {
         let (Token::At(place) | Token::Dropped(place)) = *state;
         *state = match action {
             Action::Pass => Token::At((place + 1) % self.places),
             Action::Drop => Token::Dropped(place),
             Action::PickUp => Token::At(place),
         };
+        true
     }
 
     fn fingerprint(&self, state: &Token) -> u64 {

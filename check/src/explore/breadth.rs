@@ -190,7 +190,9 @@ impl<'a, M: Model, V: Seen> Worker<'a, M, V> {
                 }
                 none => none.insert(state.clone()),
             };
-            model.apply(scratch, &action, &mut self.actions);
+            if !model.apply(scratch, &action, &mut self.actions) {
+                continue;
+            }
             self.steps += 1;
             let print = model.fingerprint(scratch);
             if self.seen.arrive(print, Some(from), self.depth) {

@@ -32,7 +32,9 @@ pub(super) fn run<M: Model>(search: &Search<'_, M>, seen: &Table) -> (u32, u64) 
                 continue;
             };
             let mut state = place.state.clone();
-            search.model.apply(&mut state, &action, &mut place.actions);
+            if !search.model.apply(&mut state, &action, &mut place.actions) {
+                continue;
+            }
             let steps = search.count_steps(1);
             if steps.is_multiple_of(PROGRESS_STEPS) {
                 progress(search, seen, steps, path.len());

@@ -74,7 +74,9 @@ fn draw<M: Model>(search: &Search<'_, M>) -> Graph {
             model.actions(&state, &mut actions);
             while let Some(action) = actions.pop() {
                 let mut next = state.clone();
-                model.apply(&mut next, &action, &mut actions);
+                if !model.apply(&mut next, &action, &mut actions) {
+                    continue;
+                }
                 let (to, is_new) = number(&mut graph, &next, depth);
                 graph.steps.push((to, from));
                 if is_new {

@@ -54,8 +54,9 @@ pub(super) fn run<M: Independence>(search: &Search<'_, M>) -> Walk {
                 path.pop();
                 continue;
             };
-            let (state, sleep) = step(search, place, &action);
-            visit(search, &mut seen, &mut path, state, sleep);
+            if let Some((state, sleep)) = step(search, place, &action) {
+                visit(search, &mut seen, &mut path, state, sleep);
+            }
             depth = depth.max(path.len().saturating_sub(1) as u32);
             if search.is_stopped() {
                 path.clear();
@@ -70,16 +71,18 @@ pub(super) fn run<M: Independence>(search: &Search<'_, M>) -> Walk {
     }
 }
 
-/// Takes a step, and says what sleeps behind it.
+/// Takes a step, and says what sleeps behind it. Nothing if nothing happened.
 fn step<M: Independence>(
     search: &Search<'_, M>,
     place: &mut Place<M>,
     action: &M::Action,
-) -> (M::State, Vec<Sleeper>) {
+) -> Option<(M::State, Vec<Sleeper>)> {
     let model = search.model;
     let mut next = place.state.clone();
     let before = place.actions.len();
-    model.apply(&mut next, action, &mut place.actions);
+    if !model.apply(&mut next, action, &mut place.actions) {
+        return None;
+    }
     search.count_steps(1);
     let chose = place.actions.len() > before || model.has_chosen(action);
     let footprint = match chose {
@@ -88,14 +91,14 @@ fn step<M: Independence>(
         false => Some(model.footprint(&place.state, action, &next)),
     };
     let Some(footprint) = footprint else {
-        return (next, Vec::new());
+        return Some((next, Vec::new()));
     };
     let sleep = place.sleep.iter();
     let sleep = sleep.filter(|sleeper| sleeper.footprint.is_independent_of(footprint));
     let sleep = sleep.copied().collect();
     let name = model.names(&place.state, action).0;
     place.sleep.push(Sleeper { name, footprint });
-    (next, sleep)
+    Some((next, sleep))
 }
 
 /// Goes on from a state, if there is something to do that was not done before.

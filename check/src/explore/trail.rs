@@ -130,8 +130,8 @@ fn step_to<M: Model>(model: &M, state: &M::State, print: u64) -> (M::Action, M::
     actions.reverse();
     while let Some(action) = actions.pop() {
         let mut next = state.clone();
-        model.apply(&mut next, &action, &mut actions);
-        if model.fingerprint(&next) == print {
+        let happened = model.apply(&mut next, &action, &mut actions);
+        if happened && model.fingerprint(&next) == print {
             return (action, next);
         }
     }

@@ -274,8 +274,9 @@ impl<P: Checkable> Model for World<P> {
         state: &mut State<P>,
         action: &Action<P::Timer>,
         others: &mut Vec<Action<P::Timer>>,
-    ) {
+    ) -> bool {
         self.happen(state, &action.event, &action.answers, others);
+        true
     }
 
     fn fingerprint(&self, state: &State<P>) -> u64 {

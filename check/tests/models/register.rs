@@ -305,8 +305,8 @@ impl<S: Server> Model for With<S> {
         self.0.possible(state, actions);
     }
 
-    fn apply(&self, state: &mut State<S>, action: &usize, _: &mut Vec<usize>) {
-        self.0.deliver(state, *action);
+    fn apply(&self, state: &mut State<S>, action: &usize, _: &mut Vec<usize>) -> bool {
+        self.0.deliver(state, *action)
     }
 
     fn fingerprint(&self, state: &State<S>) -> u64 {

@@ -171,8 +171,9 @@ impl Model for TwoPhase {
         self.possible(state, actions);
     }
 
-    fn apply(&self, state: &mut State, action: &Action, _: &mut Vec<Action>) {
+    fn apply(&self, state: &mut State, action: &Action, _: &mut Vec<Action>) -> bool {
         self.happen(state, *action);
+        true
     }
 
     fn fingerprint(&self, state: &State) -> u64 {
