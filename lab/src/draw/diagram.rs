@@ -394,6 +394,9 @@ impl Builder {
     }
 
     fn healed(&mut self) {
+        if self.cut.is_empty() {
+            return;
+        }
         self.cut.clear();
         self.parted();
     }

@@ -2,6 +2,7 @@
 
 use super::super::diagram::{Diagram, Happening, Mark};
 use super::super::words;
+use super::legend;
 
 /// Positions in pixels.
 pub(super) struct Layout {
@@ -57,11 +58,7 @@ impl Layout {
             .any(|moment| matches!(moment.what, Happening::Note(_) | Happening::Parted(_)));
         let margin = if has_notes { NOTES_WIDTH } else { 16.0 };
         let gap = gap(diagram);
-        let requests = diagram.moments.iter().any(|moment| match &moment.what {
-            Happening::Step(step) => matches!(step.marks.first(), Some(Mark::Requested(_))),
-            _ => false,
-        });
-        let first = margin + if requests { 118.0 } else { 96.0 };
+        let first = margin + left(diagram);
         let mut x = Vec::new();
         let mut right = first;
         for _ in &diagram.processes {
@@ -126,7 +123,7 @@ impl Layout {
         }
         y = self.put_notes(&notes[diagram.rows], y, &mut note_bottom);
         self.bottom = y.max(note_bottom - 10.0);
-        self.height = self.bottom + 64.0;
+        self.height = self.bottom + 64.0 + legend::more_height(diagram, self.width);
     }
 
     /// Puts remarks into the margin beside the row at `y`, which moves down if there is no room yet.
@@ -145,6 +142,21 @@ impl Layout {
         }
         y
     }
+}
+
+/// Room to the left of the first process: for new roles, and for what is asked of it.
+fn left(diagram: &Diagram) -> f64 {
+    let requests = diagram.moments.iter().filter_map(|moment| {
+        let Happening::Step(step) = &moment.what else {
+            return None;
+        };
+        match step.marks.first() {
+            Some(Mark::Requested(text)) if step.process == 0 => Some(words::request(text)),
+            _ => None,
+        }
+    });
+    let widths = requests.map(|text| super::width(&text, 10.5) + 34.0);
+    widths.fold(96.0, f64::max)
 }
 
 /// The distance between two processes: enough for the names of most messages.
