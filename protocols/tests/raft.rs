@@ -41,6 +41,24 @@ fn random_schedules_keep_every_promise_and_end_in_progress() {
     assert!(decided > 0 && epochs > 0, "the schedules are not idle");
 }
 
+/// A replica that lost records makes up for them, whatever else happens meanwhile.
+#[test]
+fn random_schedules_with_damaged_disks_keep_every_promise_and_end_in_progress() {
+    let hurt = Hurt {
+        damaged_disks: true,
+        ..Hurt::default()
+    };
+    let mut damages = 0;
+    for seed in seeds(0..150) {
+        match random::run(&SUITE, seed, &hurt) {
+            Ok(summary) => damages += summary.counts.damages,
+            Err(failure) => panic!("{failure}"),
+        }
+    }
+    println!("damages {damages}");
+    assert!(damages > 0, "disks were damaged");
+}
+
 #[test]
 fn a_seed_decides_everything() {
     for seed in 0..10 {
