@@ -52,6 +52,8 @@ pub enum Happening {
     Parted(Parting),
     /// The author skips a part of the story.
     Skipped,
+    /// Somebody sends mail, an index into the diagram's, in the name of another.
+    Forged(usize),
     /// A promise is broken.
     Violated(String),
 }
@@ -134,6 +136,8 @@ pub struct Mail {
     pub left: Option<usize>,
     /// Whether it is a copy that the network made.
     pub copy: bool,
+    /// Whether its sender never sent it.
+    pub forged: bool,
     /// How it ended.
     pub end: End,
 }
@@ -183,6 +187,8 @@ struct Builder {
     places: BTreeMap<NodeId, usize>,
     lives: Vec<Life>,
     mail: BTreeMap<MailId, usize>,
+    /// Mail that its sender never sent.
+    forged: BTreeSet<MailId>,
     /// Mail that waits for the disk, per process, oldest first.
     held: Vec<VecDeque<(Frame, usize)>>,
     cut: BTreeSet<(usize, usize)>,
@@ -200,6 +206,7 @@ impl Builder {
             places: places.collect(),
             lives: vec![Life::Down; size],
             mail: BTreeMap::new(),
+            forged: BTreeSet::new(),
             held: vec![VecDeque::new(); size],
             cut: BTreeSet::new(),
             quiet: false,
@@ -337,7 +344,9 @@ impl Builder {
             }
             What::Cut { from, to } => self.cut(*from, *to),
             // The picture shows the mail itself, which follows.
-            What::Forged { .. } => {}
+            What::Forged { mail } => {
+                self.forged.insert(*mail);
+            }
             What::Healed => self.healed(),
             What::Violated { text } => {
                 let violated = Happening::Violated(text.clone());
@@ -482,6 +491,7 @@ impl Builder {
             written: self.now(),
             left: None,
             copy: false,
+            forged: false,
             end: End::Held,
         });
         self.held[process].push_back((until, mail));
@@ -493,6 +503,26 @@ impl Builder {
         };
         let to = self.place(to);
         let Label { kind, detail } = words::label(kind, text);
+        if self.forged.contains(&id) {
+            let mail = self.diagram.mail.len();
+            if !self.skip() {
+                self.world(Happening::Forged(mail));
+            }
+            self.mail.insert(id, mail);
+            self.diagram.mail.push(Mail {
+                from: process,
+                to,
+                kind,
+                detail,
+                text: text.to_string(),
+                written: self.now(),
+                left: self.now(),
+                copy: false,
+                forged: true,
+                end: End::UnderWay,
+            });
+            return;
+        }
         let mail = &self.diagram.mail;
         // The gate is a queue, so the oldest that fits is the one.
         let waited = self.held[process]
@@ -512,6 +542,7 @@ impl Builder {
                 written: now,
                 left: None,
                 copy: false,
+                forged: false,
                 end: End::UnderWay,
             });
         }

@@ -109,6 +109,10 @@ fn steps(out: &mut String, diagram: &Diagram) {
                 );
             }
             Happening::Skipped => out.push_str("<li class=\"note\">…</li>\n"),
+            Happening::Forged(mail) => {
+                let text = escape(&sentences::forged(diagram, *mail));
+                let _ = writeln!(out, "<li class=\"alarm\">{text}</li>");
+            }
             Happening::Violated(text) => {
                 let _ = writeln!(out, "<li class=\"alarm\">violated: {}</li>", escape(text));
             }

@@ -17,6 +17,11 @@ pub(super) fn assign_rows(diagram: &mut Diagram) {
                 rows.barrier();
                 rows.used
             }
+            Happening::Forged(_) => {
+                let row = rows.used;
+                rows.used += 1;
+                row
+            }
             Happening::Parted(_) | Happening::Skipped | Happening::Violated(_) => {
                 let row = rows.used;
                 rows.used += 1;

@@ -25,6 +25,13 @@ pub(super) fn cause(diagram: &Diagram, step: &Step) -> String {
     }
 }
 
+/// What was sent in the name of another.
+pub(super) fn forged(diagram: &Diagram, mail: usize) -> String {
+    let mail = &diagram.mail[mail];
+    let (from, to) = (diagram.processes[mail.from], diagram.name(mail.to));
+    format!("forged: {from} → {to}: {}", mail.text)
+}
+
 /// What a step writes, holds and sends.
 pub(super) fn consequences(diagram: &Diagram, step: &Step) -> String {
     let mut sent: Vec<(&str, Vec<String>)> = Vec::new();

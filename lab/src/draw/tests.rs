@@ -248,6 +248,19 @@ fn partitions_are_told_by_their_sides_and_other_cuts_link_by_link() {
 }
 
 #[test]
+fn forged_mail_is_no_step_of_its_sender() {
+    let mut tale = Tale::new(2);
+    tale.add(What::Forged { mail: MailId(1) });
+    let mail = tale.send(1, 2, "Lie");
+    tale.receive(mail, 2);
+    let diagram = tale.diagram();
+    assert_eq!(diagram.moments[0].what, Happening::Forged(0));
+    assert_eq!(diagram.moments.len(), 2, "and its arrival");
+    assert!(tale.text().contains("forged: n1 → n2: Lie"));
+    assert!(svg::render(&diagram).contains("forged Lie"));
+}
+
+#[test]
 fn a_violation_is_drawn_even_where_the_story_is_skipped() {
     let mut tale = Tale::new(1);
     let start = tale.recording.trace.events.len();

@@ -52,6 +52,7 @@ pub fn render(diagram: &Diagram, style: Style) -> String {
             Happening::Note(text) => pen.note(text),
             Happening::Parted(parting) => pen.parted(parting),
             Happening::Skipped => pen.across("..."),
+            Happening::Forged(mail) => pen.forged(*mail),
             Happening::Violated(text) => pen.violated(text),
         }
     }
@@ -370,6 +371,13 @@ impl Pen<'_> {
         let to = to.collect::<Vec<_>>().join(", ");
         let words = format!("{from} → {to}: {why}: {}", found.text);
         self.finish(line, &words);
+    }
+
+    /// Mail that its sender never sent begins with a question mark.
+    fn forged(&mut self, mail: usize) {
+        let mut line = self.lines(None);
+        line.put(self.x(self.diagram.mail[mail].from), "?", None);
+        self.finish(line, &sentences::forged(self.diagram, mail));
     }
 
     fn note(&mut self, text: &str) {

@@ -101,8 +101,11 @@ fn arrow(diagram: &Diagram, layout: &Layout, number: usize) -> Option<Arrow> {
             y: to.y,
         },
         head,
-        colour: colour(epoch(diagram, number)),
-        copy: mail.copy,
+        colour: match mail.forged {
+            true => RED,
+            false => colour(epoch(diagram, number)),
+        },
+        copy: mail.copy || mail.forged,
         like: Vec::new(),
     })
 }
@@ -261,6 +264,7 @@ impl Picture<'_> {
         const DETAIL_COST: f64 = 45.0;
         let mail = &self.diagram.mail[arrow.mail];
         let kind = match arrow.like.len() {
+            0 if mail.forged => format!("forged {}", mail.kind),
             0 => mail.kind.clone(),
             more => format!("{} ×{}", mail.kind, more + 1),
         };

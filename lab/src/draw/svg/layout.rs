@@ -111,7 +111,8 @@ impl Layout {
                     };
                     notes[moment.row].push((text, true));
                 }
-                _ => heights[moment.row] = WORLD_ROW,
+                Happening::Forged(_) => {}
+                Happening::Skipped | Happening::Violated(_) => heights[moment.row] = WORLD_ROW,
             }
         }
         let mut y = self.top + 20.0;

@@ -20,7 +20,7 @@ impl Picture<'_> {
                 Happening::Step(step) => self.step(self.layout.y[moment.row], step),
                 Happening::Skipped => self.skipped(self.layout.y[moment.row]),
                 Happening::Violated(text) => self.violated(self.layout.y[moment.row], text),
-                Happening::Note(_) | Happening::Parted(_) => {}
+                Happening::Note(_) | Happening::Parted(_) | Happening::Forged(_) => {}
             }
         }
     }
