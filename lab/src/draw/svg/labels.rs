@@ -21,6 +21,7 @@ pub(super) struct Place {
 }
 
 /// What labels should keep clear of.
+#[derive(Clone)]
 pub(super) struct Field {
     lines: Vec<Line>,
     taken: Vec<Place>,
@@ -29,6 +30,7 @@ pub(super) struct Field {
     to: Point,
 }
 
+#[derive(Clone)]
 struct Line {
     from: Point,
     to: Point,
@@ -75,9 +77,29 @@ impl Field {
         places: impl IntoIterator<Item = (Place, f64)>,
         owner: Option<usize>,
     ) -> Option<(Place, f64)> {
+        let places: Vec<(Place, f64)> = places.into_iter().collect();
+        // In a high picture most of what there is lies above or below all of these places.
+        let bounds: Vec<(Point, Point)> = places.iter().map(|(place, _)| place.bounds()).collect();
+        let low = bounds.iter().map(|(low, _)| low.y).fold(f64::MAX, f64::min);
+        let high = bounds
+            .iter()
+            .map(|(_, high)| high.y)
+            .fold(f64::MIN, f64::max);
+        let lines = self.lines.iter();
+        let near_lines: Vec<&Line> = lines
+            .filter(|line| line.owner.is_none() || line.owner != owner)
+            .filter(|line| line.from.y.max(line.to.y) >= low && line.from.y.min(line.to.y) <= high)
+            .collect();
+        let taken = self.taken.iter();
+        let near_taken: Vec<&Place> = taken
+            .filter(|place| {
+                let (from, to) = place.bounds();
+                to.y >= low && from.y <= high
+            })
+            .collect();
         let costs = places
             .into_iter()
-            .map(|(place, cost)| (place, cost + self.cost(&place, owner)));
+            .map(|(place, cost)| (place, cost + self.cost(&place, &near_lines, &near_taken)));
         let best = costs.min_by(|one, two| one.1.total_cmp(&two.1));
         if let Some((place, _)) = best {
             self.take(place);
@@ -85,14 +107,12 @@ impl Field {
         best
     }
 
-    fn cost(&self, place: &Place, owner: Option<usize>) -> f64 {
+    fn cost(&self, place: &Place, lines: &[&Line], taken: &[&Place]) -> f64 {
         let mut cost = 0.0;
-        for line in &self.lines {
-            if line.owner.is_none() || line.owner != owner {
-                cost += line.weight * place.covered(line.from, line.to);
-            }
+        for line in lines {
+            cost += line.weight * place.covered(line.from, line.to);
         }
-        for other in &self.taken {
+        for other in taken {
             cost += LABEL_WEIGHT * place.overlap(other);
         }
         let (low, high) = place.bounds();
@@ -247,7 +267,12 @@ mod tests {
         let mut field = Field::new(point(0.0, 0.0), point(200.0, 100.0));
         field.avoid(point(0.0, 15.0), point(200.0, 15.0), 1.0, Some(7));
         let place = Place::flat(10.0, 10.0, 40.0, 10.0);
-        assert_eq!(field.cost(&place, Some(7)), 0.0);
-        assert_eq!(field.cost(&place, Some(8)), 40.0);
+        let cost = |owner| {
+            let mut field = field.clone();
+            field
+                .choose([(place, 0.0)], Some(owner))
+                .map(|(_, cost)| cost)
+        };
+        assert_eq!((cost(7), cost(8)), (Some(0.0), Some(40.0)));
     }
 }
