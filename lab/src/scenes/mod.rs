@@ -86,6 +86,7 @@ scenes! {
     "raft/stale-read",
     "raft/stale-read-broken",
     "raft/forgotten-vote",
+    "raft/damaged-disk",
     "two-armies/all-arrive",
     "two-armies/last-lost",
 }
