@@ -8,6 +8,7 @@
 use std::hash::{Hash, Hasher};
 
 use quorate_core::{NodeId, Wire};
+use quorate_node::Node;
 use quorate_problems::Workload;
 
 use super::state::{Above, Judged, Letter, Machine, State};
@@ -124,10 +125,7 @@ impl<P: Checkable> World<P> {
                 None => node.protocol().hash(&mut hasher),
             }
             (node.gate().written(), node.gate().synced()).hash(&mut hasher);
-            for (frame, letter) in node.gate().held() {
-                (frame, names(letter.to)).hash(&mut hasher);
-                self.hash_message(&letter.message, &names, &mut hasher);
-            }
+            self.hash_held(node, &names, &mut hasher);
             for (timer, _) in &machine.timers {
                 timer.hash(&mut hasher);
             }
@@ -170,6 +168,23 @@ impl<P: Checkable> World<P> {
         let print = |permutation: &Permutation| judge.fingerprint(&|id| permutation.rename(id));
         let prints = self.permutations.iter().map(print).collect();
         Judged { judge, prints }
+    }
+
+    /// The order of held mail counts only for mail to oneself: the rest meets no order outside, and was
+    /// put into this one by the names of its receivers.
+    fn hash_held(&self, node: &Node<P>, names: &Names<'_>, hasher: &mut Folded) {
+        let mut others = 0u64;
+        for (frame, letter) in node.gate().held() {
+            let own = letter.to == node.me();
+            let mut other = Folded::default();
+            let hasher = if own { &mut *hasher } else { &mut other };
+            (frame, names(letter.to)).hash(hasher);
+            self.hash_message(&letter.message, names, hasher);
+            if !own {
+                others = others.wrapping_add(other.finish());
+            }
+        }
+        others.hash(hasher);
     }
 
     fn hash_message(&self, message: &P::Message, names: &Names<'_>, hasher: &mut Folded) {
