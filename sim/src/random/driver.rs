@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use quorate_core::{Choice, Faults, NodeId, Protocol, Timing};
 
+use super::luck::Luck;
 use super::{Hurt, Schedule, Summary};
 use crate::adversary::Adversary;
 use crate::command::{Command, Fate, Who};
@@ -28,6 +29,7 @@ enum Event {
     Cut,
     Heal,
     Delete,
+    Luck,
     Lie,
 }
 
@@ -48,6 +50,7 @@ where
     pub(super) stable_from: u32,
     /// What liars heard.
     pub(super) kept: VecDeque<(NodeId, Vec<u8>)>,
+    pub(super) luck: Luck,
     weights: Vec<(Event, u32)>,
     hurt: &'a Hurt,
     /// Whose disk is slow.
@@ -91,7 +94,7 @@ where
         let any = |choice: &mut Choice| members.get(choice.choose(8) as usize).copied();
         let slow_disk = any(&mut choice);
         let slow_link = any(&mut choice).zip(any(&mut choice));
-        let damaged = any(&mut choice).filter(|_| hurt.damaged_disks && size > 1);
+        let damaged = any(&mut choice).filter(|_| hurt.damaged_disks && size > 2);
         Ok(Driver {
             suite,
             world,
@@ -101,6 +104,7 @@ where
             step: 0,
             stable_from,
             kept: VecDeque::new(),
+            luck: Luck::default(),
             weights,
             hurt,
             slow_disk,
@@ -187,6 +191,9 @@ where
     }
 
     fn happen(&mut self) -> Outcome {
+        if self.is_lucky() {
+            return self.be_lucky();
+        }
         let event = self.event();
         let id = self.member();
         let up = self.world.replica(id).is_some();
@@ -231,6 +238,10 @@ where
                 self.play(Command::Restart(Who::One(id)))
             }
             Event::Cut if self.may_cut() => self.cut(id),
+            Event::Luck => {
+                self.change_luck();
+                Ok(())
+            }
             Event::Lie => self.lie(),
             Event::Heal if self.may_cut() => self.play(Command::Heal),
             Event::Delete => {
@@ -315,7 +326,7 @@ where
         }
     }
 
-    fn fire(&mut self, id: NodeId) -> Outcome {
+    pub(super) fn fire(&mut self, id: NodeId) -> Outcome {
         let replica = self.world.replica(id).expect("it was asked about");
         let running: Vec<P::Timer> = replica.timers().iter().map(|(timer, _)| timer).collect();
         let Ok(count @ 1..) = u32::try_from(running.len()) else {
@@ -498,6 +509,7 @@ fn weights(choice: &mut Choice) -> Vec<(Event, u32)> {
         (Event::Cut, 3, false),
         (Event::Heal, 3, true),
         (Event::Delete, 3, false),
+        (Event::Luck, 6, false),
         (Event::Lie, 15, false),
     ];
     let mut draw = |weight: u32, always: bool| match choice.choose(5) {

@@ -8,6 +8,7 @@
 
 mod driver;
 mod liar;
+mod luck;
 mod shrink;
 #[cfg(test)]
 mod tests;
