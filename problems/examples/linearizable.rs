@@ -30,7 +30,7 @@ fn main() {
         let began = Instant::now();
         let verdict = key_value::check(&spoiled, CONFIGURATIONS_MAX);
         let took_spoiled = began.elapsed();
-        println!(" {:>8.3} s {}", took_spoiled.as_secs_f64(), say(&verdict));
+        println!(" {:>6.2} s {}", took_spoiled.as_secs_f64(), say(&verdict));
     }
 }
 

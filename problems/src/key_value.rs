@@ -2,6 +2,7 @@
 //! over several keys.
 
 mod invent;
+mod state;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -10,6 +11,7 @@ use crate::history::History;
 use crate::linearizable::{self, Pieces, Sequential, Verdict};
 
 pub use invent::{Shape, invent, spoil};
+use state::State;
 
 /// What can be asked of the store.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -181,25 +183,6 @@ impl<'a, K: Ord, V: Ord> Names<'a, K, V> {
 /// The store over numbered keys and values.
 pub(crate) struct Numbered;
 
-/// What is there, by key.
-type State = Vec<(u32, u32)>;
-
-fn read(state: &State, key: u32) -> Option<u32> {
-    let at = state.binary_search_by_key(&key, |&(key, _)| key).ok()?;
-    Some(state[at].1)
-}
-
-fn write(state: &mut State, key: u32, value: Option<u32>) {
-    match (state.binary_search_by_key(&key, |&(key, _)| key), value) {
-        (Ok(at), Some(value)) => state[at].1 = value,
-        (Ok(at), None) => {
-            state.remove(at);
-        }
-        (Err(at), Some(value)) => state.insert(at, (key, value)),
-        (Err(_), None) => {}
-    }
-}
-
 impl Sequential for Numbered {
     type State = State;
     type Input = Input<u32, u32>;
@@ -207,7 +190,7 @@ impl Sequential for Numbered {
     type Piece = u32;
 
     fn initial(&self) -> State {
-        State::new()
+        State::default()
     }
 
     fn step(
@@ -219,21 +202,21 @@ impl Sequential for Numbered {
         let mut next = state.clone();
         let agrees = match input {
             Input::Get(key) => match output {
-                Some(Output::Value(found)) => *found == read(state, *key),
+                Some(Output::Value(found)) => *found == state.read(*key),
                 Some(Output::Held(_) | Output::Results(..)) => false,
                 Some(Output::Done) | None => true,
             },
             Input::Put(key, value) => {
-                write(&mut next, *key, Some(*value));
+                next.write(*key, Some(*value));
                 match output {
-                    Some(Output::Value(before)) => *before == read(state, *key),
+                    Some(Output::Value(before)) => *before == state.read(*key),
                     Some(Output::Held(_) | Output::Results(..)) => false,
                     Some(Output::Done) | None => true,
                 }
             }
             Input::Delete(key) => {
-                write(&mut next, *key, None);
-                let before = read(state, *key);
+                next.write(*key, None);
+                let before = state.read(*key);
                 match output {
                     Some(Output::Value(found)) => *found == before,
                     Some(Output::Held(was_there)) => *was_there == before.is_some(),
@@ -242,10 +225,10 @@ impl Sequential for Numbered {
                 }
             }
             Input::Swap { key, expected, new } => {
-                let before = read(state, *key);
+                let before = state.read(*key);
                 let holds = before == *expected;
                 if holds {
-                    write(&mut next, *key, *new);
+                    next.write(*key, *new);
                 }
                 match output {
                     Some(Output::Done) => holds,
@@ -260,9 +243,7 @@ impl Sequential for Numbered {
                 then,
                 otherwise,
             } => {
-                let holds = guards
-                    .iter()
-                    .all(|(key, value)| read(state, *key) == *value);
+                let holds = guards.iter().all(|(key, value)| state.read(*key) == *value);
                 let steps = if holds { then } else { otherwise };
                 let found = run(steps, &mut next);
                 match output {
@@ -402,9 +383,9 @@ fn run(steps: &[Step<u32, u32>], state: &mut State) -> Vec<Option<u32>> {
     let mut found = Vec::new();
     for step in steps {
         match step {
-            Step::Get(key) => found.push(read(state, *key)),
-            Step::Put(key, value) => write(state, *key, Some(*value)),
-            Step::Delete(key) => write(state, *key, None),
+            Step::Get(key) => found.push(state.read(*key)),
+            Step::Put(key, value) => state.write(*key, Some(*value)),
+            Step::Delete(key) => state.write(*key, None),
         }
     }
     found

@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 
 use quorate_core::Choice;
 
-use super::{Input, Numbered, Output, State, Step, read, run};
-use crate::history::History;
+use super::{Input, Numbered, Output, State, Step, run};
+use crate::history::{History, Operation};
 use crate::linearizable::Sequential;
 
 /// What a made-up history looks like.
@@ -42,7 +42,7 @@ enum Stage {
 pub fn invent(shape: &Shape, seed: u64) -> History<Input<u32, u32>, Output<u32>> {
     let mut choice = Choice::Seeded(seed);
     let mut history = History::new();
-    let mut state = State::new();
+    let mut state = State::default();
     let mut stages: BTreeMap<u32, Stage> = BTreeMap::new();
     let (mut at, mut calls) = (0, 0);
     loop {
@@ -106,7 +106,7 @@ fn invent_input(
         0 => Input::Delete(key),
         1 => Input::Swap {
             key,
-            expected: read(state, key),
+            expected: state.read(key),
             new: Some(value),
         },
         2 => Input::Swap {
@@ -129,8 +129,8 @@ fn invent_transaction(
     let third = choice.choose(shape.keys) + 1;
     let guards = match choice.choose(3) {
         0 => vec![],
-        1 => vec![(key, read(state, key))],
-        _ => vec![(key, read(state, key)), (other, None)],
+        1 => vec![(key, state.read(key))],
+        _ => vec![(key, state.read(key)), (other, None)],
     };
     let then = match choice.choose(3) {
         0 => vec![Step::Get(key), Step::Get(other)],
@@ -148,11 +148,11 @@ fn invent_transaction(
 fn answer(state: &State, input: &Input<u32, u32>, choice: &mut Choice) -> Output<u32> {
     let says_more = choice.choose(2) == 0;
     match input {
-        Input::Get(key) => Output::Value(read(state, *key)),
+        Input::Get(key) => Output::Value(state.read(*key)),
         Input::Put(..) => Output::Done,
-        Input::Delete(key) if says_more => Output::Held(read(state, *key).is_some()),
+        Input::Delete(key) if says_more => Output::Held(state.read(*key).is_some()),
         Input::Delete(_) => Output::Done,
-        Input::Swap { key, expected, .. } => match read(state, *key) {
+        Input::Swap { key, expected, .. } => match state.read(*key) {
             found if found == *expected => Output::Held(true),
             found if says_more => Output::Value(found),
             _ => Output::Held(false),
@@ -162,54 +162,81 @@ fn answer(state: &State, input: &Input<u32, u32>, choice: &mut Choice) -> Output
             then,
             otherwise,
         } => {
-            let held = guards
-                .iter()
-                .all(|(key, value)| read(state, *key) == *value);
+            let held = guards.iter().all(|(key, value)| state.read(*key) == *value);
             let steps = if held { then } else { otherwise };
             Output::Results(held, run(steps, &mut state.clone()))
         }
     }
 }
 
-/// Makes one answer of a history a wrong one, which may or may not show: a get or a swap found another
-/// value, or guards that held did not.
+/// Makes one answer of a history another one, which may or may not show: a read, in the second half,
+/// finds what another read of that key found, often shortly before; guards that held did not.
 #[must_use]
 pub fn spoil(
     history: &History<Input<u32, u32>, Output<u32>>,
     seed: u64,
 ) -> History<Input<u32, u32>, Output<u32>> {
     let mut choice = Choice::Seeded(seed);
-    let mut others: Vec<Option<u32>> = vec![None];
-    let answers = history.operations().iter().filter_map(|one| one.output());
-    others.extend(answers.filter_map(|output| match output {
-        Output::Value(value) => Some(*value),
-        _ => None,
-    }));
-    let spoilable = |output: &Output<u32>| !matches!(output, Output::Done);
-    let answers = history.operations().iter().filter_map(|one| one.output());
-    let count = answers.filter(|output| spoilable(output)).count();
-    let mut left = match u32::try_from(count) {
-        Ok(0) | Err(_) => return history.clone(),
-        Ok(count) => choice.choose(count),
+    let operations = history.operations();
+    let is_spoilable = |at: &usize| {
+        let output = operations[*at].output();
+        output.is_some_and(|output| !matches!(output, Output::Done))
     };
+    let half = operations.len() / 2;
+    let spoilable: Vec<usize> = (half..operations.len()).filter(is_spoilable).collect();
+    let Some(&chosen) = choose(&spoilable, &mut choice) else {
+        return history.clone();
+    };
+    let reads = operations[..chosen]
+        .iter()
+        .filter_map(|one| found(one, &operations[chosen]));
+    let mut others: Vec<Option<u32>> = reads.collect();
+    others.reverse();
+    if choice.choose(4) > 0 {
+        others.truncate(5);
+    }
+    let mut at = 0;
     history.map(
         &mut choice,
         |_, input| input.clone(),
         |choice, output| {
-            let is_it = spoilable(output) && left == 0;
-            left = left.wrapping_sub(u32::from(spoilable(output)));
-            if is_it {
-                wrong(output, &others, choice)
-            } else {
-                output.clone()
+            // Outputs are mapped in the order of the operations that have one.
+            while operations[at].returned.is_none() {
+                at += 1;
+            }
+            at += 1;
+            match at - 1 == chosen {
+                true => wrong(output, &others, choice),
+                false => output.clone(),
             }
         },
     )
 }
 
+fn choose<'a, T>(from: &'a [T], choice: &mut Choice) -> Option<&'a T> {
+    let count = u32::try_from(from.len()).expect("fewer than four billion");
+    (count > 0).then(|| &from[choice.choose(count) as usize])
+}
+
+/// What a get found, if it is of the key that another operation is about.
+fn found(
+    get: &Operation<Input<u32, u32>, Output<u32>>,
+    other: &Operation<Input<u32, u32>, Output<u32>>,
+) -> Option<Option<u32>> {
+    let (Input::Get(key), Some(Output::Value(found))) = (&get.input, get.output()) else {
+        return None;
+    };
+    let is_about = match &other.input {
+        Input::Get(of) | Input::Put(of, _) | Input::Delete(of) | Input::Swap { key: of, .. } => {
+            of == key
+        }
+        Input::Transaction { .. } => true,
+    };
+    is_about.then_some(*found)
+}
+
 fn wrong(output: &Output<u32>, others: &[Option<u32>], choice: &mut Choice) -> Output<u32> {
-    let count = u32::try_from(others.len()).expect("fewer than four billion values");
-    let mut other = || others[choice.choose(count) as usize];
+    let mut other = || choose(others, choice).copied().flatten();
     match output {
         Output::Done => Output::Done,
         Output::Value(_) => Output::Value(other()),

@@ -18,6 +18,8 @@ pub(super) struct Whole<'a, M: Sequential> {
     machine: &'a M,
     pub(super) operations: &'a Operations<M>,
     numbers: BTreeMap<M::Piece, u32>,
+    /// The pieces that each operation touches; none stands for all.
+    touched: Vec<Vec<u32>>,
 }
 
 /// Checks each part by itself.
@@ -26,12 +28,12 @@ pub(super) fn check<M: Sequential>(
     operations: &Operations<M>,
     configurations_max: u64,
 ) -> Verdict {
-    let (whole, touched) = Whole::new(machine, operations);
+    let whole = Whole::new(machine, operations);
     let mut points = Vec::with_capacity(operations.len());
     let mut gave_up = None;
     // The part that fails first in time.
     let mut failed: Option<(u64, Vec<usize>)> = None;
-    for part in split(&touched) {
+    for part in split(&whole.touched) {
         let exactly = part.iter().map(|&at| (at, false));
         let tasks = whole.tasks(exactly);
         match search(machine, &tasks, configurations_max) {
@@ -57,8 +59,7 @@ pub(super) fn check<M: Sequential>(
 }
 
 impl<'a, M: Sequential> Whole<'a, M> {
-    /// Also answers the pieces that each operation touches; none stands for all.
-    fn new(machine: &'a M, operations: &'a Operations<M>) -> (Whole<'a, M>, Vec<Vec<u32>>) {
+    fn new(machine: &'a M, operations: &'a Operations<M>) -> Whole<'a, M> {
         let mut numbers: BTreeMap<M::Piece, u32> = BTreeMap::new();
         let mut number = |piece| {
             let next = index(numbers.len());
@@ -71,12 +72,12 @@ impl<'a, M: Sequential> Whole<'a, M> {
                 Pieces::Of(pieces) => pieces.into_iter().map(&mut number).collect(),
             });
         let touched = touched.collect();
-        let whole = Whole {
+        Whole {
             machine,
             operations,
             numbers,
-        };
-        (whole, touched)
+            touched,
+        }
     }
 
     /// Searches for an order of tasks.
@@ -90,7 +91,8 @@ impl<'a, M: Sequential> Whole<'a, M> {
         chosen: impl Iterator<Item = (usize, bool)> + Clone,
     ) -> Vec<Task<M>> {
         let exact = chosen.clone().filter(|&(_, is_free)| !is_free);
-        let first_call = exact.map(|(at, _)| self.operations[at].call).min();
+        let first_call = exact.clone().map(|(at, _)| self.operations[at].call).min();
+        let is_seen = self.pieces_of(exact.map(|(at, _)| at));
         // Whatever free operations did before anything else was called, they did at one moment.
         let before = first_call.unwrap_or(0).saturating_sub(1);
         let mut owners: Vec<(usize, Kind)> = Vec::new();
@@ -104,6 +106,10 @@ impl<'a, M: Sequential> Whole<'a, M> {
                 };
                 owners.push((at, kind));
                 seen.push((operation.input.clone(), operation.output().cloned()));
+                continue;
+            }
+            // What a free operation does to other pieces than these, nobody will ever know.
+            if !is_seen(&self.touched[at]) {
                 continue;
             }
             for effect in self.machine.effects(&operation.input, operation.output()) {
@@ -130,6 +136,22 @@ impl<'a, M: Sequential> Whole<'a, M> {
             });
         }
         tasks
+    }
+
+    /// Whether something touches one of the pieces that these operations touch.
+    fn pieces_of(&self, operations: impl Iterator<Item = usize>) -> impl Fn(&[u32]) -> bool {
+        let mut is_touched = vec![false; self.numbers.len()];
+        let mut are_all = false;
+        for at in operations {
+            are_all |= self.touched[at].is_empty();
+            for &piece in &self.touched[at] {
+                is_touched[piece as usize] = true;
+            }
+        }
+        move |pieces: &[u32]| {
+            let mut touched = pieces.iter().map(|&piece| is_touched[piece as usize]);
+            are_all || pieces.is_empty() || touched.any(|is_touched| is_touched)
+        }
     }
 
     /// The pieces that an input touches, with numbers that are few.

@@ -7,8 +7,11 @@ use super::search::Found;
 use super::{Sequential, Witness};
 
 /// How many configurations one attempt may look at, and all of them together.
-const ATTEMPT_MAX: u64 = 1_000_000;
+const ATTEMPT_MAX: u64 = 300_000;
 const ALL_ATTEMPTS_MAX: u64 = 10_000_000;
+/// With many pieces a configuration is large, since it knows how late it is at each of them: no more
+/// than this many moments for one attempt.
+const MOMENTS_MAX: u64 = 50_000_000;
 
 struct Shrink<'a, M: Sequential> {
     whole: &'a Whole<'a, M>,
@@ -110,7 +113,9 @@ impl<M: Sequential> Shrink<'_, M> {
         let chosen = part.iter().filter(|&&at| operations[at].call <= end);
         let chosen = chosen.map(|at| (*at, exact.binary_search(at).is_err()));
         let tasks = self.whole.tasks(chosen);
-        let bound = ATTEMPT_MAX.min(self.budget);
+        let pieces = tasks.iter().flat_map(|task| &task.pieces).max();
+        let pieces = pieces.map_or(1, |&last| u64::from(last) + 1);
+        let bound = ATTEMPT_MAX.min(self.budget).min(MOMENTS_MAX / pieces);
         let (found, configurations) = self.whole.search(&tasks, bound);
         self.budget -= configurations.min(self.budget);
         match found {

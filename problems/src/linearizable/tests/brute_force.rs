@@ -17,7 +17,7 @@ type Op = Operation<Input<u32, u32>, Output<u32>>;
 fn is_linearizable(operations: &[Op], exact: &[usize], free: &[usize]) -> bool {
     let machine = key_value::Numbered;
     let mut open = vec![(0u64, 0u64, machine.initial())];
-    let mut known = BTreeSet::from_iter(open.iter().cloned());
+    let mut known = BTreeSet::from([(0, 0, vec![])]);
     while let Some((done, now, state)) = open.pop() {
         let left: Vec<usize> = exact
             .iter()
@@ -29,13 +29,16 @@ fn is_linearizable(operations: &[Op], exact: &[usize], free: &[usize]) -> bool {
         if first_end == u64::MAX {
             return true;
         }
-        let mut add = |at: usize, done, state: Option<_>| {
-            let Some(state) = state else { return };
-            let next = (done, now.max(operations[at].call), state);
-            if known.insert(Clone::clone(&next)) {
-                open.push(next);
-            }
-        };
+        let mut add =
+            |at: usize, done, state: Option<<key_value::Numbered as Sequential>::State>| {
+                let Some(state) = state else { return };
+                let next = (done, now.max(operations[at].call), state);
+                let (done, now, state) = &next;
+                let contents: Vec<(u32, u32)> = state.entries().collect();
+                if known.insert((*done, *now, contents)) {
+                    open.push(next);
+                }
+            };
         for &at in left.iter().filter(|&&at| operations[at].call <= first_end) {
             let next = machine.step(&state, &operations[at].input, operations[at].output());
             add(at, done | 1 << at, next);
