@@ -116,6 +116,10 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
     fn heal(&mut self) -> Outcome {
         self.quiet = true;
         let now = self.now();
+        // Who has forgotten promises may need everybody to remember them.
+        if self.machines.iter().any(|machine| machine.damaged) {
+            self.settings.core = self.settings.members;
+        }
         let core = (self.settings.core as usize).min(self.machines.len());
         self.network.heal(core);
         self.leave_out(core);
@@ -228,7 +232,10 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
             let state = match (&machine.process, &machine.broken) {
                 (Some(process), _) => {
                     let applied = process.service.view().position();
-                    format!("{:?}, applied {applied}", process.status())
+                    let described = (self.describe)(process.node().protocol());
+                    let lines = described.lines().map(|line| shortened(line.trim()));
+                    let lines = lines.collect::<Vec<_>>().join("\n      ");
+                    format!("{:?}, applied {applied}\n      {lines}", process.status())
                 }
                 (None, Some(reason)) => format!("broken: {reason}"),
                 (None, None) => "down".to_owned(),
@@ -236,5 +243,21 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
             text += &format!("\n   {}: {state}", machine.id);
         }
         text
+    }
+}
+
+/// The beginning and the end of a line.
+fn shortened(line: &str) -> String {
+    let chars: Vec<char> = line.chars().collect();
+    match chars.len() {
+        ..=200 => line.to_owned(),
+        len => {
+            let (begin, end) = (chars[..120].iter(), chars[len - 60..].iter());
+            format!(
+                "{} ... {}",
+                begin.collect::<String>(),
+                end.collect::<String>()
+            )
+        }
     }
 }

@@ -76,7 +76,8 @@ pub(super) enum Step {
 pub(super) struct Attachment {
     from: usize,
     to: usize,
-    life: u32,
+    /// The processes at both ends of the connection.
+    lives: [u32; 2],
     checkpoint: Checkpoint,
     message: Block,
     content: Vec<u8>,
@@ -86,6 +87,8 @@ pub(super) struct World<P: Protocol<Problem = TotalOrder>> {
     pub(super) settings: Settings,
     pub(super) plan: Plan,
     config: P::Config,
+    /// One line about a replica's state.
+    pub(super) describe: fn(&P) -> String,
     pub(super) agenda: Agenda<Event>,
     pub(super) machines: Vec<Machine<P>>,
     pub(super) network: Network,
@@ -123,6 +126,7 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
         let watchers = vec![Watcher::new(); settings.watchers as usize];
         Ok(World {
             config,
+            describe: suite.describe,
             agenda: Agenda::new(),
             machines: members
                 .iter()
@@ -285,7 +289,11 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
             return;
         };
         let waiting = std::mem::take(&mut process.waiting);
-        process.sending.clear();
+        for machine in &mut self.machines {
+            if let Some(process) = &mut machine.process {
+                process.sending.retain(|busy| *busy != at);
+            }
+        }
         for waiting in waiting {
             let event = Event::Client(waiting.client, Step::Lost(waiting.operation));
             self.agenda.plan_in(self.settings.delay_us * 1000, event);
@@ -469,7 +477,7 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
     /// Sends a message with the newest checkpoint, unless one is under way already.
     fn send_attachment(&mut self, from: usize, to: usize, mut message: P::Message) {
         let now = self.now();
-        let life = self.machines[from].life;
+        let lives = [from, to].map(|at| self.machines[at].life);
         let process = self.machines[from].process.as_mut().expect("it posts");
         if process.sending.contains(&to) {
             return;
@@ -495,7 +503,7 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
         let attachment = Attachment {
             from,
             to,
-            life,
+            lives,
             checkpoint,
             message: Block::new(bytes),
             content,
@@ -505,17 +513,24 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
     }
 
     fn attachment(&mut self, attachment: Attachment) -> Outcome {
-        let Attachment { from, to, life, .. } = attachment;
+        let Attachment {
+            from, to, lives, ..
+        } = attachment;
+        if lives != [from, to].map(|at| self.machines[at].life) {
+            return Ok(()); // The connection broke with one of the processes.
+        }
         if self.machines[to].paused {
             return self.hold(to, Event::Attachment(Box::new(attachment)));
         }
         let sender = &mut self.machines[from];
-        if sender.life != life || sender.process.is_none() || self.network.is_cut(from, to) {
-            return Ok(()); // The connection broke.
-        }
         let id = sender.id;
-        let process = sender.process.as_mut().expect("it was looked for");
-        process.sending.retain(|busy| *busy != to);
+        match &mut sender.process {
+            Some(process) => process.sending.retain(|busy| *busy != to),
+            None => return Ok(()),
+        }
+        if self.network.is_cut(from, to) {
+            return Ok(());
+        }
         let Some(process) = &mut self.machines[to].process else {
             return Ok(());
         };
