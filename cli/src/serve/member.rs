@@ -64,7 +64,7 @@ impl Member {
         };
         let directory = Directory::open(&flags.data_dir, identity)?;
         let storage = Storage::open(directory.clone(), SEGMENT_BYTES)?;
-        refuse_damage(flags, storage.survival())?;
+        meet_damage(flags, storage.survival(), config.members.len())?;
         let incarnation = storage.incarnation();
 
         let mut options = store::Options::new(flags.data_dir.join("store"));
@@ -182,16 +182,25 @@ impl Member {
     }
 }
 
-/// A replica that may have forgotten a promise must not make others.
-fn refuse_damage(flags: &Flags, survival: Survival) -> Result<()> {
-    if survival == Survival::Damaged {
-        bail!(
-            "the write-ahead log in {} is damaged: something that this member acknowledged cannot be read. \
+/// A member that may have forgotten promises asks the others what they were. That takes two others, who
+/// must remember.
+fn meet_damage(flags: &Flags, survival: Survival, members: usize) -> Result<()> {
+    /// One forgets, and a quorum of two is left.
+    const MEMBERS_MIN: usize = 3;
+    let folder = flags.data_dir.display();
+    match survival {
+        Survival::Fresh | Survival::Intact => {}
+        Survival::Damaged if members >= MEMBERS_MIN => warn!(
+            "the write-ahead log in {folder} is damaged: something that this member acknowledged cannot be read. \
+             It asks all other members what it may have forgotten, catches up from them, and takes no part in \
+             elections until then. If it does not come to serve, see whether another member is down or damaged too"
+        ),
+        Survival::Damaged => bail!(
+            "the write-ahead log in {folder} is damaged: something that this member acknowledged cannot be read. \
              It stays as it is and this member does not start, since it may have forgotten a vote or \
-             an entry. If the disk returned wrong bytes, mend that and start again; otherwise restore the directory \
-             from a copy that was made while the member was stopped",
-            flags.data_dir.display()
-        );
+             an entry, and there are too few others to learn them from. If the disk returned wrong bytes, mend that \
+             and start again; otherwise restore the directory from a copy that was made while the member was stopped"
+        ),
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ mod bad_requests;
 mod catching_up;
 mod cluster_command;
 mod command_line;
+mod damage;
 mod harness;
 mod history;
 mod leases;
