@@ -8,12 +8,14 @@ use core::hash::{Hash, Hasher};
 /// The longest a chunk gets before it is split.
 const CHUNK_MAX: usize = 32;
 
+type Chunk = Vec<(u32, u32)>;
+
 /// Keys and values, sorted by key, in chunks that states share.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct State {
     /// A hash of the contents, kept up to date with each change.
     hash: u64,
-    chunks: Rc<Vec<Rc<Vec<(u32, u32)>>>>,
+    chunks: Rc<Vec<Rc<Chunk>>>,
 }
 
 impl PartialEq for State {

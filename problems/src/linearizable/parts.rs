@@ -31,8 +31,8 @@ pub(super) fn check<M: Sequential>(
     let whole = Whole::new(machine, operations);
     let mut points = Vec::with_capacity(operations.len());
     let mut gave_up = None;
-    // The part that fails first in time.
-    let mut failed: Option<(u64, Vec<usize>)> = None;
+    // The part that fails first in time, and the operation before whose return it does.
+    let mut failed: Option<(usize, Vec<usize>)> = None;
     for part in split(&whole.touched) {
         let exactly = part.iter().map(|&at| (at, false));
         let tasks = whole.tasks(exactly);
@@ -40,15 +40,19 @@ pub(super) fn check<M: Sequential>(
             (Found::Order(order), _) => add_points(&part, &tasks, &order, &mut points),
             (Found::GaveUp, configurations) => gave_up = Some(configurations),
             (Found::Stuck { before }, _) => {
-                let end = operations[part[before as usize]].end();
-                if failed.as_ref().is_none_or(|(earliest, _)| end < *earliest) {
-                    failed = Some((end, part));
+                let stuck = part[before as usize];
+                let end = |at: usize| operations[at].end();
+                if failed
+                    .as_ref()
+                    .is_none_or(|(other, _)| end(stuck) < end(*other))
+                {
+                    failed = Some((stuck, part));
                 }
             }
         }
     }
-    if let Some((end, part)) = failed {
-        return Verdict::Violated(shrink(&whole, &part, end));
+    if let Some((stuck, part)) = failed {
+        return Verdict::Violated(shrink(&whole, &part, stuck));
     }
     if let Some(configurations) = gave_up {
         return Verdict::GaveUp { configurations };
@@ -136,6 +140,12 @@ impl<'a, M: Sequential> Whole<'a, M> {
             });
         }
         tasks
+    }
+
+    /// Whether two operations touch the same piece.
+    pub(super) fn share_a_piece(&self, one: usize, two: usize) -> bool {
+        let (one, two) = (&self.touched[one], &self.touched[two]);
+        one.is_empty() || two.is_empty() || one.iter().any(|piece| two.contains(piece))
     }
 
     /// Whether something touches one of the pieces that these operations touch.

@@ -19,16 +19,17 @@ struct Shrink<'a, M: Sequential> {
 }
 
 /// Finds out which operations contradict one another, and what their conflict needs to be seen. No
-/// order of the part gets beyond the return at `end`.
-pub(super) fn shrink<M: Sequential>(whole: &Whole<'_, M>, part: &[usize], end: u64) -> Witness {
+/// order of the part gets beyond the return of the operation `stuck`.
+pub(super) fn shrink<M: Sequential>(whole: &Whole<'_, M>, part: &[usize], stuck: usize) -> Witness {
     let mut shrink = Shrink {
         whole,
         budget: ALL_ATTEMPTS_MAX,
     };
+    let end = whole.operations[stuck].end();
     // What was called after that return had no say in it.
     let has_a_say = |at: &usize| whole.operations[*at].call <= end;
     let suspects: Vec<usize> = part.iter().copied().filter(has_a_say).collect();
-    let suspects = shrink.last(part, &suspects);
+    let suspects = shrink.narrow(part, suspects, stuck);
     let (conflict, is_least) = least(suspects, |conflict| {
         Some(!shrink.is_linearizable(part, conflict)?)
     });
@@ -73,18 +74,22 @@ fn least(
 }
 
 impl<M: Sequential> Shrink<'_, M> {
-    /// The last so many of the suspects that contradict one another: what is wrong has most often
-    /// happened shortly before it shows.
-    fn last(&mut self, part: &[usize], suspects: &[usize]) -> Vec<usize> {
-        let mut count = 16;
-        while count < suspects.len() {
-            let last = &suspects[suspects.len() - count..];
-            if self.is_linearizable(part, last) == Some(false) {
-                return last.to_vec();
+    /// Few of the suspects that contradict one another: what is wrong has most often happened shortly
+    /// before it shows, and where it shows.
+    fn narrow(&mut self, part: &[usize], suspects: Vec<usize>, stuck: usize) -> Vec<usize> {
+        let is_near = |at: &&usize| self.whole.share_a_piece(**at, stuck);
+        let near: Vec<usize> = suspects.iter().filter(is_near).copied().collect();
+        for narrower in [&near, &suspects] {
+            let mut count = 16;
+            while count < narrower.len() * 4 {
+                let last = &narrower[narrower.len().saturating_sub(count)..];
+                if self.is_linearizable(part, last) == Some(false) {
+                    return last.to_vec();
+                }
+                count *= 4;
             }
-            count *= 4;
         }
-        suspects.to_vec()
+        suspects
     }
 
     /// Whether the conflict, with these other operations only, goes away as soon as any operation of
