@@ -1,16 +1,130 @@
 //! Whole replicas of Raft in the simulated world of clusters.
 
 use quorate_lab::suites::raft::SUITE;
-use quorate_sim::cluster::{Plan, Summary, run_plan};
+use quorate_sim::Failure;
+use quorate_sim::cluster::{Flaw, Hurt, Plan, Summary, run, run_plan};
 
-fn run(text: &str) -> Summary {
+fn planned(text: &str) -> Summary {
     let plan: Plan = text.parse().expect("a plan");
-    run_plan(&SUITE, &plan).unwrap_or_else(|reason| panic!("{plan}{reason}"))
+    run_plan(&SUITE, &plan).unwrap_or_else(|broken| panic!("{plan}{}", broken.reason))
+}
+
+/// Short runs: a test build is slow.
+fn hurt() -> Hurt {
+    Hurt {
+        ms_max: 3000,
+        ..Hurt::default()
+    }
 }
 
 #[test]
 fn three_replicas_serve_clients() {
-    let summary = run("cluster seed=1 hurt_ms=10000");
-    println!("{summary:?}");
-    assert!(summary.answered > 1000, "{summary:?}");
+    let summary = planned("cluster seed=1 hurt_ms=1000");
+    assert!(summary.answered > 500, "{summary:?}");
+    assert_eq!(
+        (summary.lost, summary.refused),
+        (0, 0),
+        "nothing goes wrong"
+    );
+}
+
+#[test]
+fn seeds_keep_every_promise_and_end_in_progress() {
+    let (mut answered, mut crashes, mut checkpoints) = (0, 0, 0);
+    for seed in 0..30 {
+        let summary = run(&SUITE, seed, &hurt()).unwrap_or_else(|failure| panic!("{failure}"));
+        answered += summary.answered;
+        crashes += summary.crashes + summary.kills + summary.ends;
+        checkpoints += summary.checkpoints;
+    }
+    assert!(
+        answered > 3000 && crashes > 30 && checkpoints > 10,
+        "the runs are not idle"
+    );
+}
+
+#[test]
+fn a_seed_decides_everything() {
+    let damage = Hurt {
+        damage: true,
+        ..hurt()
+    };
+    for seed in 100..108 {
+        let once = run(&SUITE, seed, &damage).expect("it keeps every promise");
+        let twice = run(&SUITE, seed, &damage).expect("it keeps every promise");
+        assert_eq!(once, twice);
+    }
+}
+
+#[test]
+fn damaged_logs_are_found_and_recovered_from_peers() {
+    let plan = "cluster seed=4 members=3 hurt_ms=2500 clients=4\n\
+                900.000 crash n2\n\
+                901.000 rot n2 log\n\
+                950.000 start n2\n";
+    // Not every bit that rots matters.
+    let damaged =
+        (0..10).map(|seed| planned(&plan.replace("seed=4", &format!("seed={seed}"))).damaged);
+    assert!(damaged.sum::<u64>() > 0, "some of it is noticed");
+}
+
+/// The first seed that finds a flaw.
+fn found(hurt: &Hurt) -> Failure {
+    let mut seeds = 0..100;
+    let found = seeds.find_map(|seed| run(&SUITE, seed, hurt).err());
+    found.expect("a hundred seeds find it")
+}
+
+#[test]
+fn the_flaws_of_the_service_are_found_and_the_plan_says_how() {
+    for flaw in Flaw::ALL {
+        let flawed = Hurt {
+            flaw: Some(flaw),
+            ..Hurt::default()
+        };
+        let failure = found(&flawed);
+        let plan: Plan = failure.script.parse().expect("a failure is a plan");
+        let broken = run_plan(&SUITE, &plan).expect_err("it shows the flaw again");
+        assert_eq!(broken.reason, failure.reason);
+        let mut mended = plan;
+        mended.settings.flaw = None;
+        run_plan(&SUITE, &mended).expect("without the flaw all is well");
+    }
+}
+
+#[test]
+fn a_text_that_is_no_plan_says_where_and_what_was_expected() {
+    for (text, complaint) in [
+        ("", "line 1: expected a line that begins with cluster"),
+        (
+            "cluster members=3\n5 crash n4",
+            "line 2: there is no n4: the cluster has 3 members",
+        ),
+        (
+            "cluster members=70",
+            "line 1: members must be 1 to 9, found 70",
+        ),
+        ("cluster colour=3", "line 1: no such setting: colour"),
+        (
+            "cluster\n\n7 crash",
+            "line 3: expected a node, found the end of the line",
+        ),
+        (
+            "cluster\nsoon crash n1",
+            "line 2: expected milliseconds such as 1200.500, found soon",
+        ),
+        (
+            "cluster\n5 crash n1\n4 start n1",
+            "line 3: it comes before the line above it",
+        ),
+        (
+            "cluster\n5 explode n1",
+            "line 2: nothing called explode can go wrong",
+        ),
+    ] {
+        let error = text.parse::<Plan>().expect_err("it is no plan").to_string();
+        assert!(error.starts_with(complaint), "{error}");
+    }
+    let text = "cluster seed=5 members=5 option.window=2\n1.500 crash n5\n2.000 cut n1 n2\n";
+    assert_eq!(text.parse::<Plan>().expect("a plan").to_string(), text);
 }

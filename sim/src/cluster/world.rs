@@ -516,19 +516,16 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
         let Attachment {
             from, to, lives, ..
         } = attachment;
-        if lives != [from, to].map(|at| self.machines[at].life) {
-            return Ok(()); // The connection broke with one of the processes.
-        }
         if self.machines[to].paused {
             return self.hold(to, Event::Attachment(Box::new(attachment)));
         }
         let sender = &mut self.machines[from];
         let id = sender.id;
         match &mut sender.process {
-            Some(process) => process.sending.retain(|busy| *busy != to),
-            None => return Ok(()),
+            Some(process) if sender.life == lives[0] => process.sending.retain(|busy| *busy != to),
+            _ => return Ok(()), // The connection broke with the process.
         }
-        if self.network.is_cut(from, to) {
+        if self.machines[to].life != lives[1] || self.network.is_cut(from, to) {
             return Ok(());
         }
         let Some(process) = &mut self.machines[to].process else {
