@@ -334,7 +334,7 @@ impl Pen<'_> {
 
     /// Mail that is lost between two moments. What one broadcast loses at one border has one arrow.
     fn losses(&mut self, mail: Option<&Vec<usize>>) {
-        let mut groups: Vec<((usize, usize, End, Option<usize>, &str), Vec<usize>)> = Vec::new();
+        let mut groups = Vec::new();
         for &number in mail.into_iter().flatten() {
             let found = &self.diagram.mail[number];
             let Some(to) = found.to else { continue };
@@ -351,7 +351,8 @@ impl Pen<'_> {
             );
             sentences::group(&mut groups, key, number);
         }
-        for (_, mail) in groups {
+        let lost: Vec<Vec<usize>> = groups.into_iter().map(|(_, mail)| mail).collect();
+        for mail in lost {
             self.lost(&mail);
         }
     }
