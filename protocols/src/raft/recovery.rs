@@ -133,19 +133,14 @@ impl Raft {
 
     /// The role of a replica that is not whole, for people.
     pub(super) fn ailment(&self) -> Option<&'static str> {
-        match &self.role {
-            Role::Damaged(damage) => {
-                let forgot = |id| id == self.me || damage.forgotten.contains(&id);
-                let lost = !self.voters.is_quorum(|id| !forgot(id));
-                Some(if lost { "damaged for good" } else { "damaged" })
-            }
-            _ => self.rejoining.map(|_| "rejoining"),
+        let Role::Damaged(damage) = &self.role else {
+            return self.rejoining.map(|_| "rejoining");
+        };
+        let remembers = |id| damage.terms.contains_key(&id);
+        let forgot = |id| id == self.me || (damage.forgotten.contains(&id) && !remembers(id));
+        match self.voters.is_quorum(|id| !forgot(id)) {
+            true => Some("damaged"),
+            false => Some("damaged for good"),
         }
-    }
-
-    /// Whether this replica lost records and has not made up for it yet.
-    #[must_use]
-    pub fn is_recovering(&self) -> bool {
-        self.ailment().is_some()
     }
 }
