@@ -5,6 +5,8 @@ use std::io::{self, BufRead, Write};
 
 use quorate_core::Protocol;
 use quorate_problems::Workload;
+use quorate_sim::command::VERBS;
+use quorate_sim::nearest::perhaps;
 
 use super::{Choice, Explorer};
 use crate::draw::words::clip;
@@ -18,6 +20,9 @@ pub enum Ended {
     /// A line made no sense, and nobody was there to say it again: its number, and why.
     Badly(usize, String),
 }
+
+/// The first words of what can be said, besides commands of scripts.
+const WORDS: &[&str] = &["back", "list", "svg", "save", "quit", "help"];
 
 /// What can be said, besides numbers and commands of scripts.
 const HELP: &str = "\
@@ -137,8 +142,23 @@ where
         ["svg", file] => write(file, &svg::render(&explorer.diagram())),
         ["save", file] => write(file, &explorer.script()),
         ["cluster", ..] => Err("the world is made already; start again for another".to_string()),
-        words => explorer.take(&words.join(" ")).map(Said::News),
+        words => {
+            let taken = explorer.take(&words.join(" ")).map(Said::News);
+            taken.map_err(|reason| mend(explorer, words[0], reason))
+        }
     }
+}
+
+/// A reason, with the nearest of everything that can be said here if the first word is none of it.
+fn mend<P: Protocol>(explorer: &Explorer<'_, P>, verb: &str, reason: String) -> String
+where
+    P::Problem: Workload,
+{
+    if !reason.starts_with("no such command") {
+        return reason;
+    }
+    let known = WORDS.iter().chain(VERBS).chain(explorer.asks).copied();
+    format!("no such command: {verb}{}", perhaps(verb, known))
 }
 
 fn write(file: &str, text: &str) -> Result<Said, String> {
