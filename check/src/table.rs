@@ -22,12 +22,16 @@ pub(crate) struct Table {
 
 /// One part: the fingerprints with the same lowest bits.
 struct Shard {
-    /// Buckets one behind the other; 0 is an empty cell.
-    cells: Vec<u64>,
+    buckets: Vec<Bucket>,
     len: usize,
     /// Chooses whom to evict.
     turn: u64,
 }
+
+/// A cache line of fingerprints; 0 is an empty cell. Cells fill from the front and are never emptied.
+#[derive(Clone, Copy, Default)]
+#[repr(align(64))]
+struct Bucket([u64; BUCKET]);
 
 impl Default for Table {
     fn default() -> Table {
@@ -52,8 +56,8 @@ impl Table {
 
     /// The memory it takes.
     pub(crate) fn bytes(&self) -> usize {
-        let cells = self.shards.iter().map(|shard| lock(shard).cells.len());
-        cells.sum::<usize>() * size_of::<u64>()
+        let buckets = self.shards.iter().map(|shard| lock(shard).buckets.len());
+        buckets.sum::<usize>() * size_of::<Bucket>()
     }
 }
 
@@ -62,10 +66,29 @@ fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+impl Bucket {
+    /// All cells are compared, which takes less time than to decide when to stop.
+    fn contains(&self, print: u64) -> bool {
+        self.0
+            .iter()
+            .fold(false, |found, &cell| found | (cell == print))
+    }
+
+    fn is_full(&self) -> bool {
+        self.0[BUCKET - 1] != 0
+    }
+
+    /// Puts a fingerprint into the first empty cell, if there is one.
+    fn put(&mut self, print: u64) -> bool {
+        let empty = self.0.iter_mut().find(|cell| **cell == 0);
+        empty.map(|cell| *cell = print).is_some()
+    }
+}
+
 impl Shard {
     fn new() -> Shard {
         Shard {
-            cells: vec![0; BUCKETS_MIN * BUCKET],
+            buckets: vec![Bucket::default(); BUCKETS_MIN],
             len: 0,
             turn: 0x2545_f491_4f6c_dd1d,
         }
@@ -73,11 +96,15 @@ impl Shard {
 
     fn insert(&mut self, print: u64) -> bool {
         let (one, two) = self.homes(print);
-        if self.bucket(one).contains(&print) || self.bucket(two).contains(&print) {
+        if self.buckets[one].contains(print) {
+            return false;
+        }
+        // It is in the second only if the first was full, and what was full stays so.
+        if self.buckets[one].is_full() && self.buckets[two].contains(print) {
             return false;
         }
         // Full to nine tenths is full: beyond, evictions become long.
-        if self.len * 10 >= self.cells.len() * 9 {
+        if self.len * 10 >= self.buckets.len() * BUCKET * 9 {
             self.grow();
         }
         self.place(print);
@@ -85,18 +112,14 @@ impl Shard {
         true
     }
 
-    /// The first cells of a fingerprint's two buckets.
+    /// A fingerprint's two buckets.
     fn homes(&self, print: u64) -> (usize, usize) {
-        let buckets = (self.cells.len() / BUCKET) as u128;
-        let home = |bits: u64| ((u128::from(bits) * buckets) >> 64) as usize * BUCKET;
+        let buckets = self.buckets.len() as u128;
+        let home = |bits: u64| ((u128::from(bits) * buckets) >> 64) as usize;
         (
             home(print),
             home(print.wrapping_mul(0xd6e8_feb8_6659_fd93).rotate_left(32)),
         )
-    }
-
-    fn bucket(&self, first: usize) -> &[u64] {
-        &self.cells[first..first + BUCKET]
     }
 
     /// Puts a fingerprint into one of its buckets. If both are full, another one makes room and looks
@@ -106,12 +129,8 @@ impl Shard {
         let mut from = None;
         for _ in 0..EVICTIONS_MAX {
             let (one, two) = self.homes(print);
-            for first in [one, two] {
-                let empty = self.bucket(first).iter().position(|&cell| cell == 0);
-                if let Some(empty) = empty {
-                    self.cells[first + empty] = print;
-                    return;
-                }
+            if self.buckets[one].put(print) || self.buckets[two].put(print) {
+                return;
             }
             self.turn = self
                 .turn
@@ -123,8 +142,8 @@ impl Shard {
             } else {
                 one
             };
-            let victim = home + (self.turn >> 60) as usize % BUCKET;
-            print = std::mem::replace(&mut self.cells[victim], print);
+            let victim = (self.turn >> 60) as usize % BUCKET;
+            print = std::mem::replace(&mut self.buckets[home].0[victim], print);
             from = Some(home);
         }
         self.grow();
@@ -132,10 +151,10 @@ impl Shard {
     }
 
     fn grow(&mut self) {
-        let buckets = self.cells.len() / BUCKET;
-        let cells = vec![0; (buckets + buckets.div_ceil(4)) * BUCKET];
-        let old = std::mem::replace(&mut self.cells, cells);
-        for print in old.into_iter().filter(|&print| print != 0) {
+        let buckets = self.buckets.len() + self.buckets.len().div_ceil(4);
+        let old = std::mem::replace(&mut self.buckets, vec![Bucket::default(); buckets]);
+        let prints = old.iter().flat_map(|bucket| bucket.0);
+        for print in prints.filter(|&print| print != 0) {
             self.place(print);
         }
     }

@@ -17,13 +17,15 @@ use crate::two_phase::{self, Participant, TwoPhase};
 pub(crate) struct Measured {
     pub(crate) states: u64,
     pub(crate) elapsed: Duration,
+    /// Processor time of all threads.
+    pub(crate) busy: Duration,
     pub(crate) memory_kib: u64,
 }
 
 impl fmt::Display for Measured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let nanoseconds = self.elapsed.as_nanos();
-        write!(f, "{} {nanoseconds} {}", self.states, self.memory_kib)
+        let (elapsed, busy) = (self.elapsed.as_nanos(), self.busy.as_nanos());
+        write!(f, "{} {elapsed} {busy} {}", self.states, self.memory_kib)
     }
 }
 
@@ -35,6 +37,7 @@ impl Measured {
         Some(Measured {
             states: number()?,
             elapsed: Duration::from_nanos(number()?),
+            busy: Duration::from_nanos(number()?),
             memory_kib: number()?,
         })
     }
@@ -90,6 +93,7 @@ fn quorate<M: quorate_check::Model>(
     Measured {
         states: report.distinct,
         elapsed: begun.elapsed(),
+        busy: busy(),
         memory_kib: peak_kib(),
     }
 }
@@ -109,6 +113,7 @@ where
     Measured {
         states: states as u64,
         elapsed: begun.elapsed(),
+        busy: busy(),
         memory_kib: peak_kib(),
     }
 }
@@ -122,6 +127,19 @@ where
     let checker = checker.join();
     checker.assert_properties();
     checker.unique_state_count()
+}
+
+/// The processor time of this process so far, which counts from its start: a model takes no time to
+/// set up. It comes in hundredths of a second.
+fn busy() -> Duration {
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The name of the program, in brackets, may contain spaces.
+    let fields = text.rsplit(')').next().unwrap_or_default();
+    let numbers = fields.split_whitespace().skip(11).take(2);
+    let ticks: u64 = numbers
+        .filter_map(|number| number.parse::<u64>().ok())
+        .sum();
+    Duration::from_millis(ticks * 10)
 }
 
 /// The most memory that this process has had.

@@ -7,8 +7,9 @@
 //! ```
 //!
 //! Each measurement is a process of its own, so that the most memory it ever had is its own, and the
-//! two engines take turns. Of the repetitions the quickest counts: what else runs on the machine can
-//! only make one slower.
+//! two engines take turns. Of the repetitions the least counts: what else runs on the machine can only
+//! make one slower. Processor time is given beside the time on the clock, since it suffers less from
+//! neighbours.
 
 #[path = "../../../check/tests/models/abd.rs"]
 mod abd;

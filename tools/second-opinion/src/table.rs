@@ -50,11 +50,12 @@ pub(crate) fn print(repetitions: usize) -> Result<(), String> {
     Ok(())
 }
 
-/// The quickest run, with the least memory that any of them needed.
+/// The least of everything.
 fn better(one: Measured, two: Measured) -> Measured {
     Measured {
         states: one.states,
         elapsed: one.elapsed.min(two.elapsed),
+        busy: one.busy.min(two.busy),
         memory_kib: one.memory_kib.min(two.memory_kib),
     }
 }
@@ -67,19 +68,25 @@ fn row(
     theirs: Measured,
     here: Measured,
 ) -> String {
-    let rate = |measured: Measured| measured.states as f64 / measured.elapsed.as_secs_f64();
     let memory = |measured: Measured| measured.memory_kib as f64 / 1024.0;
+    let (busy, elapsed) = (
+        |measured: Measured| measured.busy.as_secs_f64(),
+        |measured: Measured| measured.elapsed.as_secs_f64(),
+    );
     let packed = if engine.ends_with("packed") {
         ", packed"
     } else {
         ""
     };
     format!(
-        "| {model} | {order}{packed} | {threads} | {} | {:.0}/s | {:.0}/s | {:.1} | {:.1} MiB | {:.1} MiB | {:.2} |",
+        "| {model} | {order}{packed} | {threads} | {} | {:.2} | {:.2} | {:.1} | {:.2} | {:.2} | {:.1} | {:.0} | {:.0} | {:.2} |",
         here.states,
-        rate(theirs),
-        rate(here),
-        rate(here) / rate(theirs),
+        busy(theirs),
+        busy(here),
+        busy(theirs) / busy(here).max(0.01),
+        elapsed(theirs),
+        elapsed(here),
+        elapsed(theirs) / elapsed(here),
         memory(theirs),
         memory(here),
         memory(here) / memory(theirs),

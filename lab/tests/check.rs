@@ -1,0 +1,97 @@
+//! Raft under the checker: small worlds with the exact numbers of their states, and the shortest
+//! scripts of the bugs that so small a world can show.
+
+use quorate_check::world::{Limits, World};
+use quorate_check::{Explorer, Extent, Report};
+use quorate_core::NodeId;
+use quorate_lab::suites::raft::KNOWN;
+use quorate_protocols::raft::{Config, Flaw, Raft};
+use quorate_sim::script;
+
+fn world(limits: Limits, flaw: Option<Flaw>) -> World<Raft> {
+    let members: Vec<NodeId> = (1..=3).map(NodeId).collect();
+    let config = Config {
+        flaw,
+        ..Config::new(members.clone())
+    };
+    let judge = KNOWN.judges[0].1();
+    let world = World::new(&members, config, limits, judge);
+    world.expect("Raft claims to withstand it")
+}
+
+fn elections(count: u8) -> Limits {
+    Limits {
+        fires_of: vec![("Election".to_string(), count)],
+        prompt_disks: true,
+        ..Limits::default()
+    }
+}
+
+fn exhausted(report: &Report<World<Raft>>) -> u64 {
+    assert_eq!(report.extent, Extent::Exhausted);
+    for verdict in &report.verdicts {
+        let outcome = &verdict.outcome;
+        assert!(report.holds(), "{}: {outcome}", verdict.name);
+    }
+    report.distinct
+}
+
+#[test]
+fn one_election_with_every_disk_and_every_order_of_mail() {
+    let limits = Limits {
+        prompt_disks: false,
+        ..elections(1)
+    };
+    let all = world(limits.clone(), None);
+    let few = world(limits, None).with_symmetry(KNOWN.rename);
+    let all = Explorer::new(&all).breadth_first();
+    let wide = Explorer::new(&few).breadth_first();
+    let asleep = Explorer::new(&few).depth_first_with_sleep_sets();
+    assert_eq!(exhausted(&all), 7_327);
+    assert_eq!(exhausted(&wide), 1_230);
+    assert_eq!(exhausted(&asleep), 1_230);
+    assert!(asleep.generated < wide.generated);
+}
+
+#[test]
+fn an_election_with_a_crash_or_with_an_entry() {
+    let crash = Limits {
+        crashes: 1,
+        ..elections(1)
+    };
+    let entry = Limits {
+        requests: vec!["broadcast x".to_string()],
+        ..elections(1)
+    };
+    for (limits, states) in [(crash, 8_537), (entry, 11_386)] {
+        let world = world(limits, None).with_symmetry(KNOWN.rename);
+        let report = Explorer::new(&world).breadth_first();
+        assert_eq!(exhausted(&report), states);
+    }
+}
+
+/// Explores a world with a bug, and runs the script of what it finds in the simulator: with the bug it
+/// breaks a promise there too, without it does not.
+fn find(limits: Limits, flaw: Flaw, steps: usize) {
+    let world = world(limits, Some(flaw)).with_symmetry(KNOWN.rename);
+    let report = Explorer::new(&world).breadth_first();
+    let (_, found) = report.counterexample().expect("so small a world shows it");
+    assert_eq!(found.steps.len(), steps, "{:#?}", found.steps);
+    let script = found.steps.join("\n");
+    let with = format!("cluster 3 flaw={}\n{script}\n----\n", flaw.name());
+    let with = script::run(&KNOWN.suite, &with).expect("a counterexample is a script");
+    let violation = found.state.violation().expect("that is what was found");
+    assert!(
+        with.ends_with(&format!("violated: {violation}\n")),
+        "{with}"
+    );
+}
+
+#[test]
+fn a_vote_that_is_not_on_disk() {
+    let limits = Limits {
+        crashes: 1,
+        ..elections(2)
+    };
+    find(limits, Flaw::EarlyVote, 14);
+}
