@@ -234,7 +234,8 @@ impl Picture<'_> {
         }
     }
 
-    /// Text with a white halo, so that what runs behind it does not harm it.
+    /// Text with a white halo, so that what runs behind it does not harm it. The halo is a text of its
+    /// own: not every program that shows slides can paint an outline behind its letters.
     fn label(&mut self, place: Place, style: &Style, text: &str) {
         let Place { middle, angle, .. } = place;
         let turn = format!(
@@ -243,24 +244,28 @@ impl Picture<'_> {
             Px(middle.x),
             Px(middle.y)
         );
-        let mut attributes: Vec<(&str, &dyn std::fmt::Display)> = Vec::new();
         let (x, y) = (Px(middle.x), Px(middle.y + style.size * 0.35));
-        attributes.extend([
-            ("x", &x as &dyn std::fmt::Display),
+        let mut shared: Vec<(&str, &dyn std::fmt::Display)> = vec![
+            ("x", &x),
             ("y", &y),
             ("text-anchor", &"middle"),
             ("font-size", &style.size),
             ("font-weight", &style.weight),
-            ("fill", &style.colour),
+        ];
+        if angle.abs() > 0.001 {
+            shared.push(("transform", &turn));
+        }
+        let mut halo = shared.clone();
+        halo.extend([
+            ("fill", &"#ffffff" as &dyn std::fmt::Display),
             ("stroke", &"#ffffff"),
             ("stroke-width", &3.2),
             ("stroke-linejoin", &"round"),
-            ("paint-order", &"stroke"),
+            ("aria-hidden", &"true"),
         ]);
-        if angle.abs() > 0.001 {
-            attributes.push(("transform", &turn));
-        }
-        self.paper.text("text", &attributes, text);
+        self.paper.text("text", &halo, text);
+        shared.push(("fill", &style.colour));
+        self.paper.text("text", &shared, text);
     }
 
     /// A free place beside a point: to the right if possible.

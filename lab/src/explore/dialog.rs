@@ -157,6 +157,9 @@ where
     if !reason.starts_with("no such command") {
         return reason;
     }
+    if explorer.asks.contains(&verb) {
+        return format!("whom is it asked of? `{verb} n1`, and perhaps more");
+    }
     let known = WORDS.iter().chain(VERBS).chain(explorer.asks).copied();
     format!("no such command: {verb}{}", perhaps(verb, known))
 }

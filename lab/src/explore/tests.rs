@@ -118,6 +118,7 @@ fn what_makes_no_sense_ends_a_file_and_not_a_person() {
         ("drop 1", "is no mail"),
         ("setle", "perhaps settle"),
         ("bakc 2", "perhaps back"),
+        ("read", "`read n1`"),
         ("brodcast n1 x", "perhaps broadcast"),
         ("cluster 5", "already"),
         ("save /nowhere/at/all", "/nowhere/at/all"),
