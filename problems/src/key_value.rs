@@ -337,6 +337,10 @@ impl Sequential for Numbered {
         }
     }
 
+    fn effects_overwrite(&self) -> bool {
+        true
+    }
+
     fn simplify(&self, operations: &mut [(Input<u32, u32>, Option<Output<u32>>)]) {
         let mut seen = BTreeSet::new();
         for (input, output) in operations.iter() {

@@ -63,6 +63,12 @@ pub trait Sequential {
         Vec::from([input.clone()])
     }
 
+    /// Whether each of these effects gives its piece, which is one, a value that does not depend on
+    /// the state. Then dead ends are seen from afar.
+    fn effects_overwrite(&self) -> bool {
+        false
+    }
+
     /// May rewrite a history, given as inputs and outputs, into one that is linearizable if and only if
     /// the given one is, at whatever moments the operations happened: inputs that no output tells
     /// apart become equal. It does nothing by itself.

@@ -37,10 +37,10 @@ pub(super) fn check<M: Sequential>(
         let exactly = part.iter().map(|&at| (at, false));
         let tasks = whole.tasks(exactly);
         match search(machine, &tasks, configurations_max) {
-            (Found::Order(order), _) => add_points(&part, &tasks, &order, &mut points),
+            (Found::Order(order), _) => add_points(&tasks, &order, &mut points),
             (Found::GaveUp, configurations) => gave_up = Some(configurations),
             (Found::Stuck { before }, _) => {
-                let stuck = part[before as usize];
+                let stuck = tasks[before as usize].owner;
                 let end = |at: usize| operations[at].end();
                 if failed
                     .as_ref()
@@ -108,6 +108,10 @@ impl<'a, M: Sequential> Whole<'a, M> {
                     Some(_) => Kind::Answered,
                     None => Kind::Pending,
                 };
+                let effects = || self.machine.effects(&operation.input, operation.output());
+                if kind == Kind::Pending && effects().is_empty() {
+                    continue; // Whether a lost read took place, nobody will ever know.
+                }
                 owners.push((at, kind));
                 seen.push((operation.input.clone(), operation.output().cloned()));
                 continue;
@@ -128,6 +132,7 @@ impl<'a, M: Sequential> Whole<'a, M> {
             let operation = &self.operations[at];
             let earliest = if kind == Kind::Free { before } else { 0 };
             tasks.push(Task {
+                owner: at,
                 kind,
                 pieces: self.pieces(&input, &mut numbers),
                 is_read: output
@@ -216,17 +221,13 @@ fn find(leader: &mut [usize], mut at: usize) -> usize {
 }
 
 /// Gives each operation of an order the earliest moment that the order allows.
-fn add_points<M: Sequential>(
-    part: &[usize],
-    tasks: &[Task<M>],
-    order: &[u32],
-    points: &mut Vec<Point>,
-) {
+fn add_points<M: Sequential>(tasks: &[Task<M>], order: &[u32], points: &mut Vec<Point>) {
     let mut at = 0;
     for &task in order {
-        at = at.max(tasks[task as usize].call);
+        let Task { call, owner, .. } = tasks[task as usize];
+        at = at.max(call);
         points.push(Point {
-            operation: part[task as usize],
+            operation: owner,
             at,
         });
     }

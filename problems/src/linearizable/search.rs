@@ -19,6 +19,8 @@ pub(super) enum Kind {
 
 /// An operation, as the search sees it.
 pub(super) struct Task<M: Sequential> {
+    /// Its place in the history.
+    pub(super) owner: usize,
     pub(super) kind: Kind,
     pub(super) input: M::Input,
     pub(super) output: Option<M::Output>,
@@ -485,10 +487,52 @@ impl<'a, M: Sequential> Search<'a, M> {
                 self.candidates.push(Candidate::Answered(index(task)));
             }
         }
-        let state = self.memo.state(entry);
-        if self.step(state, urgent).is_none() {
-            self.prefer_enabling(first, state.clone(), urgent);
+        if self.step(self.memo.state(entry), urgent).is_some() {
+            return;
         }
+        // It waits for something. If nothing that may come next can help, this leads nowhere.
+        if !self.can_be_helped(entry, urgent) {
+            self.candidates.truncate(first);
+        } else {
+            self.add_pending(entry);
+        }
+        if let Some(frame) = self.frames.last_mut() {
+            frame.has_pending = true;
+        }
+        self.prefer_enabling(first, self.memo.state(entry).clone(), urgent);
+    }
+
+    /// Whether the operation that must return first, which cannot come next, ever can: its one piece
+    /// must have been written by something that may come next.
+    fn can_be_helped(&self, entry: u32, urgent: u32) -> bool {
+        let &[piece] = self.tasks[urgent as usize].pieces.as_slice() else {
+            return true;
+        };
+        if !self.machine.effects_overwrite() || !self.pending_of_all.is_empty() {
+            return true;
+        }
+        let state = self.memo.state(entry);
+        let helps = |task: &Task<M>| {
+            let effects = self.machine.effects(&task.input, task.output.as_ref());
+            effects.iter().any(|effect| {
+                let next = self.machine.step(state, effect, None);
+                next.is_some_and(|next| self.step(&next, urgent).is_some())
+            })
+        };
+        let (end, horizon) = (self.tasks.len(), self.horizon());
+        let mut at = self.next[end] as usize;
+        while at != end && self.tasks[at].call <= horizon {
+            let task = &self.tasks[at];
+            if task.pieces.is_empty() || task.pieces.contains(&piece) && helps(task) {
+                return true;
+            }
+            at = self.next[at] as usize;
+        }
+        let mut pending = self.pending_of_piece[piece as usize].iter();
+        pending.any(|&class| {
+            let first = &self.tasks[self.first_of[class as usize] as usize];
+            self.chance(class).is_some() && helps(first)
+        })
     }
 
     /// Lists the pending operations that may come next and change something.
@@ -506,7 +550,6 @@ impl<'a, M: Sequential> Search<'a, M> {
             classes.extend_from_slice(&self.pending_classes);
         }
         self.clear_relevant();
-        let first = self.candidates.len();
         let state = self.memo.state(entry).clone();
         for class in classes {
             let candidate = Candidate::Pending(class);
@@ -517,7 +560,6 @@ impl<'a, M: Sequential> Search<'a, M> {
                 self.candidates.push(candidate);
             }
         }
-        self.prefer_enabling(first, state, urgent);
     }
 
     /// Puts those candidates first after which the urgent operation can follow.
