@@ -125,35 +125,19 @@ fn visit<M: Independence>(
     let asleep = named.iter().filter(|(_, name, _)| sleeps(*name));
     let mut asleep: Vec<u64> = asleep.map(|(_, _, canonical)| *canonical).collect();
     asleep.sort_unstable();
-    let mut todo: Vec<M::Action>;
     let is_new = !seen.contains_key(&print);
-    if is_new {
-        todo = named
-            .iter()
-            .filter(|(_, name, _)| !sleeps(*name))
-            .map(|(a, _, _)| a.clone())
-            .collect();
-        seen.insert(print, asleep.into_boxed_slice());
-    } else {
-        let known = &seen[&print];
-        let wakes = |canonical: &u64| known.contains(canonical) && !asleep.contains(canonical);
-        let awake = named.iter().filter(|(_, _, canonical)| wakes(canonical));
-        todo = awake.map(|(action, _, _)| action.clone()).collect();
-        if todo.is_empty() {
-            return;
+    let (mut todo, asleep) = match seen.get(&print) {
+        None => {
+            let awake = named.iter().filter(|(_, name, _)| !sleeps(*name));
+            let todo = awake.map(|(action, _, _)| action.clone()).collect();
+            (todo, asleep)
         }
-        let common: Vec<u64> = known
-            .iter()
-            .copied()
-            .filter(|c| asleep.contains(c))
-            .collect();
-        let still = |name: u64| {
-            let found = named.iter().find(|(_, other, _)| *other == name);
-            found.is_some_and(|(_, _, canonical)| common.contains(canonical))
-        };
-        sleep.retain(|sleeper| still(sleeper.name));
-        seen.insert(print, common.into_boxed_slice());
+        Some(known) => make_up_for(known, &named, &asleep, &mut sleep),
+    };
+    if !is_new && todo.is_empty() {
+        return;
     }
+    seen.insert(print, asleep.into_boxed_slice());
     todo.reverse();
     if depth >= search.options.depth_max {
         search.cut_off();
@@ -176,4 +160,24 @@ fn visit<M: Independence>(
             search.fill();
         }
     }
+}
+
+/// What slept at every visit before but does not at this one has to be done now. What slept at all of
+/// them goes on sleeping.
+fn make_up_for<A: Clone>(
+    known: &[u64],
+    named: &[(A, u64, u64)],
+    asleep: &[u64],
+    sleep: &mut Vec<Sleeper>,
+) -> (Vec<A>, Vec<u64>) {
+    let wakes = |canonical: &u64| known.contains(canonical) && !asleep.contains(canonical);
+    let awake = named.iter().filter(|(_, _, canonical)| wakes(canonical));
+    let todo = awake.map(|(action, _, _)| action.clone()).collect();
+    let both = known.iter().filter(|canonical| asleep.contains(canonical));
+    let common: Vec<u64> = both.copied().collect();
+    sleep.retain(|sleeper| {
+        let found = named.iter().find(|(_, name, _)| *name == sleeper.name);
+        found.is_some_and(|(_, _, canonical)| common.contains(canonical))
+    });
+    (todo, common)
 }

@@ -23,9 +23,10 @@ const ROWS: &[(&str, usize, &str, &[&str])] = &[
 /// Measures everything and prints it as Markdown.
 pub(crate) fn print(repetitions: usize) -> Result<(), String> {
     println!(
-        "| Model | Search | Threads | States | stateright 0.31 | here | times | memory there | here | share |"
+        "| Model | Search | Threads | States | stateright, CPU s | here | times | stateright, s | here \
+         | times | stateright, MiB | here | share |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|---|---|---|");
     for &(model, threads, order, ours) in ROWS {
         let mut best: Vec<Option<Measured>> = vec![None; ours.len() + 1];
         for _ in 0..repetitions {
