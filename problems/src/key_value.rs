@@ -341,6 +341,15 @@ impl Sequential for Numbered {
         true
     }
 
+    fn is_indifferent(&self, input: &Input<u32, u32>, one: &State, other: &State) -> bool {
+        let alike = |key: u32, is: Option<u32>| (one.read(key) == is) == (other.read(key) == is);
+        match input {
+            Input::Get(_) | Input::Put(..) | Input::Delete(_) => true,
+            Input::Swap { key, expected, .. } => alike(*key, *expected),
+            Input::Transaction { guards, .. } => guards.iter().all(|&(key, is)| alike(key, is)),
+        }
+    }
+
     fn simplify(&self, operations: &mut [(Input<u32, u32>, Option<Output<u32>>)]) {
         let mut seen = BTreeSet::new();
         for (input, output) in operations.iter() {

@@ -10,6 +10,7 @@
 //! - a read that may come next, and is right, comes next, without an alternative;
 //! - an operation that cannot influence the one that must return first waits for its turn;
 //! - of operations that look the same, the one that is over first (or was called first) goes first;
+//! - a pending operation waits until something needs it;
 //! - a pending operation is an opportunity: a configuration that used more of them up for the same
 //!   state is no better than one already seen.
 //!
@@ -66,6 +67,14 @@ pub trait Sequential {
     /// Whether each of these effects gives its piece, which is one, a value that does not depend on
     /// the state. Then dead ends are seen from afar.
     fn effects_overwrite(&self) -> bool {
+        false
+    }
+
+    /// Whether an operation makes no difference between two states: each of its conditions holds in
+    /// both or in neither. It is asked of states that differ in one piece, and only if
+    /// [`Sequential::effects_overwrite`].
+    fn is_indifferent(&self, input: &Self::Input, one: &Self::State, other: &Self::State) -> bool {
+        let _ = (input, one, other);
         false
     }
 

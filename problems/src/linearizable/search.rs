@@ -556,10 +556,48 @@ impl<'a, M: Sequential> Search<'a, M> {
             let next = self
                 .chance(class)
                 .and_then(|_| self.after(&state, candidate));
-            if next.is_some_and(|next| next != state) {
+            if next.is_some_and(|next| next != state && !self.can_wait(class, &state, &next)) {
                 self.candidates.push(candidate);
             }
         }
+    }
+
+    /// Whether a pending operation that touches one piece can as well come later, if at all.
+    ///
+    /// It can if nothing else that may come next, and touches that piece, makes a difference between the
+    /// states without and with it, and all that was answered is right without it. Proof: take an order
+    /// that goes on from here with such operations up to another one, which may come next too. That one
+    /// can be moved to the front: it does the same there. Those that it overtakes still can
+    /// follow it, unless it overwrites what they wrote; then they can be left out.
+    fn can_wait(&self, class: u32, without: &M::State, with: &M::State) -> bool {
+        let first = &self.tasks[self.first_of[class as usize] as usize];
+        let &[piece] = first.pieces.as_slice() else {
+            return false;
+        };
+        if !self.machine.effects_overwrite()
+            || !self.clocks.is_empty()
+            || !self.pending_of_all.is_empty()
+        {
+            return false;
+        }
+        let is_indifferent =
+            |task: &Task<M>| self.machine.is_indifferent(&task.input, without, with);
+        let (end, horizon) = (self.tasks.len(), self.horizon());
+        let mut at = self.next[end] as usize;
+        while at != end && self.tasks[at].call <= horizon {
+            let task = &self.tasks[at];
+            let touches = task.pieces.is_empty() || task.pieces.contains(&piece);
+            let is_right = || self.step(without, index(at)).is_some();
+            if touches && !(is_right() && is_indifferent(task)) {
+                return false;
+            }
+            at = self.next[at] as usize;
+        }
+        let mut others = self.pending_of_piece[piece as usize].iter();
+        others.all(|&other| {
+            let task = &self.tasks[self.first_of[other as usize] as usize];
+            other == class || is_indifferent(task) || self.chance(other).is_none()
+        })
     }
 
     /// Puts those candidates first after which the urgent operation can follow.

@@ -195,6 +195,23 @@ fn transactions_agree_with_brute_force() {
 }
 
 #[test]
+fn histories_with_many_losses_agree_with_brute_force() {
+    for keys in [1, 2] {
+        let shape = Shape {
+            operations: 8,
+            processes: 4,
+            keys,
+            gets: 35,
+            transactions: 20 * (keys - 1),
+            lost: 600,
+            values: Some(3),
+        };
+        let (yes, no) = cross_check(&shape, 0..1500);
+        assert!(yes > 1000 && no > 200, "{yes} {no}");
+    }
+}
+
+#[test]
 fn different_values_agree_with_brute_force() {
     let shape = Shape {
         operations: 8,
