@@ -40,11 +40,16 @@ where
     deletes: bool,
     /// How often [`Workload::probe`] was asked.
     probes: u64,
+    /// How many times timers run out before progress must have been made.
+    pub(crate) rounds_max: u32,
     /// How many steps replicas have taken.
     steps: u64,
     counts: Counts,
     digest: digest::Digest,
 }
+
+/// Enough for many elections: with odd luck candidates collide a few times.
+pub(crate) const ROUNDS_MAX: u32 = 3000;
 
 /// How often what happened.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -132,6 +137,7 @@ where
             next_mail: 0,
             deletes: true,
             probes: 0,
+            rounds_max: ROUNDS_MAX,
             steps: 0,
             counts: Counts::default(),
             digest: digest::Digest::new(),

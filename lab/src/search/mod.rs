@@ -180,6 +180,10 @@ impl Search {
         let found = shared.found.into_inner();
         let mut found = found.expect("no thread panics with the lock held");
         found.failures.sort_by_key(|failure| failure.seed);
+        if !self.keep_going {
+            // Others may have been found while this one was made small.
+            found.failures.truncate(1);
+        }
         Report {
             first: self.first,
             seeds: found.runs,

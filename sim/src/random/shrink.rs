@@ -8,6 +8,7 @@ use quorate_core::Protocol;
 
 use crate::command::{Command, Selector};
 use crate::script::Session;
+use crate::world::ROUNDS_MAX;
 use crate::{Failure, Suite, Workload, World};
 
 /// A schedule: a world, and what happens in it.
@@ -34,26 +35,30 @@ pub(super) fn shrink<P: Protocol>(
 where
     P::Problem: Workload,
 {
-    let mut shrinking = Shrinking {
-        suite,
-        kind: Failure::kind(&reason),
-        best: schedule,
-        reason,
-        steps_left: STEPS_MAX,
-    };
-    let all = shrinking.best.clone();
-    shrinking.attempt(all);
-    shrinking.fewer_commands();
-    shrinking.fewer_words();
-    shrinking.simpler_commands();
-    shrinking.fewer_commands();
-    let script = script(suite, seed, &shrinking.best, &shrinking.reason);
-    Failure {
-        seed,
-        reason: shrinking.reason,
-        script,
+    // Whether progress is made shows much sooner than it is given up, so attempts are impatient. In
+    // the end patience must come to the same.
+    for rounds_max in [IMPATIENT, ROUNDS_MAX] {
+        let mut shrinking = Shrinking {
+            suite,
+            kind: Failure::kind(&reason),
+            best: schedule.clone(),
+            reason: reason.clone(),
+            steps_left: STEPS_MAX,
+            rounds_max,
+        };
+        shrinking.shrink();
+        shrinking.rounds_max = ROUNDS_MAX;
+        shrinking.steps_left = STEPS_MAX;
+        let best = shrinking.best.clone();
+        if shrinking.attempt(best) {
+            return whole(suite, seed, shrinking.best, shrinking.reason);
+        }
     }
+    whole(suite, seed, schedule, reason)
 }
+
+/// How many times timers run out in an attempt before no progress counts as none.
+const IMPATIENT: u32 = 250;
 
 /// The whole schedule as a script.
 pub(super) fn whole<P: Protocol>(
@@ -86,12 +91,23 @@ where
     best: Schedule,
     reason: String,
     steps_left: u64,
+    rounds_max: u32,
 }
 
 impl<P: Protocol> Shrinking<'_, P>
 where
     P::Problem: Workload,
 {
+    fn shrink(&mut self) {
+        let all = self.best.clone();
+        self.attempt(all);
+        self.fewer_commands();
+        self.fewer_words();
+        self.simpler_commands();
+        self.longer_waits();
+        self.fewer_commands();
+    }
+
     /// Runs a schedule, and keeps it, as far as it made sense, if it breaks the same promise.
     fn attempt(&mut self, mut schedule: Schedule) -> bool {
         if self.steps_left == 0 {
@@ -112,6 +128,7 @@ where
     /// Runs a schedule. If it breaks a promise, answers the commands that made sense until then.
     fn replay(&mut self, schedule: &Schedule) -> Option<(Vec<Command>, String)> {
         let mut world = World::from_words(self.suite, schedule.size, &schedule.words).ok()?;
+        world.rounds_max = self.rounds_max;
         let outcome = Self::replay_in(self.suite, &mut world, schedule);
         self.steps_left = self.steps_left.saturating_sub(world.steps());
         outcome
@@ -176,6 +193,26 @@ where
             if !self.attempt(smaller) {
                 at += 1;
             }
+        }
+    }
+
+    /// One wait instead of several in a row.
+    fn longer_waits(&mut self) {
+        for at in (1..self.best.commands.len()).rev() {
+            let commands = self
+                .best
+                .commands
+                .get(at - 1)
+                .zip(self.best.commands.get(at));
+            let Some((Command::Advance { us: one }, Command::Advance { us: two })) = commands
+            else {
+                continue;
+            };
+            let us = one.saturating_add(*two);
+            let mut merged = self.best.clone();
+            merged.commands.remove(at);
+            merged.commands[at - 1] = Command::Advance { us };
+            self.attempt(merged);
         }
     }
 

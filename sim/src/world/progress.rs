@@ -18,8 +18,6 @@ where
     /// # Errors
     /// A broken promise, of which making progress is one.
     pub fn progress(&mut self, core: &[NodeId]) -> Outcome {
-        /// Enough for many elections: with odd luck candidates collide a few times.
-        const ROUNDS_MAX: u32 = 3000;
         /// How many rounds to wait for an effect before asking again.
         const PATIENCE: u32 = 100;
         let core: Vec<NodeId> = match core {
@@ -33,7 +31,7 @@ where
             }
         }
         let mut asked = BTreeMap::new();
-        for round in 0..ROUNDS_MAX {
+        for round in 0..self.rounds_max {
             self.quiet()?;
             let mut satisfied = true;
             for &id in &core {
