@@ -1,6 +1,8 @@
 //! Raft under the checker: small worlds with the exact numbers of their states, and the shortest
 //! scripts of the bugs that so small a world can show.
 
+use std::process::{Command, Output};
+
 use quorate_check::world::{Limits, World};
 use quorate_check::{Explorer, Extent, Report};
 use quorate_core::NodeId;
@@ -94,4 +96,48 @@ fn a_vote_that_is_not_on_disk() {
         ..elections(2)
     };
     find(limits, Flaw::EarlyVote, 14);
+}
+
+fn lab(arguments: &[&str]) -> Output {
+    let mut lab = Command::new(env!("CARGO_BIN_EXE_quorate-lab"));
+    let output = lab.arg("check").args(arguments).output();
+    output.expect("the lab starts")
+}
+
+#[test]
+fn the_command_line_says_the_same() {
+    let output = lab(&["raft", "--fires", "0", "--timer", "Election=1", "--json"]);
+    assert!(output.status.success());
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(report["states"], 1_230);
+    assert_eq!(report["exhausted"], true);
+    let text = lab(&[
+        "raft",
+        "--fires",
+        "0",
+        "--timer",
+        "Election=1",
+        "--depth-max",
+        "5",
+    ]);
+    let text = String::from_utf8_lossy(&text.stdout).into_owned();
+    assert!(text.starts_with("bounded: "), "{text}");
+    assert!(text.contains("true as far as explored"), "{text}");
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_with_the_nearest_that_does() {
+    let refused = [
+        (&["rafd"][..], "`raft`"),
+        (&["raft", "--judge", "figure-2"][..], "`figure-3`"),
+        (&["raft", "--flaw", "early-vot"][..], "early-vote"),
+        (&["raft", "--request", "dance"][..], "`dance`"),
+        (&["raft", "--timer", "Election"][..], "NAME=COUNT"),
+    ];
+    for (arguments, expected) in refused {
+        let output = lab(arguments);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(error.contains(expected), "{error}");
+    }
 }
