@@ -41,6 +41,9 @@ pub(super) struct Sim {
     /// Goes on after a violation, and prints all of them.
     #[arg(long)]
     keep_going: bool,
+    /// Prints a violation's whole schedule at once, instead of a small one after a while.
+    #[arg(long)]
+    whole: bool,
     /// Switches on a bug of the museum.
     #[arg(long, value_name = "NAME")]
     flaw: Option<String>,
@@ -166,7 +169,7 @@ impl Sim {
             options: self.words(known)?,
             adversary,
             outside_model: self.outside_model,
-            ..Hurt::default()
+            shrink: !self.whole,
         };
         random::admit::<P>(&hurt).map_err(|reason| anyhow!("{reason} (see --outside-model)"))?;
         let bar = bar(self.seeds);
@@ -188,6 +191,7 @@ impl Sim {
             damage: self.damaged_disks,
             options: self.words(known)?,
             flaw: self.service_flaw(),
+            shrink: !self.whole,
             ..cluster::Hurt::default()
         };
         let bar = bar(self.seeds);
