@@ -82,7 +82,7 @@ pub(super) fn assert_points(operations: &[Op], points: &[Point]) {
 }
 
 /// The witness is what its documentation says.
-fn assert_witness(operations: &[Op], witness: &Witness) {
+pub(super) fn assert_witness(operations: &[Op], witness: &Witness) {
     let Witness {
         conflict,
         context,

@@ -4,6 +4,7 @@ use crate::key_value::{self, Input, Output};
 use alloc::vec;
 
 mod brute_force;
+mod long;
 
 type Store = History<Input<&'static str, u32>, Output<u32>>;
 
