@@ -194,14 +194,12 @@ impl Command {
     /// # Errors
     /// What is wrong with them.
     pub fn parse(words: &[&str]) -> Result<Command, String> {
-        let owned = |words: &[&str]| words.iter().map(|word| (*word).to_string()).collect();
+        if let Some(command) = Command::parse_disk(words)? {
+            return Ok(command);
+        }
         Ok(match words {
             ["cluster", size, words @ ..] => Command::Cluster {
                 size: number(size)?,
-                words: owned(words),
-            },
-            ["disk", node, words @ ..] => Command::Disk {
-                node: self::node(node)?,
                 words: owned(words),
             },
             ["restart", who] => Command::Restart(self::who(who)?),
@@ -244,22 +242,6 @@ impl Command {
             ["isolate", node] => Command::Isolate(self::node(node)?),
             ["heal"] => Command::Heal,
             ["settle"] => Command::Settle,
-            ["flush", node] => Command::Flush(self::node(node)?),
-            ["delete", node, count] => Command::Delete {
-                node: self::node(node)?,
-                count: number(count)?,
-            },
-            ["lose", node, count] => Command::Lose {
-                node: self::node(node)?,
-                count: number(count)?,
-            },
-            ["damage", node, frames @ ..] if !frames.is_empty() => Command::Damage {
-                node: self::node(node)?,
-                frames: frames
-                    .iter()
-                    .map(|frame| number(frame))
-                    .collect::<Result<_, _>>()?,
-            },
             ["progress", core @ ..] => Command::Progress(nodes(core)?),
             ["status"] => Command::Status,
             ["show", who] => Command::Show(self::who(who)?),
@@ -276,6 +258,38 @@ impl Command {
             [] => return Err("there is no command".to_string()),
         })
     }
+
+    /// Reads a command about a disk, if it is one.
+    fn parse_disk(words: &[&str]) -> Result<Option<Command>, String> {
+        Ok(Some(match words {
+            ["disk", node, words @ ..] => Command::Disk {
+                node: self::node(node)?,
+                words: owned(words),
+            },
+            ["flush", node] => Command::Flush(self::node(node)?),
+            ["delete", node, count] => Command::Delete {
+                node: self::node(node)?,
+                count: number(count)?,
+            },
+            ["lose", node, count] => Command::Lose {
+                node: self::node(node)?,
+                count: number(count)?,
+            },
+            ["damage", node, frames @ ..] if !frames.is_empty() => Command::Damage {
+                node: self::node(node)?,
+                frames: frames
+                    .iter()
+                    .map(|frame| number(frame))
+                    .collect::<Result<_, _>>()?,
+            },
+            _ => return Ok(None),
+        }))
+    }
+}
+
+/// The words as a list of their own.
+fn owned(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_string()).collect()
 }
 
 /// There is no such command.
