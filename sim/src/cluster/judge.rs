@@ -14,7 +14,7 @@ use super::session::{Action, Answer};
 use crate::{Suite, Watch};
 
 /// As many configurations as the search for linearization points may look at.
-const CONFIGURATIONS_MAX: u64 = 100_000;
+const CONFIGURATIONS_MAX: u64 = 10_000;
 
 pub(super) struct Judge<P: Protocol> {
     oracle: Oracle,
@@ -170,6 +170,7 @@ impl<P: Protocol<Problem = TotalOrder>> Judge<P> {
         let kept = kept.filter(|(_, refused)| !refused);
         let operations: Vec<Dated> = kept.map(|(operation, _)| operation).collect();
         let changes = view.as_ref().and_then(order::changes);
+        order::exactly_once(changes.as_deref().unwrap_or_default())?;
         if changes.is_some_and(|changes| order::explains(&changes, &operations)) {
             return Ok(true);
         }

@@ -36,6 +36,27 @@ pub(super) fn changes(view: &View) -> Option<Vec<Revision>> {
     Some(changes)
 }
 
+/// Every value is written by one operation, so no value may be written by two revisions.
+///
+/// # Errors
+/// The value that was.
+pub(super) fn exactly_once(changes: &[Revision]) -> Result<(), String> {
+    let mut written: BTreeMap<Value, i64> = BTreeMap::new();
+    for change in changes {
+        let puts = change.events.iter().filter(|event| !event.deleted);
+        for value in puts.filter_map(|event| value_number(&event.kv.value)) {
+            let first = *written.entry(value).or_insert(change.revision);
+            if first != change.revision {
+                return Err(format!(
+                    "exactly once: value {value} was written by revision {first}, and again by {}",
+                    change.revision
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Whether the order of revisions is a linearization.
 pub(super) fn explains(changes: &[Revision], operations: &[Dated]) -> bool {
     let Some(order) = order(changes, operations) else {
@@ -253,5 +274,6 @@ mod tests {
         );
         let twice = [&changes[..], &[change(5, 1, Some(10))]].concat();
         assert!(!explains(&twice, &good), "a change that was made twice");
+        assert!(exactly_once(&changes).is_ok() && exactly_once(&twice).is_err());
     }
 }

@@ -9,7 +9,7 @@ use super::run::{Broken, attempt};
 use crate::{Failure, Suite};
 
 /// How many events all attempts may take together.
-const EVENTS_MAX: u64 = 30_000_000;
+const EVENTS_MAX: u64 = 3_000_000;
 
 struct Shrinking<'a, P: Protocol> {
     suite: &'a Suite<P>,
