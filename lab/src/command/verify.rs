@@ -34,12 +34,16 @@ pub(super) struct Verify {
 impl Verify {
     /// Prints the verdict. Answers whether all is well.
     pub(super) fn run(self) -> Result<bool> {
-        let name = self.file.display();
-        let content = if self.file.as_os_str() == "-" {
+        let is_input = self.file.as_os_str() == "-";
+        let name = match is_input {
+            true => "standard input".to_owned(),
+            false => self.file.display().to_string(),
+        };
+        let content = if is_input {
             let mut content = String::new();
             std::io::stdin()
                 .read_to_string(&mut content)
-                .context("reading standard input")?;
+                .with_context(|| format!("reading {name}"))?;
             content
         } else {
             std::fs::read_to_string(&self.file).with_context(|| format!("reading {name}"))?

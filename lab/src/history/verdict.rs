@@ -297,10 +297,14 @@ impl Report<'_> {
         let spans: Vec<Span> = spans.collect();
         let processes: BTreeSet<u64> = spans.iter().map(|span| span.process).collect();
         let pending = spans.iter().filter(|span| span.end.is_none()).count();
+        let count = |count: usize, of: &str| match count {
+            1 => format!("1 {of}"),
+            _ => format!("{count} {of}{}", if of.ends_with('s') { "es" } else { "s" }),
+        };
         format!(
-            "{} operations of {} processes, {pending} of them without an answer\n",
-            spans.len(),
-            processes.len()
+            "{} of {}, {pending} of them without an answer\n",
+            count(spans.len(), "operation"),
+            count(processes.len(), "process")
         )
     }
 

@@ -161,8 +161,9 @@ impl fmt::Display for Witness {
     }
 }
 
-/// As many configurations as a check may look at if nobody says otherwise: some gigabytes.
-pub const CONFIGURATIONS_MAX: u64 = 50_000_000;
+/// As many configurations as a check may look at if nobody says otherwise: two or three gigabytes of
+/// them.
+pub const CONFIGURATIONS_MAX: u64 = 10_000_000;
 
 /// Whether a history could have come from the machine, looking at no more than
 /// `configurations_max` configurations in each of its parts.
