@@ -5,6 +5,7 @@
 //! revision it names, and no call names an older revision than one that was known before it began,
 //! then the order of revisions (a write before the reads that saw it) is a linearization.
 
+pub(crate) mod clients;
 pub(crate) mod load;
 pub(crate) mod oracle;
 mod oracle_tests;
@@ -78,11 +79,10 @@ pub(crate) enum Answer {
     Unknown,
 }
 
-/// One call of one client; all of it is shown when the oracle objects.
+/// One call of one client; all of it is shown when an oracle objects.
 #[derive(Clone, Debug)]
-#[expect(dead_code, reason = "`who` is only ever shown")]
 pub(crate) struct Call {
-    /// Who asked, and whom.
+    /// Who asked, and whom: `c0 at ENDPOINT`.
     pub(crate) who: String,
     /// When it was asked.
     pub(crate) begun: Instant,

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::clients;
 use super::oracle::{Violation, check, check_watch};
 use super::watcher::Watched;
 use super::{Action, Answer, Call, Revision, Row, State};
@@ -360,4 +361,31 @@ fn a_watch_with_a_gap_a_repeat_or_a_lie_is_found() {
             .0;
         assert!(found.contains(expected), "{found}");
     }
+}
+
+/// Without revisions to go by: the second read of a value that was overwritten before.
+#[test]
+fn the_clients_alone_know_a_stale_read() {
+    let first = row("1", 2, 2, 1);
+    let second = row("2", 3, 2, 2);
+    let story = [wrote(2, "a", first.clone()), wrote(3, "a", second.clone())];
+    let saw = |row: &Row| Answer::Saw {
+        revision: 3,
+        rows: State::from([("a".to_owned(), row.clone())]),
+    };
+    let written = Story::new()
+        .call(0, 1, put("1"), Answer::Changed { revision: 2 })
+        .call(2, 3, swap(2, "2"), Answer::Changed { revision: 3 });
+    let truth = Story {
+        start: written.start,
+        calls: written.calls.clone(),
+    };
+    let truth = truth.call(4, 5, read(), saw(&second));
+    assert_eq!(clients::check(&story, &truth.calls), Ok(()));
+    let lie = written.call(4, 5, read(), saw(&first));
+    let found = clients::check(&story, &lie.calls).expect_err("it is stale");
+    assert!(
+        found.0.starts_with("no order explains these calls"),
+        "{found:?}"
+    );
 }

@@ -1,5 +1,6 @@
 //! The end of a test under load: everyone's story, and whether all of them agree.
 
+use super::clients;
 use super::load::{Load, PREFIX};
 use super::oracle::{check, check_watch};
 use super::watcher::Watcher;
@@ -19,7 +20,8 @@ pub(crate) async fn judge(
     let calls = load.end().await;
     cluster.start_all().await;
     let story = story(cluster).await;
-    if let Err(violation) = check(&story, &calls) {
+    let checked = check(&story, &calls).and_then(|()| clients::check(&story, &calls));
+    if let Err(violation) = checked {
         panic!("{violation:?}\n{}", excerpt(&story, &calls));
     }
     let last = story.last().map_or(0, |revision| revision.number);
