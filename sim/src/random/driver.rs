@@ -89,7 +89,11 @@ where
             None => Adversary::draw(P::MODEL, &mut choice),
         };
         let faulty = faulty(&adversary, &members, &mut choice);
-        let stable_from = choice.choose(hurt.steps.max(1));
+        // Stabilisation may come late: in half of the runs, only after everything else.
+        let stable_from = match choice.choose(2) {
+            0 => hurt.steps,
+            _ => choice.choose(hurt.steps.max(1)),
+        };
         let weights = weights(&mut choice);
         let any = |choice: &mut Choice| members.get(choice.choose(8) as usize).copied();
         let slow_disk = any(&mut choice);
