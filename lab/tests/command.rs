@@ -128,3 +128,30 @@ fn a_person_or_a_pipe_can_drive() {
     );
     assert!(out(&driven).contains("n2 -> n1: PreGranted"), "{driven:?}");
 }
+
+#[test]
+fn what_clients_of_a_cluster_saw_can_be_verified() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("clients.jsonl").display().to_string();
+    let run = ["sim", "raft", "--seeds", "1", "--history", &file];
+    let cluster = ["--world", "cluster", "--first", "10"];
+    let sim = lab(&[&run[..], &cluster[..]].concat(), "");
+    assert!(sim.status.success(), "{}", out(&sim));
+    let operations = std::fs::read_to_string(&file).expect("it was written");
+    assert!(operations.lines().count() > 100);
+    let verdict = lab(&["verify", &file], "");
+    assert!(verdict.status.success(), "{}", out(&verdict));
+    // An answer that nobody could have given is noticed.
+    let spoilt = operations.replacen("\"found\":", "\"found\":1000000", 1);
+    assert_ne!(spoilt, operations);
+    let verdict = lab(
+        &["verify", "-"],
+        &spoilt.replacen("1000000null", "1000000", 1),
+    );
+    assert_eq!(verdict.status.code(), Some(1), "{}", out(&verdict));
+    let two = ["sim", "raft", "--seeds", "2", "--history", &file];
+    let several = refused(&[&two[..], &cluster[..]].concat(), "");
+    assert!(several.contains("--seeds 1"), "{several}");
+    let schedule = refused(&run, "");
+    assert!(schedule.contains("--world cluster"), "{schedule}");
+}

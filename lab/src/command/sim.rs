@@ -1,6 +1,8 @@
 //! `quorate lab sim raft`: many seeds of a large, hostile world.
 
+use std::fs;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -14,6 +16,7 @@ use quorate_sim::random::{self, Hurt};
 use quorate_sim::{cluster, suite};
 use serde_json::json;
 
+use crate::history;
 use crate::search::{self, Report, Search};
 use crate::suites::{self, Known, Unknown, Visit};
 
@@ -70,6 +73,9 @@ pub(super) struct Sim {
     /// Runs every seed twice, to see that it gives the same run; otherwise every tenth.
     #[arg(long)]
     twice: bool,
+    /// Writes what the clients of one seed saw, as `quorate lab verify` reads it. Clusters only.
+    #[arg(long, value_name = "FILE")]
+    history: Option<PathBuf>,
     /// Prints the report as JSON.
     #[arg(long)]
     json: bool,
@@ -90,6 +96,7 @@ impl Sim {
         if self.seeds == 0 {
             bail!("--seeds 0 would look at nothing: it must be at least 1");
         }
+        self.check_history()?;
         let report = subject.visit(&self)?;
         let mut out = io::stdout().lock();
         match self.json {
@@ -106,6 +113,19 @@ impl Sim {
         }
         .context("cannot write the report")?;
         Ok(report.failures.is_empty())
+    }
+
+    /// A history is what clients of one cluster saw.
+    fn check_history(&self) -> Result<()> {
+        match (&self.history, self.world, self.seeds) {
+            (None, ..) | (Some(_), World::Cluster, 1) => Ok(()),
+            (Some(_), World::Schedule, _) => {
+                bail!("--history needs clients, which only --world cluster has: add it")
+            }
+            (Some(_), World::Cluster, _) => {
+                bail!("--history is for one seed: add --seeds 1, and --first SEED to say which")
+            }
+        }
     }
 
     /// The options of every cluster, with the flaw if it is the protocol's.
@@ -198,6 +218,15 @@ impl Sim {
         let search = self.search();
         let report = search::clusters(&known.suite, &hurt, &search, &|_| bar.inc(1));
         bar.finish_and_clear();
+        if let Some(file) = &self.history {
+            let plan = match report.failures.first() {
+                Some(failure) => failure.script.parse().map_err(|error| anyhow!("{error}")),
+                None => cluster::drawn(&known.suite, self.first, &hurt).map_err(|e| anyhow!(e)),
+            }?;
+            let (_, clients) = cluster::run_recorded(&known.suite, &plan);
+            let text = history::write_key_value(&history::of_clients(&clients));
+            fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
+        }
         Ok(report)
     }
 }

@@ -12,7 +12,7 @@ use quorate_problems::{history, key_value, register};
 
 pub use read::read;
 pub use verdict::{Claim, Finding, Outcome, Report, verify};
-pub use write::{write_key_value, write_register};
+pub use write::{of_clients, write_key_value, write_register};
 
 /// The version of the format that is written, and the only one that is read.
 pub const VERSION: u64 = 1;

@@ -2,6 +2,7 @@
 
 use quorate_problems::history::{History, Operation};
 use quorate_problems::{key_value, register};
+use quorate_sim::cluster::ClientHistory;
 use serde_json::{Map, Value, json};
 
 use super::{KeyValueHistory, RegisterHistory, VERSION};
@@ -16,6 +17,17 @@ pub fn write_key_value(history: &KeyValueHistory) -> String {
 #[must_use]
 pub fn write_register(history: &RegisterHistory) -> String {
     lines("register", history, register_input, register_output)
+}
+
+/// The history of clients of a simulated cluster, whose keys and values are numbers.
+#[must_use]
+pub fn of_clients(history: &ClientHistory) -> KeyValueHistory {
+    let text = |(): &mut (), number: &u64| number.to_string();
+    history.map(
+        &mut (),
+        |unit, input| input.rename(unit, text, text),
+        |unit, output| output.rename(unit, text),
+    )
 }
 
 fn lines<I, O>(

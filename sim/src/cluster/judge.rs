@@ -8,6 +8,7 @@ use quorate_problems::total_order::{Oracle, Output, Request, TotalOrder};
 use quorate_service::store::View;
 use quorate_service::watch::{Found, Item, Kind, WatchStream};
 
+use super::ClientHistory;
 use super::machine::Heard;
 use super::order::{self, Dated};
 use super::session::{Action, Answer};
@@ -164,19 +165,13 @@ impl<P: Protocol<Problem = TotalOrder>> Judge<P> {
     /// The history of the clients must be one that a single machine could have produced, as the
     /// changes that a state remembers may show. Answers whether that was found out.
     pub(super) fn history(&mut self, view: Option<View>) -> Result<bool, String> {
-        let refused = std::mem::take(&mut self.refused);
-        let operations = std::mem::take(&mut self.operations);
-        let kept = operations.into_iter().zip(refused);
-        let kept = kept.filter(|(_, refused)| !refused);
-        let operations: Vec<Dated> = kept.map(|(operation, _)| operation).collect();
+        self.leave_out_refused();
         let changes = view.as_ref().and_then(order::changes);
         order::exactly_once(changes.as_deref().unwrap_or_default())?;
-        if changes.is_some_and(|changes| order::explains(&changes, &operations)) {
+        if changes.is_some_and(|changes| order::explains(&changes, &self.operations)) {
             return Ok(true);
         }
-        let kept = operations.into_iter().map(|(operation, _)| operation);
-        let history =
-            History::from_operations(kept).map_err(|error| format!("history: {error}"))?;
+        let history = self.clients();
         match key_value::check(&history, CONFIGURATIONS_MAX) {
             Verdict::Linearizable(_) => Ok(true),
             Verdict::GaveUp { .. } => Ok(false),
@@ -188,6 +183,22 @@ impl<P: Protocol<Problem = TotalOrder>> Judge<P> {
                 Err(text)
             }
         }
+    }
+
+    /// What clients asked and were told, but for what certainly was not carried out.
+    ///
+    /// # Panics
+    /// If a client did two things at once, which is a bug of this world.
+    pub(super) fn clients(&mut self) -> ClientHistory {
+        self.leave_out_refused();
+        let operations = self.operations.iter().map(|(operation, _)| operation);
+        History::from_operations(operations.cloned()).expect("a client does one thing at a time")
+    }
+
+    /// What was refused is no part of the history.
+    fn leave_out_refused(&mut self) {
+        let mut refused = std::mem::take(&mut self.refused).into_iter();
+        self.operations.retain(|_| refused.next() != Some(true));
     }
 
     /// What a watcher is told: every revision once, whole, in order, and the same everywhere.

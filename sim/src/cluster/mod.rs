@@ -26,7 +26,13 @@ mod world;
 pub use disk::{Area, DiskCounts, DiskFault, SimDisk};
 pub use plan::{BadPlan, Fault, Plan, Settings, Timed};
 pub use quorate_service::store::Flaw;
-pub use run::{Broken, run, run_plan};
+pub use run::{Broken, drawn, run, run_plan, run_recorded};
+
+/// What clients asked and were told. Keys and values are numbers.
+pub type ClientHistory = quorate_problems::history::History<
+    quorate_problems::key_value::Input<u64, u64>,
+    quorate_problems::key_value::Output<u64>,
+>;
 
 /// How hard a run tries.
 #[derive(Clone, Debug)]

@@ -8,8 +8,8 @@ use super::judge::Outcome;
 use super::plan::Plan;
 use super::session::{Action, Client, Value};
 use super::world::{MS, World};
-use super::{Hurt, Summary, draw, shrink};
-use crate::{Failure, Suite, panics};
+use super::{ClientHistory, Hurt, Summary, draw, shrink};
+use crate::{Failure, Parsed, Suite, panics};
 
 /// How long a healed cluster may take until everything works again.
 const CALM_MS: u64 = 120_000;
@@ -39,7 +39,7 @@ where
         reason,
         script,
     };
-    let plan = draw::draw(suite, seed, hurt).map_err(|reason| failure(reason, String::new()))?;
+    let plan = drawn(suite, seed, hurt).map_err(|reason| failure(reason, String::new()))?;
     run_plan(suite, &plan).map_err(|broken| {
         let (plan, broken) = match hurt.shrink {
             true => shrink::shrink(suite, plan, broken),
@@ -49,6 +49,14 @@ where
         let reason: String = lines.map(|line| format!("# {line}\n")).collect();
         failure(broken.reason, format!("{plan}{reason}"))
     })
+}
+
+/// The plan that a seed draws.
+///
+/// # Errors
+/// If the protocol's options are none.
+pub fn drawn<P: Protocol>(suite: &Suite<P>, seed: u64, hurt: &Hurt) -> Parsed<Plan> {
+    draw::draw(suite, seed, hurt)
 }
 
 /// Runs a plan.
@@ -62,6 +70,17 @@ where
     attempt(suite, plan, u64::MAX).0
 }
 
+/// Runs a plan, and answers also what its clients saw, however it ended.
+pub fn run_recorded<P>(suite: &Suite<P>, plan: &Plan) -> (Result<Summary, Broken>, ClientHistory)
+where
+    P: Protocol<Problem = TotalOrder>,
+{
+    match lived(suite, plan, u64::MAX) {
+        Ok((outcome, mut world)) => (outcome, world.judge.clients()),
+        Err(broken) => (Err(broken), ClientHistory::new()),
+    }
+}
+
 /// Runs a plan up to so many events, and answers also how many there were.
 pub(super) fn attempt<P>(
     suite: &Suite<P>,
@@ -71,19 +90,30 @@ pub(super) fn attempt<P>(
 where
     P: Protocol<Problem = TotalOrder>,
 {
-    let mut world = match World::new(suite, plan, events_max) {
-        Ok(world) => world,
-        Err(reason) => {
-            let at = Instant(0);
-            return (Err(Broken { at, reason }), 0);
-        }
-    };
-    // A panic is an invariant that did not hold. The world is only asked for its time after one.
+    match lived(suite, plan, events_max) {
+        Ok((outcome, world)) => (outcome, world.summary.events),
+        Err(broken) => (Err(broken), 0),
+    }
+}
+
+/// How a world ended, and the world.
+type Lived<P> = (Result<Summary, Broken>, World<P>);
+
+fn lived<P>(suite: &Suite<P>, plan: &Plan, events_max: u64) -> Result<Lived<P>, Broken>
+where
+    P: Protocol<Problem = TotalOrder>,
+{
+    let world = World::new(suite, plan, events_max);
+    let mut world = world.map_err(|reason| Broken {
+        at: Instant(0),
+        reason,
+    })?;
+    // A panic is an invariant that did not hold. After one the world is only asked for its time, and
+    // for what clients saw.
     let judged = panics::catch(|| world.live());
     let judged = judged.unwrap_or_else(|panic| Err(format!("panic: {panic}")));
     let at = world.now();
-    let events = world.summary.events;
-    (judged.map_err(|reason| Broken { at, reason }), events)
+    Ok((judged.map_err(|reason| Broken { at, reason }), world))
 }
 
 impl<P: Protocol<Problem = TotalOrder>> World<P> {
