@@ -1,6 +1,7 @@
 //! Whoever watches the whole run, and says which promise was broken.
 
 use quorate_core::{NodeId, Protocol};
+use quorate_problems::digest;
 use quorate_problems::history::{History, Operation};
 use quorate_problems::key_value;
 use quorate_problems::linearizable::Verdict;
@@ -20,8 +21,7 @@ const CONFIGURATIONS_MAX: u64 = 10_000;
 pub(super) struct Judge<P: Protocol> {
     oracle: Oracle,
     watch: Watch<P>,
-    /// The state's digest by position, once a replica has shown it.
-    digests: Vec<Option<u64>>,
+    digests: digest::Oracle,
     /// A number for the events of each revision, once a watcher has seen all of it.
     revisions: Vec<Option<u64>>,
     operations: Vec<Dated>,
@@ -55,7 +55,7 @@ impl<P: Protocol<Problem = TotalOrder>> Judge<P> {
         Judge {
             oracle: Oracle::default(),
             watch: (suite.watch)(),
-            digests: Vec::new(),
+            digests: digest::Oracle::default(),
             revisions: Vec::new(),
             operations: Vec::new(),
             refused: Vec::new(),
@@ -113,14 +113,8 @@ impl<P: Protocol<Problem = TotalOrder>> Judge<P> {
     /// A replica shows a state.
     pub(super) fn on_state(&mut self, node: NodeId, view: &View) -> Outcome {
         let (position, digest) = (view.position(), view.digest());
-        let place = slot(&mut self.digests, position as usize);
-        let known = *place.get_or_insert(digest);
-        if known != digest {
-            return Err(format!(
-                "digest: the state of {node} at position {position} is not the state that \
-                 another replica had there"
-            ));
-        }
+        let judged = self.digests.on_state(node, position, digest);
+        judged.map_err(|diverged| format!("digest: {diverged}"))?;
         self.note(digest);
         Ok(())
     }
