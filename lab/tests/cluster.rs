@@ -1,8 +1,9 @@
 //! Whole replicas of Raft in the simulated world of clusters.
 
 use quorate_lab::suites::raft::SUITE;
+use quorate_problems::key_value::Input;
 use quorate_sim::Failure;
-use quorate_sim::cluster::{Flaw, Hurt, Plan, Summary, run, run_plan};
+use quorate_sim::cluster::{Flaw, Hurt, Plan, Summary, run, run_plan, run_recorded};
 
 fn planned(text: &str) -> Summary {
     let plan: Plan = text.parse().expect("a plan");
@@ -129,4 +130,49 @@ fn a_text_that_is_no_plan_says_where_and_what_was_expected() {
     }
     let text = "cluster seed=5 members=5 option.window=2\n1.500 crash n5\n2.000 cut n1 n2\n";
     assert_eq!(text.parse::<Plan>().expect("a plan").to_string(), text);
+}
+
+/// Half of the acknowledged writes took no longer than this, in simulated microseconds: those that
+/// were asked for once everybody was there, and before the cluster was healed.
+fn median_write(plan: &str) -> u64 {
+    let plan: Plan = plan.parse().expect("a plan");
+    let (outcome, clients) = run_recorded(&SUITE, &plan);
+    outcome.unwrap_or_else(|broken| panic!("{plan}{}", broken.reason));
+    let counted = 1_500_000_000..plan.settings.hurt_ms * 1_000_000;
+    let writes = clients.operations().iter();
+    let writes = writes.filter(|one| matches!(one.input, Input::Put(..)));
+    let answered = writes.filter(|one| counted.contains(&one.call) && one.returned.is_some());
+    let mut took: Vec<u64> = answered.map(|one| (one.end() - one.call) / 1000).collect();
+    assert!(took.len() > 30, "{plan}has only {} writes", took.len());
+    took.sort_unstable();
+    took[took.len() / 2]
+}
+
+/// A plan in which the last `slow` of so many members have slow disks and links. They join late, so
+/// that none of a minority leads: a slow leader slows everybody, in all protocols that have one.
+fn with_slow(members: u64, slow: u64, seed: u64) -> String {
+    let mut plan = format!("cluster seed={seed} members={members} core={members} hurt_ms=3000");
+    plan += " clients=15 think_us=10000 reads=20\n";
+    let lame = members - slow + 1..=members;
+    for lame in lame.clone() {
+        plan += &format!("0 pause n{lame}\n0 slow-disk n{lame} 30000us\n");
+        for other in (1..=members).filter(|other| *other != lame) {
+            plan += &format!("0 slow-link n{lame} n{other} 30000us\n");
+            plan += &format!("0 slow-link n{other} n{lame} 30000us\n");
+        }
+    }
+    plan.extend(lame.map(|lame| format!("700 resume n{lame}\n")));
+    plan
+}
+
+#[test]
+fn a_slow_minority_slows_nobody_and_a_slow_majority_does() {
+    for (members, seed) in [(3, 1), (3, 2), (5, 1), (5, 2)] {
+        let quorum = members / 2 + 1;
+        let medians = [0, members - quorum, quorum];
+        let medians = medians.map(|slow| median_write(&with_slow(members, slow, seed)));
+        let [usual, minority, majority] = medians;
+        assert!(minority < 2 * usual, "{members} members: {medians:?}");
+        assert!(majority > 5 * usual, "{members} members: {medians:?}");
+    }
 }
