@@ -1,7 +1,9 @@
 //! Whole replicas of Raft in the simulated world of clusters.
 
+use quorate_core::{Faults, Links, Model, Protocol as _, Timing};
 use quorate_lab::suites::raft::SUITE;
 use quorate_problems::key_value::Input;
+use quorate_protocols::raft::Raft;
 use quorate_sim::Failure;
 use quorate_sim::cluster::{Flaw, Hurt, Plan, Summary, run, run_plan, run_recorded};
 
@@ -174,5 +176,59 @@ fn a_slow_minority_slows_nobody_and_a_slow_majority_does() {
         let [usual, minority, majority] = medians;
         assert!(minority < 2 * usual, "{members} members: {medians:?}");
         assert!(majority > 5 * usual, "{members} members: {medians:?}");
+    }
+}
+
+/// What a plan is refused for by a protocol with this claim, if it is.
+fn refusal(plan: &str, claimed: Model) -> Option<String> {
+    let plan: Plan = plan.parse().expect("a plan");
+    plan.admit(claimed).err()
+}
+
+#[test]
+fn a_plan_beyond_the_protocols_claim_is_refused_unless_it_is_told() {
+    let mildest = Model {
+        faults: Faults::FailStop,
+        links: Links {
+            lose: false,
+            duplicate: false,
+            reorder: false,
+        },
+        timing: Timing::Lockstep,
+    };
+    let calm = "cluster bound_us=1000 round_us=1000";
+    assert_eq!(refusal(calm, mildest), None);
+    for (plan, complaint) in [
+        (format!("{calm} loss=1"), "the network loses mail"),
+        (format!("{calm}\n1 cut n1 n2"), "the network loses mail"),
+        (format!("{calm} core=2\n"), "the network loses mail"),
+        (format!("{calm} duplicate=1"), "the network doubles mail"),
+        (format!("{calm} fifo=0"), "the network reorders mail"),
+        (
+            format!("{calm}\n1 crash n3"),
+            "crash-recovery is more than fail-stop",
+        ),
+        (
+            format!("{calm}\n1 fail-sync n1 log"),
+            "crash-recovery is more than",
+        ),
+        (
+            format!("{calm} core=2\n1 kill n3"),
+            "crash-stop is more than fail-stop",
+        ),
+        (
+            format!("{calm}\n1 pause n3"),
+            "partially-synchronous promises less than lockstep",
+        ),
+        (
+            "cluster bound_us=1000".to_owned(),
+            "synchronous promises less than lockstep",
+        ),
+    ] {
+        let reason = refusal(&plan, mildest).unwrap_or_else(|| panic!("{plan} was let in"));
+        assert!(reason.contains(complaint), "{plan}: {reason}");
+        let told = plan.replacen("cluster", "cluster outside_model=1", 1);
+        assert_eq!(refusal(&told, mildest), None);
+        assert_eq!(refusal(&plan, Raft::MODEL), None, "Raft claims all of that");
     }
 }

@@ -65,7 +65,7 @@ pub(super) struct Sim {
     #[arg(long, value_name = "WORDS", value_delimiter = ',')]
     model: Vec<String>,
     /// Lets a model in that the protocol does not claim to withstand.
-    #[arg(long, requires = "model")]
+    #[arg(long)]
     outside_model: bool,
     /// How many seeds run at the same time; as many as there are processors unless it is said.
     #[arg(long, value_name = "COUNT")]
@@ -177,6 +177,9 @@ impl Sim {
 
     fn schedules<P: Checkable>(&self, known: &Known<P>) -> Result<Report> {
         self.check_flaw(known)?;
+        if self.outside_model && self.model.is_empty() {
+            bail!("--outside-model lets a --model in: say which");
+        }
         let words = self.model.iter().map(String::as_str);
         let adversary = match self.model.is_empty() {
             true => None,
@@ -211,6 +214,7 @@ impl Sim {
             damage: self.damaged_disks,
             options: self.words(known)?,
             flaw: self.service_flaw(),
+            outside_model: self.outside_model,
             shrink: !self.whole,
             ..cluster::Hurt::default()
         };

@@ -110,6 +110,7 @@ fn world(seed: u64, hurt: &Hurt, choice: &mut Choice) -> Settings {
         segment_bytes: pick(&[16 << 10, 64 << 10, 256 << 10]),
         watchers: pick(&[0, 1, 2]),
         flaw: hurt.flaw,
+        outside_model: u64::from(hurt.outside_model),
         ..Settings::default()
     }
 }

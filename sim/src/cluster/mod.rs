@@ -9,6 +9,7 @@
 //! A seed draws a plan. First the cluster is hurt, and must keep every promise; then a core of it is
 //! healed, and must make progress. A plan that ends badly is shortened as long as it still does.
 
+mod admit;
 mod disk;
 mod draw;
 mod engine;
@@ -45,6 +46,8 @@ pub struct Hurt {
     pub options: String,
     /// A famous bug of the service, for the search to find.
     pub flaw: Option<Flaw>,
+    /// Whether a plan may be harsher than what the protocol claims to withstand.
+    pub outside_model: bool,
     /// Whether a failure is made small. Otherwise its plan is the whole one.
     pub shrink: bool,
 }
@@ -56,6 +59,7 @@ impl Default for Hurt {
             damage: false,
             options: String::new(),
             flaw: None,
+            outside_model: false,
             shrink: true,
         }
     }

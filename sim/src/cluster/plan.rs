@@ -111,6 +111,8 @@ settings! {
     check_every = 64,
     /// What the service is told about how long an election takes.
     election_ms = 1000,
+    /// Whether the plan may be harsher than what the protocol claims to withstand: 0 or 1.
+    outside_model = 0,
 }
 
 /// Something that goes wrong, or is mended again.

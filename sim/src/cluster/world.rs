@@ -114,8 +114,9 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
     /// A cluster in which nothing runs yet.
     ///
     /// # Errors
-    /// If the protocol cannot be configured as the plan says.
+    /// If the protocol cannot be configured as the plan says, or does not claim to withstand it.
     pub(super) fn new(suite: &Suite<P>, plan: &Plan, events_max: u64) -> Result<World<P>, String> {
+        plan.admit(P::MODEL)?;
         let settings = plan.settings.clone();
         let members: Vec<NodeId> = (1..=settings.members).map(NodeId).collect();
         let options = &settings.options;
