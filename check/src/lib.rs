@@ -10,6 +10,6 @@ mod panics;
 mod table;
 pub mod world;
 
-pub use explore::{Counterexample, Explorer, Extent, Outcome, Packing, Progress, Report, Verdict};
+pub use explore::{Counterexample, Explorer, Extent, Outcome, Progress, Report, Verdict};
 pub use fingerprint::{Folded, combine, fingerprint};
-pub use model::{Footprint, Independence, Kind, Model, Property};
+pub use model::{Footprint, Foreseen, Independence, Kind, Model, Packing, Property};

@@ -28,6 +28,19 @@ pub trait Model: Sync + Sized {
     /// What stands for the state: states with the same future have the same fingerprint.
     fn fingerprint(&self, state: &Self::State) -> u64;
 
+    /// What `apply` would come to, for models that can tell without making the state: most steps lead
+    /// to states that are known, and those are then never made. `print` is the state's fingerprint.
+    /// Steps that choose must stay [`Foreseen::Unknown`].
+    fn foresee(&self, state: &Self::State, print: u64, action: &Self::Action) -> Foreseen {
+        let _ = (state, print, action);
+        Foreseen::Unknown
+    }
+
+    /// How states are kept as bytes while they wait to be expanded, if the model knows a way.
+    fn packing(&self) -> Option<Packing<Self::State>> {
+        None
+    }
+
     /// What must be true.
     fn properties(&self) -> Vec<Property<Self>>;
 
@@ -36,6 +49,26 @@ pub trait Model: Sync + Sized {
         let _ = state;
         format!("{action:?}")
     }
+}
+
+/// What is known of a step before it is taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Foreseen {
+    /// It has to be taken to be known.
+    Unknown,
+    /// Nothing would happen.
+    Nothing,
+    /// It leads to the state with this fingerprint, and leaves no choice.
+    Print(u64),
+}
+
+/// How states are kept as bytes while they wait to be expanded, for states that are much larger in
+/// memory than they need be.
+pub struct Packing<S> {
+    /// Appends the state.
+    pub pack: fn(&S, &mut Vec<u8>),
+    /// Reads one state from the front, and leaves the slice behind it.
+    pub unpack: fn(&mut &[u8]) -> S,
 }
 
 /// A named statement about the states of a model.

@@ -49,6 +49,43 @@ impl Table {
         lock(&self.shards[print as usize % SHARDS]).insert(print)
     }
 
+    /// Adds many fingerprints, and fills `first` with whether each was not there. Each shard is locked
+    /// once, and asks memory for all it will need before it needs any of it.
+    pub(crate) fn insert_all(&self, prints: impl Iterator<Item = u64>, first: &mut Vec<bool>) {
+        let prints: Vec<u64> = prints.map(|print| print.max(1)).collect();
+        // Sorted by shard, by counting.
+        let mut ends = [0; SHARDS];
+        for &print in &prints {
+            ends[print as usize % SHARDS] += 1;
+        }
+        let mut sum = 0;
+        for end in &mut ends {
+            // For now where the shard's fingerprints begin.
+            sum += std::mem::replace(end, sum);
+        }
+        let mut sorted = vec![(0, 0); prints.len()];
+        for (at, &print) in prints.iter().enumerate() {
+            let end = &mut ends[print as usize % SHARDS];
+            sorted[*end] = (print, at);
+            *end += 1;
+        }
+        first.clear();
+        first.resize(prints.len(), false);
+        let mut begin = 0;
+        for (shard, end) in self.shards.iter().zip(ends) {
+            let mine = &sorted[begin..end];
+            begin = end;
+            if mine.is_empty() {
+                continue;
+            }
+            let mut shard = lock(shard);
+            shard.touch(mine);
+            for &(print, at) in mine {
+                first[at] = shard.insert(print);
+            }
+        }
+    }
+
     /// How many fingerprints there are.
     pub(crate) fn len(&self) -> usize {
         self.shards.iter().map(|shard| lock(shard).len).sum()
@@ -110,6 +147,16 @@ impl Shard {
         self.place(print);
         self.len += 1;
         true
+    }
+
+    /// Brings the first buckets of fingerprints into the cache. The reads do not depend on one another,
+    /// so that the processor waits for many of them at a time.
+    fn touch(&self, prints: &[(u64, usize)]) {
+        let cells = prints.iter().map(|&(print, _)| {
+            let (one, _) = self.homes(print);
+            self.buckets[one].0[0]
+        });
+        std::hint::black_box(cells.fold(0, |sum, cell| sum ^ cell));
     }
 
     /// A fingerprint's two buckets.

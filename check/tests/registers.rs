@@ -3,6 +3,8 @@
 
 #[path = "models/abd.rs"]
 mod abd;
+#[path = "models/bytes.rs"]
+mod bytes;
 #[path = "models/paxos.rs"]
 mod paxos;
 #[path = "models/register.rs"]

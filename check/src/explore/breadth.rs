@@ -7,25 +7,51 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use super::{Packing, Progress, Search, locked};
-use crate::model::Model;
+use super::{Progress, Search, locked};
+use crate::model::{Foreseen, Model, Packing};
 use crate::table::Table;
 
 /// States in a chunk: enough to make taking one cheap, few enough that threads end together.
 const CHUNK: usize = 128;
+/// Steps that are looked up together: each finds many others that need the same lock, and while one
+/// waits for memory the next can already ask for its own.
+const BATCH: usize = 1024;
+
+/// The same for steps that were taken to be known: the states that they led to should stay in the cache.
+const POOL: usize = 128;
 
 /// Remembers states: plainly, or with where they were reached from.
 pub(super) trait Seen: Sync {
     /// A state was reached from another (or from none, if it is initial). Whether for the first time.
     fn arrive(&self, print: u64, from: Option<u64>, depth: u32) -> bool;
 
+    /// The same for many: fills `first` with an answer for each.
+    fn arrive_all(&self, arrivals: &[Arrival], depth: u32, first: &mut Vec<bool>) {
+        first.clear();
+        first.extend(
+            arrivals
+                .iter()
+                .map(|arrival| self.arrive(arrival.print, Some(arrival.from), depth)),
+        );
+    }
+
     /// How many states it has seen.
     fn count(&self) -> u64;
+}
+
+/// A step from one fingerprint to another.
+pub(super) struct Arrival {
+    pub(super) print: u64,
+    pub(super) from: u64,
 }
 
 impl Seen for Table {
     fn arrive(&self, print: u64, _: Option<u64>, _: u32) -> bool {
         self.insert(print)
+    }
+
+    fn arrive_all(&self, arrivals: &[Arrival], _: u32, first: &mut Vec<bool>) {
+        self.insert_all(arrivals.iter().map(|arrival| arrival.print), first);
     }
 
     fn count(&self) -> u64 {
@@ -84,7 +110,7 @@ fn first<M: Model>(search: &Search<'_, M>, seen: &impl Seen) -> Vec<Chunk<M::Sta
             if search.examine(&state, print, 0) {
                 search.stop();
             }
-            chunk.push(&state, print, search.options.packing.as_ref());
+            chunk.push(&state, print, search.packing.as_ref());
         }
     }
     chunk.flush_into(&mut chunks);
@@ -138,10 +164,29 @@ struct Worker<'a, M: Model, V: Seen> {
     depth: u32,
     out: Chunk<M::State>,
     actions: Vec<M::Action>,
-    /// Used again and again, so that steps to known states need no memory of their own.
+    /// Steps that were not looked up yet.
+    arrivals: Vec<Arrival>,
+    /// How each of them was taken, or will be.
+    ways: Vec<Way<M::Action>>,
+    /// For each of them, whether it leads to a new state.
+    first: Vec<bool>,
+    /// States that steps led to. Used again and again, so that steps to known states need no memory of
+    /// their own.
+    pool: Vec<M::State>,
+    /// How many of them are in use.
+    pooled: usize,
+    /// The same for a state that was foreseen.
     scratch: Option<M::State>,
     steps: u64,
     violated: bool,
+}
+
+/// How a step is taken.
+enum Way<A> {
+    /// It was, and the state is at this place of the pool.
+    Taken(usize),
+    /// If need be, from the chunk's state at this place.
+    Foreseen(usize, A),
 }
 
 impl<'a, M: Model, V: Seen> Worker<'a, M, V> {
@@ -152,6 +197,11 @@ impl<'a, M: Model, V: Seen> Worker<'a, M, V> {
             depth,
             out: Chunk::new(search),
             actions: Vec::new(),
+            arrivals: Vec::new(),
+            ways: Vec::new(),
+            first: Vec::new(),
+            pool: Vec::new(),
+            pooled: 0,
             scratch: None,
             steps: 0,
             violated: false,
@@ -159,51 +209,74 @@ impl<'a, M: Model, V: Seen> Worker<'a, M, V> {
     }
 
     fn expand(&mut self, chunk: Chunk<M::State>, next: &Mutex<Vec<Chunk<M::State>>>) {
-        match chunk {
-            Chunk::Plain(states) => {
-                for (state, print) in states {
-                    self.expand_state(&state, print, next);
-                }
-            }
-            Chunk::Packed { bytes, .. } => {
-                let packing = self.search.options.packing.as_ref();
-                let packing = packing.expect("chunks are packed only if there is a packing");
-                let mut rest = &bytes[..];
-                while !rest.is_empty() {
-                    let state = (packing.unpack)(&mut rest);
-                    let print = self.search.model.fingerprint(&state);
-                    self.expand_state(&state, print, next);
-                }
+        let states = chunk.into_states(self.search);
+        for (place, (state, print)) in states.iter().enumerate() {
+            self.expand_state(place, state, *print);
+            if self.arrivals.len() >= BATCH || self.pooled >= POOL {
+                self.settle(&states, next);
             }
         }
+        self.settle(&states, next);
     }
 
-    fn expand_state(&mut self, state: &M::State, from: u64, next: &Mutex<Vec<Chunk<M::State>>>) {
+    /// Takes all steps from a state, or foresees them.
+    fn expand_state(&mut self, place: usize, state: &M::State, from: u64) {
         let model = self.search.model;
         self.actions.clear();
         model.actions(state, &mut self.actions);
         while let Some(action) = self.actions.pop() {
-            let scratch = match &mut self.scratch {
-                Some(scratch) => {
-                    scratch.clone_from(state);
-                    scratch
+            let (print, way) = match model.foresee(state, from, &action) {
+                Foreseen::Nothing => continue,
+                Foreseen::Print(print) => (print, Way::Foreseen(place, action)),
+                Foreseen::Unknown => {
+                    match self.pool.get_mut(self.pooled) {
+                        Some(next) => next.clone_from(state),
+                        None => self.pool.push(state.clone()),
+                    }
+                    let next = &mut self.pool[self.pooled];
+                    if !model.apply(next, &action, &mut self.actions) {
+                        continue;
+                    }
+                    self.pooled += 1;
+                    (model.fingerprint(next), Way::Taken(self.pooled - 1))
                 }
-                none => none.insert(state.clone()),
             };
-            if !model.apply(scratch, &action, &mut self.actions) {
-                continue;
-            }
             self.steps += 1;
-            let print = model.fingerprint(scratch);
-            if self.seen.arrive(print, Some(from), self.depth) {
-                self.violated |= self.search.examine(scratch, print, self.depth);
-                self.out
-                    .push(scratch, print, self.search.options.packing.as_ref());
-                if self.out.len() >= CHUNK {
-                    self.out.flush_into(&mut locked(next));
+            self.arrivals.push(Arrival { print, from });
+            self.ways.push(way);
+        }
+    }
+
+    /// Looks up where the steps lead to, and keeps what is new.
+    fn settle(&mut self, states: &[(M::State, u64)], next: &Mutex<Vec<Chunk<M::State>>>) {
+        let (search, depth) = (self.search, self.depth);
+        self.seen.arrive_all(&self.arrivals, depth, &mut self.first);
+        let arrivals = self.arrivals.drain(..).zip(self.ways.drain(..));
+        let first = arrivals.zip(&self.first).filter(|(_, first)| **first);
+        for ((Arrival { print, .. }, way), _) in first {
+            let state = match way {
+                Way::Taken(place) => &self.pool[place],
+                Way::Foreseen(place, action) => {
+                    let before = &states[place].0;
+                    let state = match &mut self.scratch {
+                        Some(state) => {
+                            state.clone_from(before);
+                            state
+                        }
+                        none => none.insert(before.clone()),
+                    };
+                    search.model.apply(state, &action, &mut Vec::new());
+                    debug_assert_eq!(search.model.fingerprint(state), print);
+                    state
                 }
+            };
+            self.violated |= search.examine(state, print, depth);
+            self.out.push(state, print, search.packing.as_ref());
+            if self.out.len() >= CHUNK {
+                self.out.flush_into(&mut locked(next));
             }
         }
+        self.pooled = 0;
     }
 
     /// Between two chunks: tells what happened, and looks whether to go on.
@@ -234,7 +307,7 @@ impl<'a, M: Model, V: Seen> Worker<'a, M, V> {
 
 impl<S: Clone> Chunk<S> {
     fn new<M: Model<State = S>>(search: &Search<'_, M>) -> Chunk<S> {
-        match search.options.packing {
+        match search.packing {
             Some(_) => Chunk::Packed {
                 bytes: Vec::new(),
                 count: 0,
@@ -257,6 +330,24 @@ impl<S: Clone> Chunk<S> {
                 let packing = packing.expect("chunks are packed only if there is a packing");
                 (packing.pack)(state, bytes);
                 *count += 1;
+            }
+        }
+    }
+
+    /// The states with their fingerprints.
+    fn into_states<M: Model<State = S>>(self, search: &Search<'_, M>) -> Vec<(S, u64)> {
+        match self {
+            Chunk::Plain(states) => states,
+            Chunk::Packed { bytes, count } => {
+                let packing = search.packing.as_ref();
+                let packing = packing.expect("chunks are packed only if there is a packing");
+                let mut rest = &bytes[..];
+                let states = (0..count).map(|_| {
+                    let state = (packing.unpack)(&mut rest);
+                    let print = search.model.fingerprint(&state);
+                    (state, print)
+                });
+                states.collect()
             }
         }
     }

@@ -1,7 +1,7 @@
 //! One path after the other: nothing waits but the path itself and what branches off it.
 
 use super::{Progress, Search};
-use crate::model::Model;
+use crate::model::{Foreseen, Model};
 use crate::table::Table;
 
 /// How often somebody is told, in steps.
@@ -31,20 +31,35 @@ pub(super) fn run<M: Model>(search: &Search<'_, M>, seen: &Table) -> (u32, u64) 
                 path.pop();
                 continue;
             };
-            let mut state = place.state.clone();
-            if !search.model.apply(&mut state, &action, &mut place.actions) {
-                continue;
-            }
+            let foreseen = search.model.foresee(&place.state, place.print, &action);
+            let mut taken = None;
+            let print = match foreseen {
+                Foreseen::Nothing => continue,
+                Foreseen::Print(print) => print,
+                Foreseen::Unknown => {
+                    let mut state = place.state.clone();
+                    if !search.model.apply(&mut state, &action, &mut place.actions) {
+                        continue;
+                    }
+                    search.model.fingerprint(taken.insert(state))
+                }
+            };
             let steps = search.count_steps(1);
             if steps.is_multiple_of(PROGRESS_STEPS) {
                 progress(search, seen, steps, path.len());
             }
-            let print = search.model.fingerprint(&state);
             if search.is_stopped() {
                 return (deepest, u64::from(deepest) + 1);
             }
             if seen.insert(print) {
                 deepest = deepest.max(path.len() as u32);
+                let place = path.last().expect("the step was taken from it");
+                let state = taken.unwrap_or_else(|| {
+                    let mut state = place.state.clone();
+                    search.model.apply(&mut state, &action, &mut Vec::new());
+                    debug_assert_eq!(search.model.fingerprint(&state), print);
+                    state
+                });
                 enter(search, &mut path, state, print);
             }
         }

@@ -12,7 +12,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
-use crate::model::{Independence, Kind, Model, Property};
+use crate::model::{Independence, Kind, Model, Packing, Property};
 use crate::table::Table;
 
 pub(crate) use trail::Same;
@@ -26,17 +26,8 @@ pub struct Explorer<'a, M: Model> {
     threads: usize,
     depth_max: u32,
     states_max: u64,
-    packing: Option<Packing<M::State>>,
+    packs: bool,
     watcher: Option<&'a (dyn Fn(Progress) + Sync)>,
-}
-
-/// How states are kept as bytes while they wait to be expanded, for states that are much larger in
-/// memory than they need be.
-pub struct Packing<S> {
-    /// Appends the state.
-    pub pack: fn(&S, &mut Vec<u8>),
-    /// Reads one state from the front, and leaves the slice behind it.
-    pub unpack: fn(&mut &[u8]) -> S,
 }
 
 /// How far an exploration has come.
@@ -61,7 +52,7 @@ impl<'a, M: Model> Explorer<'a, M> {
             threads: cores.map_or(1, usize::from),
             depth_max: u32::MAX,
             states_max: u64::MAX,
-            packing: None,
+            packs: true,
             watcher: None,
         }
     }
@@ -87,10 +78,10 @@ impl<'a, M: Model> Explorer<'a, M> {
         self
     }
 
-    /// Keeps states that wait as bytes.
+    /// Keeps states that wait as they are, even if the model knows how to pack them.
     #[must_use]
-    pub fn packing(mut self, packing: Packing<M::State>) -> Self {
-        self.packing = Some(packing);
+    pub fn unpacked(mut self) -> Self {
+        self.packs = false;
         self
     }
 
@@ -157,6 +148,8 @@ pub(crate) struct Search<'a, M: Model> {
     pub(crate) model: &'a M,
     pub(crate) options: &'a Explorer<'a, M>,
     properties: Vec<Property<M>>,
+    /// How states that wait are kept, if not as they are.
+    packing: Option<Packing<M::State>>,
     /// What is known of each of them.
     findings: Vec<Finding>,
     /// Steps taken.
@@ -195,6 +188,7 @@ impl<'a, M: Model> Search<'a, M> {
         Search {
             model: options.model,
             options,
+            packing: options.packs.then(|| options.model.packing()).flatten(),
             findings: findings.collect(),
             properties,
             generated: AtomicU64::new(0),

@@ -73,14 +73,7 @@ pub(super) fn find<M: Model>(search: &Search<'_, M>, target: (u32, u64)) -> Vec<
         threads: search.options.threads,
         depth_max: depth,
         states_max: u64::MAX,
-        packing: search
-            .options
-            .packing
-            .as_ref()
-            .map(|packing| super::Packing {
-                pack: packing.pack,
-                unpack: packing.unpack,
-            }),
+        packs: search.options.packs,
         watcher: None,
     };
     let again = Search::new(&options);

@@ -9,7 +9,9 @@
 use std::fmt::Debug;
 use std::hash::Hash;
 
-use quorate_check::{Model, Property, fingerprint};
+use quorate_check::{Foreseen, Model, Packing, Property, fingerprint};
+
+use super::bytes::{self, Bytes, bytes};
 
 /// Servers come first, clients behind them.
 pub(crate) type Id = u8;
@@ -27,8 +29,8 @@ pub(crate) enum Message<I> {
 }
 
 /// How a server behaves.
-pub(crate) trait Server: Clone + Debug + Eq + Hash + Send + Sync {
-    type Internal: Clone + Debug + Ord + Hash + Send + Sync;
+pub(crate) trait Server: Bytes + Clone + Debug + Eq + Hash + Send + Sync {
+    type Internal: Bytes + Clone + Debug + Ord + Hash + Send + Sync;
 
     fn start(me: Id) -> Self;
 
@@ -133,7 +135,9 @@ impl Register {
         };
         for client in 0..self.clients {
             let id = self.servers + client;
-            self.ask(&mut state, client, id, id % self.servers, Some(client + 1));
+            let asks = &mut state.clients[usize::from(client)];
+            let message = asks.ask(id, Some(client + 1), [0; CLIENTS_MAX]);
+            state.send(id, id % self.servers, message);
         }
         state
     }
@@ -177,55 +181,176 @@ impl Register {
         at: usize,
         envelope: &Envelope<S::Internal>,
     ) -> bool {
+        let index = envelope.to - self.servers;
+        let after = after(&state.clients, index);
+        let client = &mut state.clients[usize::from(index)];
+        let Some(asks) = self.told(client, after, envelope) else {
+            return false;
+        };
+        state.network.remove(at);
+        if let Some((server, message)) = asks {
+            state.send(envelope.to, server, message);
+        }
+        true
+    }
+
+    /// What being told something does to a client: nothing, or what it asks then, and whom.
+    fn told<I>(
+        &self,
+        client: &mut Client,
+        after: [u8; CLIENTS_MAX],
+        envelope: &Envelope<I>,
+    ) -> Option<Option<(Id, Message<I>)>> {
         let (number, value, is_put) = match envelope.message {
             Message::PutDone(number) => (number, 0, true),
             Message::GetDone(number, value) => (number, value, false),
-            _ => return false,
+            _ => return None,
         };
-        let index = envelope.to - self.servers;
-        let client = &mut state.clients[usize::from(index)];
         if client.awaits != Some(number) {
-            return false;
+            return None;
         }
         client.awaits = None;
         let mut done = client.under_way.take().expect("it awaits an answer");
         done.read = value;
         client.done.push(done);
-        state.network.remove(at);
-        if is_put {
+        Some(is_put.then(|| {
             let id = envelope.to;
-            self.ask(state, index, 2 * id, (id + 1) % self.servers, None);
-        }
-        true
+            let message = client.ask(2 * id, None, after);
+            ((id + 1) % self.servers, message)
+        }))
     }
 
-    /// A client asks for something.
-    fn ask<S: Server>(
-        &self,
-        state: &mut State<S>,
-        index: u8,
-        number: u8,
-        server: Id,
-        writes: Option<Value>,
-    ) {
-        let mut after = [0; CLIENTS_MAX];
-        for (other, client) in state.clients.iter().enumerate() {
-            if other != usize::from(index) {
-                after[other] = client.done.len() as u8;
-            }
+    /// The fingerprint of the state that delivering a message leads to, if anybody takes notice.
+    fn print_behind<S: Server>(&self, state: &State<S>, print: u64, at: usize) -> Option<u64> {
+        let envelope = &state.network[at];
+        let (from, to) = (envelope.from, envelope.to);
+        let sent_by_receiver = |to_whom, message| {
+            fingerprint(&Envelope {
+                from: to,
+                to: to_whom,
+                message,
+            })
+        };
+        let gone = fingerprint(envelope);
+        if to >= self.servers {
+            let index = to - self.servers;
+            let before = &state.clients[usize::from(index)];
+            let mut client = before.clone();
+            let asks = self.told(&mut client, after(&state.clients, index), envelope)?;
+            let asks = asks.map_or(0, |(server, message)| sent_by_receiver(server, message));
+            let print = print.wrapping_sub(gone).wrapping_add(asks);
+            return Some(
+                print
+                    .wrapping_sub(fingerprint(&(to, before)))
+                    .wrapping_add(fingerprint(&(to, &client))),
+            );
         }
-        let client = &mut state.clients[usize::from(index)];
-        client.awaits = Some(number);
-        client.under_way = Some(Operation {
+        let before = &state.servers[usize::from(to)];
+        let mut server = before.clone();
+        let mut outbox = Outbox {
+            me: to,
+            servers: self.servers,
+            sent: Vec::new(),
+        };
+        if !server.on_message(&mut outbox, from, &envelope.message) {
+            return None;
+        }
+        let sent = outbox.sent.into_iter();
+        let sent = sent.map(|(receiver, message)| sent_by_receiver(receiver, message));
+        let print = sent.fold(print.wrapping_sub(gone), u64::wrapping_add);
+        Some(
+            print
+                .wrapping_sub(fingerprint(&(to, before)))
+                .wrapping_add(fingerprint(&(to, &server))),
+        )
+    }
+}
+
+/// How many operations each client has completed, as another one sees it.
+fn after(clients: &[Client], index: u8) -> [u8; CLIENTS_MAX] {
+    let mut after = [0; CLIENTS_MAX];
+    for (other, client) in clients.iter().enumerate() {
+        if other != usize::from(index) {
+            after[other] = client.done.len() as u8;
+        }
+    }
+    after
+}
+
+impl Client {
+    /// It asks for something.
+    fn ask<I>(
+        &mut self,
+        number: u8,
+        writes: Option<Value>,
+        after: [u8; CLIENTS_MAX],
+    ) -> Message<I> {
+        self.awaits = Some(number);
+        self.under_way = Some(Operation {
             writes,
             read: 0,
             after,
         });
-        let message = match writes {
+        match writes {
             Some(value) => Message::Put(number, value),
             None => Message::Get(number),
-        };
-        state.send(self.servers + index, server, message);
+        }
+    }
+}
+
+bytes!(enum Message<I> {
+    0 = Internal(internal),
+    1 = Put(number, value),
+    2 = Get(number),
+    3 = PutDone(number),
+    4 = GetDone(number, value)
+});
+bytes!(struct Client { awaits, done, under_way });
+
+impl<I: Bytes> Bytes for Envelope<I> {
+    fn put(&self, bytes: &mut Vec<u8>) {
+        bytes.extend([self.from, self.to]);
+        self.message.put(bytes);
+    }
+
+    fn get(bytes: &mut &[u8]) -> Envelope<I> {
+        Envelope {
+            from: u8::get(bytes),
+            to: u8::get(bytes),
+            message: Message::get(bytes),
+        }
+    }
+}
+
+impl Bytes for Operation {
+    fn put(&self, bytes: &mut Vec<u8>) {
+        self.writes.put(bytes);
+        bytes.push(self.read);
+        bytes.extend(self.after);
+    }
+
+    fn get(bytes: &mut &[u8]) -> Operation {
+        Operation {
+            writes: Bytes::get(bytes),
+            read: u8::get(bytes),
+            after: [(); CLIENTS_MAX].map(|()| u8::get(bytes)),
+        }
+    }
+}
+
+impl<S: Server> Bytes for State<S> {
+    fn put(&self, bytes: &mut Vec<u8>) {
+        self.servers.put(bytes);
+        self.clients.put(bytes);
+        self.network.put(bytes);
+    }
+
+    fn get(bytes: &mut &[u8]) -> State<S> {
+        State {
+            servers: Bytes::get(bytes),
+            clients: Bytes::get(bytes),
+            network: Bytes::get(bytes),
+        }
     }
 }
 
@@ -310,7 +435,26 @@ impl<S: Server> Model for With<S> {
     }
 
     fn fingerprint(&self, state: &State<S>) -> u64 {
-        fingerprint(state)
+        // The sum of the parts', so that a step changes only what it touches.
+        let servers = (0u8..).zip(&state.servers).map(|part| fingerprint(&part));
+        let clients = (self.0.servers..)
+            .zip(&state.clients)
+            .map(|part| fingerprint(&part));
+        let network = state.network.iter().map(fingerprint);
+        let parts = servers.chain(clients).chain(network);
+        parts.fold(0, u64::wrapping_add)
+    }
+
+    fn foresee(&self, state: &State<S>, print: u64, action: &usize) -> Foreseen {
+        let print = self.0.print_behind(state, print, *action);
+        print.map_or(Foreseen::Nothing, Foreseen::Print)
+    }
+
+    fn packing(&self) -> Option<Packing<State<S>>> {
+        Some(Packing {
+            pack: bytes::pack,
+            unpack: bytes::unpack,
+        })
     }
 
     fn properties(&self) -> Vec<Property<With<S>>> {

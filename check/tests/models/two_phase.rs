@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::hash::Hash;
 
-use quorate_check::{Model, Packing, Property, fingerprint};
+use quorate_check::{Foreseen, Model, Packing, Property, fingerprint};
 
 /// The system with this many participants.
 #[derive(Clone, Debug)]
@@ -148,7 +148,68 @@ impl TwoPhase {
     }
 }
 
+/// A part of a state. Its fingerprint is the sum of theirs, so that a step, which changes two of them at
+/// most, changes only that much of it.
+#[derive(Hash)]
+enum Part {
+    Role(usize, Participant),
+    Manager(Manager),
+    Prepared(usize),
+    Message(Message),
+}
+
+fn key(part: Part) -> u64 {
+    fingerprint(&part)
+}
+
+impl TwoPhase {
+    /// The fingerprint of the state that an action leads to.
+    fn print_behind(&self, state: &State, print: u64, action: Action) -> u64 {
+        let role = |participant: usize, role| {
+            let before = key(Part::Role(participant, state.participants[participant]));
+            let after = key(Part::Role(participant, role));
+            print.wrapping_sub(before).wrapping_add(after)
+        };
+        let manager = |manager| {
+            let before = key(Part::Manager(state.manager));
+            let after = key(Part::Manager(manager));
+            print.wrapping_sub(before).wrapping_add(after)
+        };
+        let message = |print: u64, message| match state.messages.contains(&message) {
+            true => print,
+            false => print.wrapping_add(key(Part::Message(message))),
+        };
+        match action {
+            Action::ManagerPrepared(participant) if state.prepared[participant] => print,
+            Action::ManagerPrepared(participant) => {
+                print.wrapping_add(key(Part::Prepared(participant)))
+            }
+            Action::ManagerCommit => message(manager(Manager::Committed), Message::Commit),
+            Action::ManagerAbort => message(manager(Manager::Aborted), Message::Abort),
+            Action::Prepare(participant) => message(
+                role(participant, Participant::Prepared),
+                Message::Prepared { participant },
+            ),
+            Action::ChooseToAbort(participant) | Action::Abort(participant) => {
+                role(participant, Participant::Aborted)
+            }
+            Action::Commit(participant) => role(participant, Participant::Committed),
+        }
+    }
+}
+
 impl State {
+    fn parts(&self) -> impl Iterator<Item = Part> {
+        let roles = self.participants.iter().enumerate();
+        let roles = roles.map(|(participant, &role)| Part::Role(participant, role));
+        let prepared = self.prepared.iter().enumerate();
+        let prepared = prepared.filter(|(_, prepared)| **prepared);
+        let prepared = prepared.map(|(participant, _)| Part::Prepared(participant));
+        let messages = self.messages.iter().copied().map(Part::Message);
+        let manager = std::iter::once(Part::Manager(self.manager));
+        roles.chain(prepared).chain(messages).chain(manager)
+    }
+
     pub(crate) fn all(&self, role: Participant) -> bool {
         self.participants.iter().all(|&other| other == role)
     }
@@ -177,7 +238,15 @@ impl Model for TwoPhase {
     }
 
     fn fingerprint(&self, state: &State) -> u64 {
-        fingerprint(state)
+        state.parts().map(key).fold(0, u64::wrapping_add)
+    }
+
+    fn foresee(&self, state: &State, print: u64, action: &Action) -> Foreseen {
+        Foreseen::Print(self.print_behind(state, print, *action))
+    }
+
+    fn packing(&self) -> Option<Packing<State>> {
+        Some(Packing { pack, unpack })
     }
 
     fn properties(&self) -> Vec<Property<TwoPhase>> {
@@ -193,8 +262,7 @@ impl Model for TwoPhase {
     }
 }
 
-/// Each state as a few bytes.
-pub(crate) const PACKING: Packing<State> = Packing { pack, unpack };
+// Each state as a few bytes.
 
 fn pack(state: &State, bytes: &mut Vec<u8>) {
     bytes.push(state.participants.len() as u8);

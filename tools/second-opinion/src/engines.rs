@@ -4,7 +4,7 @@ use std::fmt;
 use std::hash::Hash;
 use std::time::{Duration, Instant};
 
-use quorate_check::{Explorer, Packing};
+use quorate_check::Explorer;
 use stateright::{Checker, Model, Property};
 
 use crate::abd::Abd;
@@ -52,15 +52,9 @@ pub(crate) fn one(engine: &str, model: &str, threads: &str, order: &str) -> Resu
     let clients = u8::try_from(size).map_err(|_| "too large")?;
     let is_deep = order == "deep";
     let measured = match (engine, name) {
-        ("quorate", "2pc") => quorate(&TwoPhase::new(size), None, threads, is_deep),
-        ("quorate-packed", "2pc") => quorate(
-            &TwoPhase::new(size),
-            Some(two_phase::PACKING),
-            threads,
-            is_deep,
-        ),
-        ("quorate", "paxos") => quorate(&With::<Paxos>::new(3, clients), None, threads, is_deep),
-        ("quorate", "abd") => quorate(&With::<Abd>::new(2, clients), None, threads, is_deep),
+        ("quorate", "2pc") => quorate(&TwoPhase::new(size), threads, is_deep),
+        ("quorate", "paxos") => quorate(&With::<Paxos>::new(3, clients), threads, is_deep),
+        ("quorate", "abd") => quorate(&With::<Abd>::new(2, clients), threads, is_deep),
         ("stateright", "2pc") => stateright(Commit(TwoPhase::new(size)), threads, is_deep),
         ("stateright", "paxos") => {
             stateright(Registers(With::<Paxos>::new(3, clients)), threads, is_deep)
@@ -74,17 +68,9 @@ pub(crate) fn one(engine: &str, model: &str, threads: &str, order: &str) -> Resu
     Ok(())
 }
 
-fn quorate<M: quorate_check::Model>(
-    model: &M,
-    packing: Option<Packing<M::State>>,
-    threads: usize,
-    is_deep: bool,
-) -> Measured {
+fn quorate<M: quorate_check::Model>(model: &M, threads: usize, is_deep: bool) -> Measured {
     let begun = Instant::now();
-    let mut explorer = Explorer::new(model).threads(threads);
-    if let Some(packing) = packing {
-        explorer = explorer.packing(packing);
-    }
+    let explorer = Explorer::new(model).threads(threads);
     let report = match is_deep {
         true => explorer.depth_first(),
         false => explorer.breadth_first(),

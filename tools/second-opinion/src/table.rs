@@ -7,10 +7,10 @@ use crate::engines::Measured;
 /// What is measured: the model, the threads, the order of the search, and who takes part beside
 /// stateright.
 const ROWS: &[(&str, usize, &str, &[&str])] = &[
-    ("2pc-7", 1, "wide", &["quorate", "quorate-packed"]),
-    ("2pc-7", 2, "wide", &["quorate", "quorate-packed"]),
-    ("2pc-8", 1, "wide", &["quorate", "quorate-packed"]),
-    ("2pc-8", 2, "wide", &["quorate", "quorate-packed"]),
+    ("2pc-7", 1, "wide", &["quorate"]),
+    ("2pc-7", 2, "wide", &["quorate"]),
+    ("2pc-8", 1, "wide", &["quorate"]),
+    ("2pc-8", 2, "wide", &["quorate"]),
     ("2pc-8", 1, "deep", &["quorate"]),
     ("paxos-2", 1, "wide", &["quorate"]),
     ("paxos-2", 2, "wide", &["quorate"]),
