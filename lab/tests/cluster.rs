@@ -232,3 +232,19 @@ fn a_plan_beyond_the_protocols_claim_is_refused_unless_it_is_told() {
         assert_eq!(refusal(&plan, Raft::MODEL), None, "Raft claims all of that");
     }
 }
+
+#[test]
+fn leases_end_and_what_was_superseded_is_forgotten_while_things_go_wrong() {
+    let plan = "cluster seed=3 hurt_ms=9000 think_us=20000 leases=3 compact_ms=100 flush_ms=10\n\
+                2500.000 crash n1\n\
+                3000.000 start n1\n\
+                4000.000 cut n2 n1\n\
+                4000.000 cut n1 n2\n\
+                5500.000 heal\n\
+                6000.000 clock n3 2000000ppm\n\
+                6500.000 transfer n2\n";
+    let summary = planned(plan);
+    assert!(summary.leases > 5 && summary.expired > 3, "{summary:?}");
+    assert!(summary.compactions > 20, "{summary:?}");
+    assert_eq!(summary, planned(plan), "they too are decided by the plan");
+}

@@ -6,13 +6,17 @@ use quorate_problems::history::{History, Operation};
 use quorate_problems::key_value;
 use quorate_problems::linearizable::Verdict;
 use quorate_problems::total_order::{Oracle, Output, Request, TotalOrder};
+use quorate_service::command::KeyRange;
+use quorate_service::error::Error;
+use quorate_service::reply::{KeyValue, Revision};
 use quorate_service::store::View;
-use quorate_service::watch::{Found, Item, Kind, WatchStream};
+use quorate_service::watch::{Found, Item, Kind, WatchCreate, WatchStream};
 
 use super::ClientHistory;
+use super::leases::Leases;
 use super::machine::Heard;
 use super::order::{self, Dated};
-use super::session::{Action, Answer};
+use super::session::{self, Action, Answer};
 use crate::{Suite, Watch};
 
 /// As many configurations as the search for linearization points may look at.
@@ -24,6 +28,13 @@ pub(super) struct Judge<P: Protocol> {
     digests: digest::Oracle,
     /// A number for the events of each revision, once a watcher has seen all of it.
     revisions: Vec<Option<u64>>,
+    /// All changes so far that were gathered, and the revision at which to go on; none if a state had
+    /// forgotten what nobody gathered.
+    changes: Vec<Revision>,
+    gather_from: Option<i64>,
+    /// The latest revision that anybody asked to compact at.
+    compact_max: i64,
+    pub(super) leases: Leases,
     operations: Vec<Dated>,
     /// Those of them that certainly were not carried out.
     refused: Vec<bool>,
@@ -51,12 +62,16 @@ pub(super) fn chain(hash: u64, number: u64) -> u64 {
 }
 
 impl<P: Protocol<Problem = TotalOrder>> Judge<P> {
-    pub(super) fn new(suite: &Suite<P>) -> Judge<P> {
+    pub(super) fn new(suite: &Suite<P>, rate_max: u64) -> Judge<P> {
         Judge {
             oracle: Oracle::default(),
             watch: (suite.watch)(),
             digests: digest::Oracle::default(),
             revisions: Vec::new(),
+            changes: Vec::new(),
+            gather_from: Some(1),
+            compact_max: 0,
+            leases: Leases::new(rate_max),
             operations: Vec::new(),
             refused: Vec::new(),
             hash: 0,
@@ -160,9 +175,12 @@ impl<P: Protocol<Problem = TotalOrder>> Judge<P> {
     /// changes that a state remembers may show. Answers whether that was found out.
     pub(super) fn history(&mut self, view: Option<View>) -> Result<bool, String> {
         self.leave_out_refused();
-        let changes = view.as_ref().and_then(order::changes);
-        order::exactly_once(changes.as_deref().unwrap_or_default())?;
-        if changes.is_some_and(|changes| order::explains(&changes, &self.operations)) {
+        if let Some(view) = view {
+            self.gather(&view);
+        }
+        order::exactly_once(&self.changes)?;
+        self.leases.go_at_once(&self.changes)?;
+        if self.gather_from.is_some() && order::explains(&self.changes, &self.operations) {
             return Ok(true);
         }
         let history = self.clients();
@@ -176,6 +194,63 @@ impl<P: Protocol<Problem = TotalOrder>> Judge<P> {
                 }
                 Err(text)
             }
+        }
+    }
+
+    fn gather(&mut self, view: &View) {
+        if let Some(from) = self.gather_from {
+            self.gather_from = order::gather(view, from, &mut self.changes);
+        }
+    }
+
+    /// Somebody wants to compact at a revision of a state. Answers whether that is of any use, and
+    /// before it is forgotten takes note of all that changed.
+    pub(super) fn may_compact(&mut self, view: &View, revision: i64) -> Option<i64> {
+        self.gather(view);
+        let useful = revision > self.compact_max.max(1);
+        self.compact_max = self.compact_max.max(revision);
+        useful.then_some(revision)
+    }
+
+    /// A compaction at a revision was acknowledged, and a state is as new as that: what is older is
+    /// refused, the revision itself can be read, and has the value that it always had.
+    pub(super) fn on_compacted(&mut self, view: &View, revision: i64) -> Outcome {
+        let name = session::key_name(0);
+        match view.range(&session::named(name.clone(), revision - 1)) {
+            Err(Error::Compacted { compacted }) if compacted >= revision => {}
+            other => {
+                let older = revision - 1;
+                return Err(format!(
+                    "compaction: {older} is read although {revision} was compacted at: {other:?}"
+                ));
+            }
+        }
+        let events = self.changes.iter().rev();
+        let events = events.skip_while(|change| change.revision > revision);
+        let mut events = events.flat_map(|change| change.events.iter().rev());
+        let last = events.find(|event| event.kv.key == name);
+        let expected = last.filter(|event| !event.deleted);
+        match view.range(&session::named(name.clone(), revision)) {
+            Ok(found) => {
+                let value = |kv: &KeyValue| kv.value.clone();
+                let (found, expected) = (
+                    found.kvs.first().map(value),
+                    expected.map(|event| value(&event.kv)),
+                );
+                match found == expected || self.gather_from.is_none() {
+                    true => Ok(()),
+                    false => Err(format!(
+                        "compaction: as of {revision} there was {expected:?} and now {found:?}"
+                    )),
+                }
+            }
+            // Somebody has compacted again.
+            Err(Error::Compacted { compacted })
+                if compacted > revision && compacted <= self.compact_max =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(format!("compaction: {revision} cannot be read: {error}")),
         }
     }
 
@@ -204,7 +279,15 @@ impl<P: Protocol<Problem = TotalOrder>> Judge<P> {
     ) -> Outcome {
         loop {
             match stream.try_next() {
-                Found::Item(item) => self.on_item(watcher, &item),
+                Found::Item(item) => match item.kind {
+                    Kind::Canceled {
+                        compact_revision: Some(revision),
+                    } => {
+                        let resumed = watcher.skip_to(revision, self.compact_max);
+                        resumed.map(|()| watcher.watch(stream))
+                    }
+                    _ => self.on_item(watcher, &item),
+                },
                 Found::Busy => Ok(()),
                 Found::Idle => return Ok(()),
                 Found::Closed => Err("the stream ended".to_owned()),
@@ -261,6 +344,31 @@ impl Watcher {
     /// Its machine starts again, and so does the telling of a revision.
     pub(super) fn start_again(&mut self) {
         self.telling = None;
+    }
+
+    /// What came before a compaction is not told any more.
+    fn skip_to(&mut self, revision: i64, compact_max: i64) -> Outcome {
+        if revision <= self.next() || revision > compact_max {
+            return Err(format!(
+                "at {} it was told that {revision} is compacted",
+                self.next()
+            ));
+        }
+        self.telling = None;
+        self.seen = revision - 1;
+        Ok(())
+    }
+
+    /// Asks for everything that it has not seen.
+    pub(super) fn watch(&self, stream: &WatchStream) {
+        stream.create(WatchCreate {
+            range: KeyRange {
+                key: bytes::Bytes::from_static(&[0]),
+                end: bytes::Bytes::from_static(&[0]),
+            },
+            start_revision: self.next(),
+            ..WatchCreate::default()
+        });
     }
 
     /// Where to go on.

@@ -15,6 +15,8 @@ mod draw;
 mod engine;
 mod faults;
 mod judge;
+mod keeper;
+mod leases;
 mod machine;
 mod network;
 mod order;
@@ -96,6 +98,12 @@ pub struct Summary {
     pub damaged: u64,
     /// Checkpoints that arrived.
     pub checkpoints: u64,
+    /// Leases that clients were granted.
+    pub leases: u64,
+    /// Those of them that were seen to end.
+    pub expired: u64,
+    /// Compactions that were acknowledged.
+    pub compactions: u64,
     /// Whether it was not found out if the clients' history is right: 0 or 1.
     pub gave_up: u64,
     /// Whether so many disks were damaged that no quorum was left: 0 or 1.

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use quorate_problems::history::Operation;
 use quorate_problems::key_value::Step;
 use quorate_service::command::KeyRange;
-use quorate_service::reply::Revision;
+use quorate_service::reply::{Event, Revision};
 use quorate_service::store::View;
 
 use super::session::{Action, Answer, Key, Value, key_number, value_number};
@@ -21,19 +21,19 @@ type State = BTreeMap<Key, Value>;
 /// An operation, and the revision that its answer names.
 pub(super) type Dated = (Operation<Action, Answer>, Option<i64>);
 
-/// Everything that ever changed, as a state remembers it.
-pub(super) fn changes(view: &View) -> Option<Vec<Revision>> {
+/// Adds everything that changed from a revision on, as a state remembers it. Answers the revision at
+/// which to go on, unless the state has forgotten some of it.
+pub(super) fn gather(view: &View, mut from: i64, changes: &mut Vec<Revision>) -> Option<i64> {
     let all = KeyRange {
         key: bytes::Bytes::from_static(&[0]),
         end: bytes::Bytes::from_static(&[0]),
     };
-    let (mut changes, mut from) = (Vec::new(), 1);
     while from <= view.revision() {
         let (mut more, next) = view.history(&all, from, 1 << 20).ok()?;
         changes.append(&mut more);
         from = next;
     }
-    Some(changes)
+    Some(from)
 }
 
 /// Every value is written by one operation, so no value may be written by two revisions.
@@ -98,7 +98,9 @@ fn order(changes: &[Revision], operations: &[Dated]) -> Option<Vec<usize>> {
     // What nobody was told of was done by operations that nobody was told about.
     let mut unknown = unknown;
     for change in changes {
-        if claimed.contains_key(&change.revision) {
+        let is_strange = |event: &Event| key_number(&event.kv.key).is_none();
+        // What is attached to leases is no part of the history.
+        if claimed.contains_key(&change.revision) || change.events.iter().all(is_strange) {
             continue;
         }
         let number = responsible(change, &mut unknown)?;
@@ -211,7 +213,7 @@ fn apply(state: &mut State, action: &Action) -> Answer {
 mod tests {
     use super::*;
     use crate::cluster::session::{key_name, value_text};
-    use quorate_service::reply::{Event, KeyValue};
+    use quorate_service::reply::KeyValue;
 
     fn change(revision: i64, key: Key, value: Option<Value>) -> Revision {
         Revision {

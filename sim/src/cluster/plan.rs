@@ -111,6 +111,10 @@ settings! {
     check_every = 64,
     /// What the service is told about how long an election takes.
     election_ms = 1000,
+    /// How many clients hold leases.
+    leases = 0,
+    /// How often a client compacts what was superseded; 0 for never.
+    compact_ms = 0,
     /// Whether the plan may be harsher than what the protocol claims to withstand: 0 or 1.
     outside_model = 0,
 }
@@ -177,6 +181,17 @@ pub struct Plan {
     pub settings: Settings,
     /// What goes wrong, in order of time.
     pub faults: Vec<Timed>,
+}
+
+impl Plan {
+    /// The rate of the fastest clock there ever is, in millionths.
+    pub(super) fn rate_max(&self) -> u64 {
+        let rates = self.faults.iter().map(|timed| match timed.fault {
+            Fault::Clock { rate, .. } => rate,
+            _ => 0,
+        });
+        rates.fold(1_000_000, u64::max)
+    }
 }
 
 /// Why a text is no plan.

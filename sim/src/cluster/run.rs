@@ -129,6 +129,7 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
         let views = views.map(|process| process.service.view());
         let newest = views.max_by_key(View::position);
         self.summary.gave_up = u64::from(!self.judge.history(newest)?);
+        self.summary.expired = self.judge.leases.count_ended();
         self.summary.simulated = self.now().0;
         self.summary.hash = self.judge.hash();
         Ok(self.summary)
@@ -252,7 +253,9 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
         });
         let first = views.first().map(View::checkpoint);
         let alike = views.iter().all(|view| Some(view.checkpoint()) == first);
-        calm && seen && views.len() == core.len() && alike
+        // They all end, since nobody renews them any more.
+        let leases = views.iter().any(|view| view.lease_count() > 0);
+        calm && seen && !leases && views.len() == core.len() && alike
     }
 
     /// How everyone is.

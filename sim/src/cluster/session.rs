@@ -113,6 +113,18 @@ fn single(key: Key) -> KeyRange {
     }
 }
 
+/// To read the key of a name as of a revision; 0 for the newest.
+pub(super) fn named(name: Bytes, revision: i64) -> Range {
+    Range {
+        range: KeyRange {
+            key: name,
+            end: Bytes::new(),
+        },
+        revision,
+        ..Range::default()
+    }
+}
+
 fn read(key: Key) -> Range {
     Range {
         range: single(key),

@@ -3,12 +3,11 @@
 use quorate_core::{Block, Checkpoint, Choice, Instant, NodeId, Protocol, Survival, Wire};
 use quorate_node::Letter;
 use quorate_problems::total_order::TotalOrder;
-use quorate_service::command::KeyRange;
-use quorate_service::watch::WatchCreate;
 
 use super::Summary;
 use super::engine::Agenda;
 use super::judge::{Judge, Outcome, Watcher};
+use super::keeper::Keeper;
 use super::machine::{End, Heard, Machine, Pending, Process, Waiting};
 use super::network::{Network, draw};
 use super::plan::{Plan, Settings};
@@ -43,6 +42,8 @@ pub(super) enum Event {
     /// A process that ended by itself is started again.
     Supervise(usize),
     Client(usize, Step),
+    /// A keeper's turn.
+    Keeper(usize),
 }
 
 /// Whose turn it is, in a process.
@@ -93,6 +94,7 @@ pub(super) struct World<P: Protocol<Problem = TotalOrder>> {
     pub(super) machines: Vec<Machine<P>>,
     pub(super) network: Network,
     pub(super) clients: Vec<Client>,
+    pub(super) keepers: Vec<Keeper>,
     pub(super) judge: Judge<P>,
     pub(super) watchers: Vec<Vec<Watcher>>,
     pub(super) choice: Choice,
@@ -137,7 +139,8 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
             clients: (0..settings.clients)
                 .map(|number| Client::new(number, &settings))
                 .collect(),
-            judge: Judge::new(suite),
+            keepers: Keeper::all(&settings),
+            judge: Judge::new(suite, plan.rate_max()),
             watchers: vec![watchers; members.len()],
             choice: Choice::Seeded(settings.seed ^ 0x0c1a_57e5),
             summary: Summary::default(),
@@ -165,6 +168,9 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
         }
         for at in 0..self.machines.len() {
             self.start(at)?;
+        }
+        for keeper in 0..self.keepers.len() {
+            self.agenda.plan_in(0, Event::Keeper(keeper));
         }
         for client in 0..self.clients.len() {
             let think = self.settings.think_us * 1000;
@@ -212,6 +218,7 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
                 _ => Ok(()),
             },
             Event::Client(client, step) => self.client(client, step),
+            Event::Keeper(number) => self.keep(number),
         }
     }
 
@@ -247,14 +254,7 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
         for watcher in &mut self.watchers[at] {
             let stream = process.service.watches();
             watcher.start_again();
-            stream.create(WatchCreate {
-                range: KeyRange {
-                    key: bytes::Bytes::from_static(&[0]),
-                    end: bytes::Bytes::from_static(&[0]),
-                },
-                start_revision: watcher.next(),
-                ..WatchCreate::default()
-            });
+            watcher.watch(&stream);
             process.watches.push(stream);
         }
         self.agenda
@@ -380,6 +380,7 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
 
     /// Something new is visible at a machine.
     fn on_applied(&mut self, at: usize, life: u32) -> Outcome {
+        let now = self.now().0;
         let machine = &mut self.machines[at];
         let process = machine
             .process
@@ -387,6 +388,7 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
             .expect("it has just applied something");
         let view = process.service.view();
         self.judge.on_state(machine.id, &view)?;
+        self.judge.leases.on_state(at, &view, now)?;
         self.summary.positions = self.summary.positions.max(view.position());
         for (watcher, stream) in self.watchers[at].iter_mut().zip(&process.watches) {
             self.judge.on_watch(machine.id, watcher, stream)?;
