@@ -232,6 +232,22 @@ mod tests {
     }
 
     #[test]
+    fn many_at_once_are_as_one_after_the_other() {
+        let (one, many) = (Table::default(), Table::default());
+        let mut first = Vec::new();
+        for batch in 0..200u64 {
+            // Some come twice in one batch, some were in the one before, one is zero.
+            let numbers = (batch * 300..batch * 300 + 500).map(|number| number / 3);
+            let prints = numbers.map(|number| number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            many.insert_all(prints.clone(), &mut first);
+            let expected: Vec<bool> = prints.map(|print| one.insert(print)).collect();
+            assert_eq!(first, expected);
+        }
+        assert_eq!(one.len(), many.len());
+        assert!(many.len() > 20_000);
+    }
+
+    #[test]
     fn threads_agree_on_who_was_first() {
         let table = Table::default();
         let first: usize = std::thread::scope(|scope| {

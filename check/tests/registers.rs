@@ -5,6 +5,8 @@
 mod abd;
 #[path = "models/bytes.rs"]
 mod bytes;
+#[path = "models/foresight.rs"]
+mod foresight;
 #[path = "models/paxos.rs"]
 mod paxos;
 #[path = "models/register.rs"]
@@ -18,7 +20,10 @@ use register::{Server, With};
 fn explore<S: Server>(model: With<S>, states: u64) {
     let wide = Explorer::new(&model).breadth_first();
     let deep = Explorer::new(&model).depth_first();
-    for report in [wide, deep] {
+    let plain = Explorer::new(&model).plain().breadth_first();
+    let foreseen = foresight::test(&model);
+    let mut steps = Vec::new();
+    for report in [wide, deep, plain] {
         assert_eq!(report.extent, Extent::Exhausted);
         assert!(matches!(
             report.verdict("linearizable"),
@@ -27,7 +32,9 @@ fn explore<S: Server>(model: With<S>, states: u64) {
         let chosen = report.verdict("value chosen");
         assert!(matches!(chosen, Some(Outcome::Seen { .. })));
         assert_eq!(report.distinct, states);
+        steps.push(report.generated);
     }
+    assert!(steps.iter().all(|&steps| foreseen == (states, steps)));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Two-phase commit: known numbers of states, a planted bug, both orders of search.
 
+#[path = "models/foresight.rs"]
+mod foresight;
 #[path = "models/two_phase.rs"]
 mod two_phase;
 
@@ -11,7 +13,7 @@ fn the_number_of_states_is_the_known_one() {
     for (participants, states) in [(3, 288), (5, 8_832)] {
         let model = TwoPhase::new(participants);
         let wide = Explorer::new(&model).threads(2).breadth_first();
-        let plain = Explorer::new(&model).unpacked().breadth_first();
+        let plain = Explorer::new(&model).plain().breadth_first();
         let deep = Explorer::new(&model).depth_first();
         for report in [&wide, &plain, &deep] {
             assert_eq!(report.distinct, states);
@@ -25,6 +27,7 @@ fn the_number_of_states_is_the_known_one() {
         }
         assert_eq!(wide.generated, plain.generated);
         assert_eq!(wide.generated, deep.generated);
+        assert_eq!(foresight::test(&model), (states, wide.generated));
     }
 }
 

@@ -15,7 +15,7 @@ use crate::table::Table;
 const CHUNK: usize = 128;
 /// Steps that are looked up together: each finds many others that need the same lock, and while one
 /// waits for memory the next can already ask for its own.
-const BATCH: usize = 1024;
+const BATCH: usize = 2048;
 
 /// The same for steps that were taken to be known: the states that they led to should stay in the cache.
 const POOL: usize = 128;
@@ -225,7 +225,7 @@ impl<'a, M: Model, V: Seen> Worker<'a, M, V> {
         self.actions.clear();
         model.actions(state, &mut self.actions);
         while let Some(action) = self.actions.pop() {
-            let (print, way) = match model.foresee(state, from, &action) {
+            let (print, way) = match self.search.foresee(state, from, &action) {
                 Foreseen::Nothing => continue,
                 Foreseen::Print(print) => (print, Way::Foreseen(place, action)),
                 Foreseen::Unknown => {
@@ -328,6 +328,7 @@ impl<S: Clone> Chunk<S> {
             Chunk::Plain(states) => states.push((state.clone(), print)),
             Chunk::Packed { bytes, count } => {
                 let packing = packing.expect("chunks are packed only if there is a packing");
+                bytes.extend(print.to_le_bytes());
                 (packing.pack)(state, bytes);
                 *count += 1;
             }
@@ -343,9 +344,10 @@ impl<S: Clone> Chunk<S> {
                 let packing = packing.expect("chunks are packed only if there is a packing");
                 let mut rest = &bytes[..];
                 let states = (0..count).map(|_| {
-                    let state = (packing.unpack)(&mut rest);
-                    let print = search.model.fingerprint(&state);
-                    (state, print)
+                    let (print, behind) = rest.split_at(size_of::<u64>());
+                    rest = behind;
+                    let print = print.try_into().expect("the length is right");
+                    ((packing.unpack)(&mut rest), u64::from_le_bytes(print))
                 });
                 states.collect()
             }

@@ -31,7 +31,7 @@ pub(super) fn run<M: Model>(search: &Search<'_, M>, seen: &Table) -> (u32, u64) 
                 path.pop();
                 continue;
             };
-            let foreseen = search.model.foresee(&place.state, place.print, &action);
+            let foreseen = search.foresee(&place.state, place.print, &action);
             let mut taken = None;
             let print = match foreseen {
                 Foreseen::Nothing => continue,

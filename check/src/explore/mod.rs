@@ -12,7 +12,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
-use crate::model::{Independence, Kind, Model, Packing, Property};
+use crate::model::{Foreseen, Independence, Kind, Model, Packing, Property};
 use crate::table::Table;
 
 pub(crate) use trail::Same;
@@ -26,7 +26,7 @@ pub struct Explorer<'a, M: Model> {
     threads: usize,
     depth_max: u32,
     states_max: u64,
-    packs: bool,
+    plain: bool,
     watcher: Option<&'a (dyn Fn(Progress) + Sync)>,
 }
 
@@ -52,7 +52,7 @@ impl<'a, M: Model> Explorer<'a, M> {
             threads: cores.map_or(1, usize::from),
             depth_max: u32::MAX,
             states_max: u64::MAX,
-            packs: true,
+            plain: false,
             watcher: None,
         }
     }
@@ -78,10 +78,11 @@ impl<'a, M: Model> Explorer<'a, M> {
         self
     }
 
-    /// Keeps states that wait as they are, even if the model knows how to pack them.
+    /// Without the model's help: every step is taken although it might be foreseen, and states wait as
+    /// they are although they might be packed.
     #[must_use]
-    pub fn unpacked(mut self) -> Self {
-        self.packs = false;
+    pub fn plain(mut self) -> Self {
+        self.plain = true;
         self
     }
 
@@ -188,13 +189,21 @@ impl<'a, M: Model> Search<'a, M> {
         Search {
             model: options.model,
             options,
-            packing: options.packs.then(|| options.model.packing()).flatten(),
+            packing: (!options.plain).then(|| options.model.packing()).flatten(),
             findings: findings.collect(),
             properties,
             generated: AtomicU64::new(0),
             stop: AtomicBool::new(false),
             cut_off: AtomicBool::new(false),
             full: AtomicBool::new(false),
+        }
+    }
+
+    /// What the model knows of a step, if its help is wanted.
+    fn foresee(&self, state: &M::State, print: u64, action: &M::Action) -> Foreseen {
+        match self.options.plain {
+            true => Foreseen::Unknown,
+            false => self.model.foresee(state, print, action),
         }
     }
 

@@ -73,7 +73,7 @@ pub(super) fn find<M: Model>(search: &Search<'_, M>, target: (u32, u64)) -> Vec<
         threads: search.options.threads,
         depth_max: depth,
         states_max: u64::MAX,
-        packs: search.options.packs,
+        plain: search.options.plain,
         watcher: None,
     };
     let again = Search::new(&options);

@@ -12,6 +12,9 @@ use crate::paxos::Paxos;
 use crate::register::{Server, State, With};
 use crate::two_phase::{self, Participant, TwoPhase};
 
+/// Quorate's checker, without the help of the models.
+pub(crate) const PLAIN: &str = "quorate-plain";
+
 /// What a run came to, as one line.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Measured {
@@ -51,10 +54,15 @@ pub(crate) fn one(engine: &str, model: &str, threads: &str, order: &str) -> Resu
     let size: usize = number(size)?;
     let clients = u8::try_from(size).map_err(|_| "too large")?;
     let is_deep = order == "deep";
+    let plain = engine == PLAIN;
     let measured = match (engine, name) {
-        ("quorate", "2pc") => quorate(&TwoPhase::new(size), threads, is_deep),
-        ("quorate", "paxos") => quorate(&With::<Paxos>::new(3, clients), threads, is_deep),
-        ("quorate", "abd") => quorate(&With::<Abd>::new(2, clients), threads, is_deep),
+        ("quorate" | PLAIN, "2pc") => quorate(&TwoPhase::new(size), plain, threads, is_deep),
+        ("quorate" | PLAIN, "paxos") => {
+            quorate(&With::<Paxos>::new(3, clients), plain, threads, is_deep)
+        }
+        ("quorate" | PLAIN, "abd") => {
+            quorate(&With::<Abd>::new(2, clients), plain, threads, is_deep)
+        }
         ("stateright", "2pc") => stateright(Commit(TwoPhase::new(size)), threads, is_deep),
         ("stateright", "paxos") => {
             stateright(Registers(With::<Paxos>::new(3, clients)), threads, is_deep)
@@ -68,9 +76,17 @@ pub(crate) fn one(engine: &str, model: &str, threads: &str, order: &str) -> Resu
     Ok(())
 }
 
-fn quorate<M: quorate_check::Model>(model: &M, threads: usize, is_deep: bool) -> Measured {
+fn quorate<M: quorate_check::Model>(
+    model: &M,
+    plain: bool,
+    threads: usize,
+    is_deep: bool,
+) -> Measured {
     let begun = Instant::now();
-    let explorer = Explorer::new(model).threads(threads);
+    let mut explorer = Explorer::new(model).threads(threads);
+    if plain {
+        explorer = explorer.plain();
+    }
     let report = match is_deep {
         true => explorer.depth_first(),
         false => explorer.breadth_first(),

@@ -2,21 +2,22 @@
 
 use std::process::Command;
 
-use crate::engines::Measured;
+use crate::engines::{Measured, PLAIN};
 
 /// What is measured: the model, the threads, the order of the search, and who takes part beside
 /// stateright.
 const ROWS: &[(&str, usize, &str, &[&str])] = &[
-    ("2pc-7", 1, "wide", &["quorate"]),
+    ("2pc-7", 1, "wide", &["quorate", PLAIN]),
     ("2pc-7", 2, "wide", &["quorate"]),
-    ("2pc-8", 1, "wide", &["quorate"]),
+    ("2pc-8", 1, "wide", &["quorate", PLAIN]),
     ("2pc-8", 2, "wide", &["quorate"]),
     ("2pc-8", 1, "deep", &["quorate"]),
-    ("paxos-2", 1, "wide", &["quorate"]),
+    ("paxos-2", 1, "wide", &["quorate", PLAIN]),
     ("paxos-2", 2, "wide", &["quorate"]),
-    ("paxos-3", 1, "wide", &["quorate"]),
+    ("paxos-3", 1, "wide", &["quorate", PLAIN]),
     ("paxos-3", 2, "wide", &["quorate"]),
     ("abd-2", 1, "wide", &["quorate"]),
+    ("abd-3", 1, "wide", &["quorate", PLAIN]),
     ("abd-3", 2, "wide", &["quorate"]),
 ];
 
@@ -74,13 +75,9 @@ fn row(
         |measured: Measured| measured.busy.as_secs_f64(),
         |measured: Measured| measured.elapsed.as_secs_f64(),
     );
-    let packed = if engine.ends_with("packed") {
-        ", packed"
-    } else {
-        ""
-    };
+    let plain = if engine == PLAIN { ", plain" } else { "" };
     format!(
-        "| {model} | {order}{packed} | {threads} | {} | {:.2} | {:.2} | {:.1} | {:.2} | {:.2} | {:.1} | {:.0} | {:.0} | {:.2} |",
+        "| {model} | {order}{plain} | {threads} | {} | {:.2} | {:.2} | {:.1} | {:.2} | {:.2} | {:.1} | {:.0} | {:.0} | {:.2} |",
         here.states,
         busy(theirs),
         busy(here),
