@@ -18,7 +18,7 @@ use crate::trace::{Loss, MailId, Trace, What};
 pub struct Adversary {
     /// What processes, messages and clocks may do.
     pub model: Model,
-    /// How many processes may be faulty; what [`Adversary::faulty_max`] says if it is not said.
+    /// How many processes may be faulty; as many as [`Adversary::tolerable`] says if it is not said.
     pub faulty: Option<usize>,
     /// Within what time mail arrives and disks finish, where there is a bound.
     pub bound: Duration,
@@ -161,16 +161,38 @@ impl Adversary {
         }
     }
 
-    /// How many of so many processes may be faulty: what is said; otherwise fewer than half, or fewer
-    /// than a third where they may lie. In crash-recovery all may crash, since they come back.
+    /// How many of so many faulty processes any protocol could withstand: fewer than half, or fewer than
+    /// a third where they may lie. In crash-recovery all may crash, since they come back.
     #[must_use]
-    pub fn faulty_max(&self, size: usize) -> usize {
-        let most = match self.model.faults {
+    pub fn tolerable(&self, size: usize) -> usize {
+        match self.model.faults {
             Faults::CrashRecovery => size,
             Faults::Byzantine | Faults::SignedByzantine => size.saturating_sub(1) / 3,
             _ => size.saturating_sub(1) / 2,
+        }
+    }
+
+    /// Whether worlds of at most `size_max` processes can be like this.
+    ///
+    /// # Errors
+    /// If there are more faults than processes, or more than anything could withstand and `beyond` is
+    /// not allowed.
+    pub fn possible(&self, size_max: usize, beyond: bool) -> Result<(), String> {
+        let Some(faulty) = self.faulty else {
+            return Ok(());
         };
-        self.faulty.unwrap_or(most).min(size)
+        let tolerable = self.tolerable(size_max);
+        if faulty > size_max {
+            return Err(format!(
+                "an impossible world: {faulty} faulty processes, but no cluster has more than {size_max}"
+            ));
+        }
+        if faulty > tolerable && !beyond {
+            return Err(format!(
+                "outside the model: of {size_max} processes no more than {tolerable} may be faulty"
+            ));
+        }
+        Ok(())
     }
 
     /// Whether a faulty process may lie.

@@ -63,6 +63,12 @@ where
     schedule: Schedule,
 }
 
+/// How many members clusters have, the usual sizes more often.
+const SIZES: [u64; 9] = [1, 2, 3, 3, 3, 3, 4, 5, SIZE_MAX];
+
+/// The most that any cluster has.
+pub(super) const SIZE_MAX: u64 = 5;
+
 /// More mail than this under way is lost, as in any real network.
 const FLYING_MAX: usize = 300;
 
@@ -80,7 +86,7 @@ where
     ) -> Result<Driver<'a, P>, String> {
         // Neighbouring seeds must not give neighbouring streams.
         let mut choice = Choice::Seeded(seed.wrapping_mul(0xd134_2543_de82_ef95) ^ 0x51a3);
-        let size = [1, 2, 3, 3, 3, 3, 4, 5, 5][choice.choose(9) as usize];
+        let size = SIZES[choice.choose(9) as usize];
         let members: Vec<NodeId> = (1..=size).map(NodeId).collect();
         let schedule = schedule(suite, seed, hurt, &members, &mut choice);
         let world = World::from_words(suite, size, &schedule.words)?;
@@ -88,7 +94,7 @@ where
             Some(adversary) => adversary,
             None => Adversary::draw(P::MODEL, &mut choice),
         };
-        let faulty = faulty(&adversary, &members, &mut choice);
+        let faulty = faulty(&adversary, hurt.outside_model, &members, &mut choice);
         // Stabilisation may come late: in half of the runs, only after everything else.
         let stable_from = match choice.choose(2) {
             0 => hurt.steps,
@@ -447,9 +453,21 @@ where
 }
 
 /// Who may be faulty.
-fn faulty(adversary: &Adversary, members: &[NodeId], choice: &mut Choice) -> Vec<NodeId> {
+fn faulty(
+    adversary: &Adversary,
+    beyond: bool,
+    members: &[NodeId],
+    choice: &mut Choice,
+) -> Vec<NodeId> {
     let mut rest = members.to_vec();
-    let max = u32::try_from(adversary.faulty_max(members.len())).expect("worlds are small");
+    let tolerable = adversary.tolerable(members.len());
+    // What is said of all clusters may be more than a small one has or withstands.
+    let max = match (adversary.faulty, beyond) {
+        (None, _) => tolerable,
+        (Some(said), true) => said.min(members.len()),
+        (Some(said), false) => said.min(tolerable),
+    };
+    let max = u32::try_from(max).expect("worlds are small");
     // Mostly as many as there may be.
     let count = max.saturating_sub(choice.choose(4) / 3);
     let mut pick = |_| {

@@ -80,9 +80,13 @@ pub struct Summary {
 /// # Errors
 /// In what the adversary is harsher than the claim.
 pub fn admit<P: Protocol>(hurt: &Hurt) -> Result<(), String> {
-    match &hurt.adversary {
-        Some(adversary) if !hurt.outside_model => adversary.within(P::MODEL),
-        _ => Ok(()),
+    let Some(adversary) = &hurt.adversary else {
+        return Ok(());
+    };
+    adversary.possible(driver::SIZE_MAX as usize, hurt.outside_model)?;
+    match hurt.outside_model {
+        true => Ok(()),
+        false => adversary.within(P::MODEL),
     }
 }
 

@@ -337,3 +337,21 @@ fn where_nothing_is_decided_no_progress_is_made_and_a_script_says_so() {
     let commands: Vec<_> = commands.skip(1).collect();
     assert_eq!(commands, ["cluster 1", "progress"]);
 }
+
+#[test]
+fn more_faults_than_processes_are_impossible_and_half_are_too_many() {
+    let mut crashes = only(Faults::CrashStop);
+    for (faulty, beyond, said) in [
+        (2, false, ""),
+        (3, false, "outside the model: of 5 processes no more than 2"),
+        (3, true, ""),
+        (6, true, "an impossible world: 6 faulty processes"),
+    ] {
+        crashes.faulty = Some(faulty);
+        let error = crashes.possible(5, beyond).err().unwrap_or_default();
+        assert!(
+            error.starts_with(said) && error.is_empty() == said.is_empty(),
+            "{error}"
+        );
+    }
+}
