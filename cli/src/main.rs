@@ -56,10 +56,12 @@ fn main() -> ExitCode {
         Command::Cluster(flags) => cluster::run(&flags),
         Command::Ctl(flags) => ctl::run(flags),
         Command::Bench(flags) => quorate_bench::run(flags),
-        Command::Lab(lab) => lab.run().and_then(|fine| match fine {
-            true => Ok(()),
-            false => Err(failure::Silent.into()),
-        }),
+        Command::Lab(lab) => match lab.run() {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(failure::Silent.into()),
+            // What the lab cannot do, it cannot do because of what it was given.
+            Err(error) => failure::usage(format!("{error:#}")),
+        },
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "quorate", &mut script);

@@ -13,6 +13,7 @@ use quorate_core::NodeId;
 use quorate_sim::script;
 use quorate_sim::suite::options;
 
+use super::paper;
 use crate::suites::{self, Known, Unknown, Visit};
 
 /// Explores every schedule of a small world.
@@ -148,8 +149,11 @@ impl Visit for Work<'_> {
             std::fs::write(file, script).with_context(|| file.display().to_string())?;
         }
         match arguments.json {
-            true => println!("{:#}", as_json(arguments, &report, script.as_deref())),
-            false => print!("{}", as_text(&report, script.as_deref())),
+            true => {
+                let json = as_json(arguments, &report, script.as_deref());
+                paper::print(&format!("{json:#}\n"))?;
+            }
+            false => paper::print(&as_text(&report, script.as_deref()))?,
         }
         Ok(report.holds())
     }

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use quorate_problems::linearizable::CONFIGURATIONS_MAX;
 
+use super::paper;
 use crate::history::{self, Claim};
 
 /// Judges a history of any system: is there an order of its operations that explains all answers?
@@ -50,10 +51,9 @@ impl Verify {
         };
         let imported = history::read(&content).map_err(|error| anyhow!("{name}, {error}"))?;
         let report = history::verify(&imported, self.claim, self.configurations_max)?;
-        if self.json {
-            println!("{}", report.json(self.points));
-        } else {
-            print!("{}", report.text(self.points));
+        match self.json {
+            true => paper::print(&format!("{}\n", report.json(self.points)))?,
+            false => paper::print(&report.text(self.points))?,
         }
         Ok(report.holds() == Some(true))
     }
