@@ -218,6 +218,8 @@ impl<P: Protocol<Problem = TotalOrder>> Judge<P> {
         let name = session::key_name(0);
         match view.range(&session::named(name.clone(), revision - 1)) {
             Err(Error::Compacted { compacted }) if compacted >= revision => {}
+            // Its disk has failed, and it is about to end.
+            Err(Error::Storage(_)) => return Ok(()),
             other => {
                 let older = revision - 1;
                 return Err(format!(
@@ -250,6 +252,7 @@ impl<P: Protocol<Problem = TotalOrder>> Judge<P> {
             {
                 Ok(())
             }
+            Err(Error::Storage(_)) => Ok(()),
             Err(error) => Err(format!("compaction: {revision} cannot be read: {error}")),
         }
     }

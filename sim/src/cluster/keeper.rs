@@ -39,6 +39,8 @@ pub(super) struct Keeper {
 struct Open {
     chore: Chore,
     asked: u64,
+    /// Which of the machine's processes was asked.
+    life: u32,
     pending: Pending,
 }
 
@@ -169,10 +171,11 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
             }),
         };
         if let Some(Ok(pending)) = pending {
-            let asked = self.now().0;
+            let (asked, life) = (self.now().0, self.machines[at].life);
             self.keepers[number].open = Some(Open {
                 chore,
                 asked,
+                life,
                 pending,
             });
             self.nudge(at);
@@ -261,8 +264,10 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
                 Ok(())
             }
             (Chore::ReadOld { revision }, None) => {
-                let at = keeper.machine;
-                match &self.machines[at].process {
+                let machine = &self.machines[keeper.machine];
+                match &machine.process {
+                    // A later process may not have caught up yet.
+                    Some(_) if machine.life != open.life => Ok(()),
                     Some(process) => self.judge.on_compacted(&process.service.view(), *revision),
                     None => Ok(()),
                 }

@@ -6,6 +6,7 @@ use quorate_problems::key_value::{Input, Output, Step};
 use quorate_service::command::{
     Command, Compare, DeleteRange, KeyRange, Op, Operand, Put, Range, Relation, Txn,
 };
+use quorate_service::error::Error;
 use quorate_service::reply::{Applied, OpReply, RangeReply, Reply};
 use quorate_service::store::View;
 
@@ -230,13 +231,16 @@ pub(super) fn understand(action: &Action, applied: Applied) -> Result<(Answer, i
     answer.map(|answer| (answer, revision))
 }
 
-/// Reads a key from a state.
+/// Reads a key from a state. Answers nothing if its disk has failed: the process is about to end.
 ///
 /// # Errors
 /// If the state cannot be read.
-pub(super) fn look_up(key: Key, view: &View) -> Result<(Answer, i64), String> {
-    let range = view.range(&read(key)).map_err(|error| error.to_string())?;
-    only_value(&range).map(|value| (Answer::Value(value), view.revision()))
+pub(super) fn look_up(key: Key, view: &View) -> Result<Option<(Answer, i64)>, String> {
+    match view.range(&read(key)) {
+        Ok(range) => only_value(&range).map(|value| Some((Answer::Value(value), view.revision()))),
+        Err(Error::Storage(_)) => Ok(None),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// The value of the only row, if there is one.

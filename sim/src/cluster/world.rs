@@ -763,7 +763,9 @@ fn poll(
         },
         Pending::Read(reading) => match (reading.answered(), action) {
             (None, _) => return Ok(None),
-            (Some(Ok(())), session::Action::Get(key)) => Ok(session::look_up(*key, &view())?),
+            (Some(Ok(())), session::Action::Get(key)) => {
+                session::look_up(*key, &view())?.ok_or(Error::Stopped)
+            }
             (Some(Ok(())), other) => return Err(format!("{other:?} is no read")),
             (Some(Err(error)), _) => Err(error),
         },
