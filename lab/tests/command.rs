@@ -155,3 +155,35 @@ fn what_clients_of_a_cluster_saw_can_be_verified() {
     let schedule = refused(&run, "");
     assert!(schedule.contains("--world cluster"), "{schedule}");
 }
+
+#[test]
+fn the_plan_of_a_violation_runs_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("plan.txt").display().to_string();
+    let cluster = ["sim", "raft", "--world", "cluster"];
+    let flaw = [
+        "--flaw",
+        "snapshot-drops-sessions",
+        "--seeds",
+        "100",
+        "--json",
+    ];
+    let found = lab(&[&cluster[..], &flaw].concat(), "");
+    assert_eq!(found.status.code(), Some(1));
+    let found: serde_json::Value = serde_json::from_slice(&found.stdout).expect("JSON");
+    let violation = &found["violations"][0];
+    let plan = violation["script"].as_str().expect("a plan");
+    std::fs::write(&file, plan).expect("a file");
+    let run = [&cluster[..], &["--plan", &file, "--json"]].concat();
+    let again = lab(&run, "");
+    assert_eq!(again.status.code(), Some(1));
+    let again: serde_json::Value = serde_json::from_slice(&again.stdout).expect("JSON");
+    assert_eq!(again["violations"][0]["reason"], violation["reason"]);
+
+    std::fs::write(&file, format!("{plan}\nnonsense\n")).expect("a file");
+    let said = refused(&run, "");
+    let line = plan.lines().count() + 2;
+    assert!(said.contains(&format!("line {line}")), "{said}");
+    let said = refused(&["sim", "raft", "--plan", &file], "");
+    assert!(said.contains("--world cluster"), "{said}");
+}

@@ -1,7 +1,7 @@
 //! `quorate lab sim raft`: many seeds of a large, hostile world.
 
 use std::fs;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use quorate_sim::random::{self, Hurt};
 use quorate_sim::{cluster, suite};
 use serde_json::json;
 
+use super::paper;
 use crate::history;
 use crate::search::{self, Report, Search};
 use crate::suites::{self, Known, Unknown, Visit};
@@ -76,6 +77,9 @@ pub(super) struct Sim {
     /// Writes what the clients of one seed saw, as `quorate lab verify` reads it. Clusters only.
     #[arg(long, value_name = "FILE")]
     history: Option<PathBuf>,
+    /// Runs the plan in this file, as a violation in a cluster is printed, instead of seeds.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["seeds", "first", "flaw", "options"])]
+    plan: Option<PathBuf>,
     /// Prints the report as JSON.
     #[arg(long)]
     json: bool,
@@ -98,7 +102,6 @@ impl Sim {
         }
         self.check_history()?;
         let report = subject.visit(&self)?;
-        let mut out = io::stdout().lock();
         match self.json {
             true => {
                 let mut value = report.json();
@@ -107,11 +110,10 @@ impl Sim {
                     World::Schedule => "schedule",
                     World::Cluster => "cluster",
                 });
-                writeln!(out, "{value:#}")
+                paper::print(&format!("{value:#}\n"))?;
             }
-            false => writeln!(out, "{report}"),
+            false => paper::print(&format!("{report}\n"))?,
         }
-        .context("cannot write the report")?;
         Ok(report.failures.is_empty())
     }
 
@@ -176,6 +178,9 @@ impl Sim {
     }
 
     fn schedules<P: Checkable>(&self, known: &Known<P>) -> Result<Report> {
+        if self.plan.is_some() {
+            bail!("--plan is for --world cluster: add it");
+        }
         self.check_flaw(known)?;
         if self.outside_model && self.model.is_empty() {
             bail!("--outside-model lets a --model in: say which");
@@ -206,6 +211,13 @@ impl Sim {
     where
         P: Checkable + Protocol<Problem = TotalOrder>,
     {
+        if let Some(file) = &self.plan {
+            let text = fs::read_to_string(file);
+            let text = text.with_context(|| format!("cannot read {}", file.display()))?;
+            let plan = text.parse();
+            let plan = plan.map_err(|error| anyhow!("{}: {error}", file.display()))?;
+            return Ok(search::plan(&known.suite, &plan));
+        }
         self.check_flaw(known)?;
         if self.lying_disks || !self.model.is_empty() {
             bail!("--lying-disks and --model are for --world schedule");

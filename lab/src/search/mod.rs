@@ -125,27 +125,52 @@ where
     P: Protocol<Problem = TotalOrder>,
 {
     search.run(progress, |seed| {
-        let summary = cluster::run(suite, seed, hurt)?;
-        let faults = [
-            ("planned faults", summary.faults),
-            ("power failures", summary.crashes),
-            ("killed processes", summary.kills),
-            ("processes that gave up on their disk", summary.ends),
-            ("starts on a damaged log", summary.damaged),
-            ("checkpoints sent", summary.checkpoints),
-            ("clusters without a quorum of whole disks", summary.stuck),
-            ("histories too hard to judge", summary.gave_up),
-        ];
-        Ok(Figures {
-            operations: summary.operations,
-            decided: summary.answered,
-            steps: summary.events,
-            messages: summary.messages,
-            faults: BTreeMap::from(faults),
-            simulated: Duration::from_nanos(summary.simulated),
-            digest: summary.hash,
-        })
+        cluster::run(suite, seed, hurt).map(|summary| of_cluster(&summary))
     })
+}
+
+/// Runs one plan of such a world, twice: it must be the same run.
+pub fn plan<P>(suite: &Suite<P>, plan: &cluster::Plan) -> Report
+where
+    P: Protocol<Problem = TotalOrder>,
+{
+    let search = Search {
+        seeds: 1,
+        ..Search::default()
+    };
+    search.run(&|_| {}, |seed| {
+        let outcome = cluster::run_plan(suite, plan);
+        let summary = outcome.map_err(|broken| Failure {
+            seed,
+            reason: broken.reason,
+            script: plan.to_string(),
+        })?;
+        Ok(of_cluster(&summary))
+    })
+}
+
+fn of_cluster(summary: &cluster::Summary) -> Figures {
+    let faults = [
+        ("planned faults", summary.faults),
+        ("power failures", summary.crashes),
+        ("killed processes", summary.kills),
+        ("processes that gave up on their disk", summary.ends),
+        ("starts on a damaged log", summary.damaged),
+        ("checkpoints sent", summary.checkpoints),
+        ("leases granted", summary.leases),
+        ("compactions", summary.compactions),
+        ("clusters without a quorum of whole disks", summary.stuck),
+        ("histories too hard to judge", summary.gave_up),
+    ];
+    Figures {
+        operations: summary.operations,
+        decided: summary.answered,
+        steps: summary.events,
+        messages: summary.messages,
+        faults: BTreeMap::from(faults),
+        simulated: Duration::from_nanos(summary.simulated),
+        digest: summary.hash,
+    }
 }
 
 /// What the threads of a search share.
