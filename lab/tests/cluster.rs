@@ -248,3 +248,17 @@ fn leases_end_and_what_was_superseded_is_forgotten_while_things_go_wrong() {
     assert!(summary.compactions > 20, "{summary:?}");
     assert_eq!(summary, planned(plan), "they too are decided by the plan");
 }
+
+/// Seed 758 found it: a renewal did not count in full after the leader had changed.
+#[test]
+fn an_old_leaders_tick_ends_no_lease_early() {
+    let plan = "\
+cluster seed=758 clients=2 think_us=20000 reads=80 txns=5 delay_us=50 loss=200 fifo=0 wake_us=5 \
+apply_us=500 leases=3 option.flight=1 option.message=1
+16447.322 pause n1
+17498.633 cut n3 n2
+19027.569 join n3 n2
+";
+    let summary = planned(plan);
+    assert!(summary.leases > 0, "{summary:?}");
+}

@@ -156,7 +156,7 @@ impl Machine {
         }
         out.clear();
         if !payload.is_empty() {
-            self.batch(position, payload, wanted, out)?;
+            self.batch(position, epoch, payload, wanted, out)?;
         }
         self.meta.checkpoint = Checkpoint { position, epoch };
         self.dirty = true;
@@ -166,6 +166,7 @@ impl Machine {
     fn batch(
         &mut self,
         position: u64,
+        ordered_in: u64,
         payload: &Payload,
         wanted: bool,
         out: &mut Outcome,
@@ -190,7 +191,7 @@ impl Machine {
         }
         self.meta.batches.insert(batch.origin.0, newest);
         for command in batch.commands {
-            let reply = self.command(command, wanted, out);
+            let reply = self.command(command, ordered_in, wanted, out);
             match reply {
                 Err(error) if error.is_fatal() => return Err(error),
                 reply if wanted => {
@@ -206,6 +207,7 @@ impl Machine {
     fn command(
         &mut self,
         command: Command,
+        ordered_in: u64,
         wanted: bool,
         out: &mut Outcome,
     ) -> Result<Reply, Error> {
@@ -217,6 +219,9 @@ impl Machine {
             Command::LeaseGrant { id, ttl } => self.lease_grant(id, ttl),
             Command::LeaseRevoke { id } => self.lease_revoke(id, out),
             Command::LeaseKeepAlive { id } => Ok(self.lease_keep_alive(id)),
+            // Broadcast again after its leader lost its office: it speaks of a time before renewals that
+            // were ordered since, and the new leader counts from its own beginning.
+            Command::Tick { epoch, .. } if epoch < ordered_in => Ok(Reply::Done),
             Command::Tick { epoch, elapsed_ms } => self.tick(epoch, elapsed_ms, out),
             Command::Publish(member) => Ok(self.publish_member(member)),
         }

@@ -52,8 +52,13 @@ impl Bench {
         }
     }
 
-    /// Applies a command in a batch of its own and publishes.
+    /// Applies a command in a batch of its own, ordered in the first epoch, and publishes.
     pub(super) fn apply(&mut self, command: Command) -> Result<(i64, Reply), Error> {
+        self.apply_in(1, command)
+    }
+
+    /// The same, ordered in an epoch.
+    pub(super) fn apply_in(&mut self, epoch: u64, command: Command) -> Result<(i64, Reply), Error> {
         self.sequence += 1;
         let payload = codec::encode(&Batch {
             origin: NodeId(1),
@@ -63,7 +68,7 @@ impl Bench {
         });
         let position = self.machine.meta.checkpoint.position + 1;
         self.machine
-            .apply(position, 1, &payload, true, &mut self.out)?;
+            .apply(position, epoch, &payload, true, &mut self.out)?;
         self.machine.publish();
         if self.flushes {
             self.settle();

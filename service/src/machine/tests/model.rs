@@ -114,7 +114,8 @@ impl Model {
     }
 
     fn tick(&mut self, epoch: u64, elapsed_ms: i64) {
-        if epoch < self.epoch {
+        // Here everything is ordered in the first epoch; a tick of an earlier one does not count.
+        if epoch < self.epoch.max(1) {
             return;
         }
         if epoch > self.epoch {
