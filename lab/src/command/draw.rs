@@ -11,8 +11,9 @@ use quorate_sim::Suite;
 
 use super::paper::{Paper, pictures, print};
 use crate::draw::{Diagram, Recording, html};
+use crate::scenes::Claims;
 use crate::scenes::json;
-use crate::scenes::stage::{self, Claims, Work};
+use crate::scenes::stage::{self, Work};
 use crate::scenes::tell::tell;
 
 /// Draw a run that was recorded with `run --json`, or any script.

@@ -12,7 +12,8 @@ use quorate_sim::Suite;
 
 use super::paper::{nobody_reads, style};
 use crate::explore::{Ended, Explorer, dialog};
-use crate::scenes::stage::{self, Claims, Work};
+use crate::scenes::Claims;
+use crate::scenes::stage::{self, Work};
 
 /// Drive a small world: pick what happens next, step back, save the path as a script.
 #[derive(Args, Debug)]

@@ -21,6 +21,7 @@
 //! Every property is expected to hold unless a line `expect:` says that it is false. `alike:` names
 //! processes that must not be able to tell the worlds of the script apart.
 
+mod claims;
 pub mod json;
 pub mod local;
 mod parse;
@@ -37,6 +38,7 @@ use quorate_core::NodeId;
 
 use crate::suites::Unknown;
 
+pub use claims::{Claims, Promise};
 pub use sheet::Verdict;
 pub use stage::{Outcome, run};
 pub use tell::Wrong;

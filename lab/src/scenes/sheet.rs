@@ -9,8 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use quorate_core::NodeId;
 use quorate_sim::trace::{Trace, What};
 
+use super::claims::{Claims, End};
 use super::tell::Told;
-use crate::draw::words::{self, fields};
+use crate::draw::words;
 
 /// One line of the sheet.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -23,132 +24,6 @@ pub struct Verdict {
     pub expected: bool,
     /// What breaks it; if nothing does, what it says.
     pub witness: String,
-}
-
-/// The word with which a violation begins, and what is promised.
-type Promise = (&'static str, &'static str);
-
-/// What is claimed of a kind of run, and what else a stage must know.
-#[derive(Clone, Copy, Default, Debug)]
-pub struct Claims {
-    /// What worlds watch.
-    pub(super) watched: &'static [Promise],
-    /// The same, of one protocol only.
-    pub(super) also: &'static [Promise],
-    /// What must have happened at the end, if that can be told.
-    pub(super) end: Option<End>,
-    /// What the protocol's paper calls an epoch.
-    pub epoch: &'static str,
-    /// The first words of the requests that are worth offering.
-    pub asks: &'static [&'static str],
-}
-
-/// How a run of total order should end.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct End {
-    /// Whether a request wants an answer.
-    wants: fn(request: &str) -> bool,
-    /// Whether an output answers a request, both as a trace shows them, and whether it is the same
-    /// process that was asked and that tells.
-    answers: fn(request: &str, output: &str, here: bool) -> bool,
-    /// How far an output shows that its process has come, since all should come equally far.
-    progress: fn(output: &str) -> Option<u64>,
-}
-
-/// What is claimed of two armies.
-pub(super) const TWO_ARMIES: Claims = Claims {
-    watched: &[
-        ("coordination", "both attack, or neither does"),
-        ("validity", "nobody attacks unless it was proposed"),
-    ],
-    also: &[],
-    end: None,
-    epoch: "",
-    asks: &["propose"],
-};
-
-/// What total order promises.
-const TOTAL_ORDER: &[Promise] = &[
-    ("agreement", "at one position all deliver the same"),
-    ("integrity", "nothing is delivered that nobody broadcast"),
-    (
-        "gap",
-        "everybody delivers every position, once and in order",
-    ),
-    (
-        "checkpoint",
-        "only states that somebody really had are installed",
-    ),
-    (
-        "read",
-        "no read misses what was delivered before it was asked for",
-    ),
-];
-
-/// What Raft promises besides: figure 3 of its paper.
-const RAFT: &[Promise] = &[
-    ("election safety", "at most one leads in a term"),
-    ("leader append-only", "a leader only adds to its log"),
-    (
-        "log matching",
-        "logs that agree on an index and its term agree up to there",
-    ),
-    (
-        "leader completeness",
-        "what is committed is in the log of every later leader",
-    ),
-    (
-        "state machine safety",
-        "no two apply different entries at one index",
-    ),
-];
-
-/// What is claimed of a protocol of total order.
-pub(super) fn total_order(protocol: &str) -> Claims {
-    let (also, epoch) = match protocol {
-        "raft" => (RAFT, "term"),
-        _ => (&[][..], "epoch"),
-    };
-    Claims {
-        watched: TOTAL_ORDER,
-        also,
-        epoch,
-        asks: &["broadcast", "read"],
-        end: Some(End {
-            wants: |request| request.starts_with("Broadcast") || request.starts_with("Read"),
-            answers,
-            progress,
-        }),
-    }
-}
-
-/// Whether an output of total order answers a request: a read is answered where it was asked, a
-/// broadcast wherever it is delivered.
-fn answers(request: &str, output: &str, here: bool) -> bool {
-    let value = |fields: &[(String, String)], name: &str| {
-        let mut found = fields.iter().filter(|(known, _)| known == name);
-        found.next().map(|(_, value)| value.clone())
-    };
-    let (Some((asked, request)), Some((told, output))) = (fields(request), fields(output)) else {
-        return false;
-    };
-    match (asked.as_str(), told.as_str()) {
-        ("Broadcast", "Deliver") => value(&request, "0") == value(&output, "payload"),
-        ("Read", "ReadReady") => here && value(&request, "id") == value(&output, "id"),
-        _ => false,
-    }
-}
-
-/// How far a process has come in the total order.
-fn progress(output: &str) -> Option<u64> {
-    let (name, parts) = fields(output)?;
-    let parts = match name.as_str() {
-        "Deliver" => parts,
-        "Install" => fields(&parts.first()?.1)?.1,
-        _ => return None,
-    };
-    let (_, position) = parts.into_iter().find(|(name, _)| name == "position")?;
-    position.parse().ok()
 }
 
 /// Judges a story.

@@ -3,10 +3,9 @@
 use quorate_check::world::Checkable;
 use quorate_core::Protocol;
 use quorate_problems::Workload;
-use quorate_problems::total_order::TotalOrder;
 use quorate_sim::Suite;
 
-pub use super::sheet::Claims;
+use super::claims::{self, Claims};
 use super::sheet::{self, Verdict};
 use super::tell::{Told, Wrong, tell};
 use super::{Scene, local};
@@ -95,12 +94,10 @@ const TWO_ARMIES: &str = "two-armies";
 /// If there is none, with the name that was perhaps meant.
 pub fn with<W: Work>(protocol: &str, work: W) -> Result<W::Answer, Unknown> {
     if protocol == TWO_ARMIES {
-        return Ok(work.with(&two_armies::SUITE, &sheet::TWO_ARMIES));
+        return Ok(work.with(&two_armies::SUITE, &claims::TWO_ARMIES));
     }
-    let subject = suites::find(protocol).map_err(|_| {
-        let all = suites::Subject::ALL.map(suites::Subject::name);
-        Unknown::new("protocol", protocol, all.into_iter().chain([TWO_ARMIES]))
-    })?;
+    let subject = suites::find(protocol)
+        .map_err(|_| Unknown::new("protocol", protocol, suites::names().chain([TWO_ARMIES])))?;
     Ok(subject.visit(Do(work)))
 }
 
@@ -110,14 +107,7 @@ impl<W: Work> Visit for Do<W> {
     type Answer = W::Answer;
 
     fn any<P: Checkable>(self, known: &Known<P>) -> W::Answer {
-        self.0.with(&known.suite, &Claims::default())
-    }
-
-    fn total_order<P>(self, known: &Known<P>) -> W::Answer
-    where
-        P: Checkable + Protocol<Problem = TotalOrder>,
-    {
-        self.0.with(&known.suite, &sheet::total_order(known.name))
+        self.0.with(&known.suite, &known.claims)
     }
 }
 

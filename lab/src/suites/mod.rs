@@ -6,12 +6,16 @@
 pub mod raft;
 
 use core::fmt;
+use core::str::FromStr;
 
 use quorate_check::world::{Checkable, Judge, Symmetry};
 use quorate_core::Protocol;
 use quorate_problems::total_order::TotalOrder;
-use quorate_sim::Suite;
+use quorate_protocols::museum::Exhibit;
 use quorate_sim::nearest::nearest;
+use quorate_sim::{Parsed, Suite};
+
+use crate::scenes::Claims;
 
 /// What the lab knows of one protocol.
 pub struct Known<P: Checkable> {
@@ -26,21 +30,12 @@ pub struct Known<P: Checkable> {
     pub judges: &'static [(&'static str, NewJudge<P>)],
     /// The famous bugs that can be switched on: the museum.
     pub flaws: &'static [Exhibit],
+    /// What a scene's verdict sheet says of it.
+    pub claims: Claims,
 }
 
 /// Appoints a judge.
 pub type NewJudge<P> = fn() -> Box<dyn Judge<P>>;
-
-/// A famous bug.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Exhibit {
-    /// Its name: the value of `flaw=` in a script and of `--flaw` on the command line.
-    pub name: &'static str,
-    /// What is wrong, in a sentence.
-    pub what: &'static str,
-    /// Where it is told of.
-    pub source: &'static str,
-}
 
 // Derived instances would ask the same of `P`.
 impl<P: Checkable> Clone for Known<P> {
@@ -70,39 +65,52 @@ pub trait Visit: Sized {
     }
 }
 
-/// A protocol that the lab knows.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Subject {
-    /// [`raft`].
-    Raft,
+macro_rules! subjects {
+    ($($subject:ident: $folder:ident, $visit:ident;)+) => {
+        /// A protocol that the lab knows.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum Subject {
+            $(#[doc = concat!("See [`", stringify!($folder), "`].")] $subject,)+
+        }
+
+        impl Subject {
+            /// All of them.
+            pub const ALL: &'static [Subject] = &[$(Subject::$subject),+];
+
+            /// Its name on the command line and in scenes.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Subject::$subject => $folder::KNOWN.name,)+
+                }
+            }
+
+            /// Its museum.
+            #[must_use]
+            pub fn flaws(self) -> &'static [Exhibit] {
+                match self {
+                    $(Subject::$subject => $folder::KNOWN.flaws,)+
+                }
+            }
+
+            /// Does something with it.
+            pub fn visit<V: Visit>(self, work: V) -> V::Answer {
+                match self {
+                    $(Subject::$subject => work.$visit(&$folder::KNOWN),)+
+                }
+            }
+        }
+    };
 }
 
-impl Subject {
-    /// All of them.
-    pub const ALL: [Subject; 1] = [Subject::Raft];
+// The protocol, its module here, and `total_order` if that is its problem, else `any`.
+subjects! {
+    Raft: raft, total_order;
+}
 
-    /// Its name on the command line and in scenes.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Subject::Raft => raft::KNOWN.name,
-        }
-    }
-
-    /// Its museum.
-    #[must_use]
-    pub fn flaws(self) -> &'static [Exhibit] {
-        match self {
-            Subject::Raft => raft::KNOWN.flaws,
-        }
-    }
-
-    /// Does something with it.
-    pub fn visit<V: Visit>(self, work: V) -> V::Answer {
-        match self {
-            Subject::Raft => work.total_order(&raft::KNOWN),
-        }
-    }
+/// The names of all protocols.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    Subject::ALL.iter().map(|subject| subject.name())
 }
 
 /// The protocol of that name.
@@ -110,9 +118,9 @@ impl Subject {
 /// # Errors
 /// If there is none, with the name that was perhaps meant.
 pub fn find(name: &str) -> Result<Subject, Unknown> {
-    let mut all = Subject::ALL.into_iter();
+    let mut all = Subject::ALL.iter().copied();
     all.find(|subject| subject.name() == name)
-        .ok_or_else(|| Unknown::new("protocol", name, Subject::ALL.map(Subject::name)))
+        .ok_or_else(|| Unknown::new("protocol", name, names()))
 }
 
 /// A name that means nothing, and the valid one that is nearest to it.
@@ -136,6 +144,16 @@ impl Unknown {
             nearest: nearest(name, choices).map(str::to_string),
         }
     }
+}
+
+/// Reads the value of the option `flaw=`.
+///
+/// # Errors
+/// If the museum has none of that name, with the one that was perhaps meant.
+pub fn flaw<F: FromStr>(museum: &[Exhibit], name: &str) -> Parsed<F> {
+    let names = museum.iter().map(|exhibit| exhibit.name);
+    name.parse()
+        .map_err(|_| Unknown::new("flaw", name, names).to_string())
 }
 
 impl fmt::Display for Unknown {

@@ -10,7 +10,8 @@ use quorate_protocols::raft::{
 use quorate_sim::suite::{number, unknown_option};
 use quorate_sim::{Options, Parsed, Suite, Watch};
 
-use super::{Exhibit, Known, Unknown};
+use super::{Known, flaw};
+use crate::scenes::{Claims, Promise};
 
 /// Raft, as the lab knows it.
 pub const KNOWN: Known<Raft> = Known {
@@ -22,7 +23,8 @@ pub const KNOWN: Known<Raft> = Known {
         record: |record, names| record.renamed(names),
     },
     judges: &[("figure-3", figure_3), ("stability", stability)],
-    flaws: &FLAWS,
+    flaws: Flaw::EXHIBITS,
+    claims: Claims::total_order(FIGURE_3, "term"),
 };
 
 /// What scripts and seeds need.
@@ -34,24 +36,23 @@ pub const SUITE: Suite<Raft> = Suite {
     watch,
 };
 
-/// The museum.
-const FLAWS: [Exhibit; Flaw::ALL.len()] = {
-    let mut exhibits = [exhibit(Flaw::ALL[0]); Flaw::ALL.len()];
-    let mut at = 1;
-    while at < exhibits.len() {
-        exhibits[at] = exhibit(Flaw::ALL[at]);
-        at += 1;
-    }
-    exhibits
-};
-
-const fn exhibit(flaw: Flaw) -> Exhibit {
-    Exhibit {
-        name: flaw.name(),
-        what: flaw.what(),
-        source: flaw.source(),
-    }
-}
+/// What Raft promises besides: figure 3 of its paper.
+const FIGURE_3: &[Promise] = &[
+    ("election safety", "at most one leads in a term"),
+    ("leader append-only", "a leader only adds to its log"),
+    (
+        "log matching",
+        "logs that agree on an index and its term agree up to there",
+    ),
+    (
+        "leader completeness",
+        "what is committed is in the log of every later leader",
+    ),
+    (
+        "state machine safety",
+        "no two apply different entries at one index",
+    ),
+];
 
 /// What can be written behind `cluster 3` in a script.
 const OPTIONS: &[&str] = &[
@@ -74,17 +75,11 @@ fn config(members: &[NodeId], options: &Options<'_>) -> Parsed<Config> {
             "message" => config.message_bytes_max = number(key, value)?,
             "retention" => config.retention_bytes = number(key, value)?,
             "retry" => config.snapshot_retry = Duration::from_millis(number(key, value)?),
-            "flaw" => config.flaw = Some(flaw(value)?),
+            "flaw" => config.flaw = Some(flaw(Flaw::EXHIBITS, value)?),
             _ => return Err(unknown_option(key, OPTIONS)),
         }
     }
     Ok(config)
-}
-
-fn flaw(name: &str) -> Parsed<Flaw> {
-    let mut all = Flaw::ALL.into_iter();
-    all.find(|flaw| flaw.name() == name)
-        .ok_or_else(|| Unknown::new("flaw", name, Flaw::ALL.map(Flaw::name)).to_string())
 }
 
 /// Limits are where things go wrong, so most worlds have tight ones.

@@ -1,0 +1,115 @@
+//! What is claimed of a run: which promises worlds watch, and what must have happened at its end.
+
+use crate::draw::words::fields;
+
+/// The word with which a violation begins, and what is promised.
+pub type Promise = (&'static str, &'static str);
+
+/// What is claimed of a kind of run, and what else a stage must know.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Claims {
+    /// What worlds watch.
+    pub(super) watched: &'static [Promise],
+    /// The same, of one protocol only.
+    pub(super) also: &'static [Promise],
+    /// What must have happened at the end, if that can be told.
+    pub(super) end: Option<End>,
+    /// What the protocol's paper calls an epoch.
+    pub epoch: &'static str,
+    /// The first words of the requests that are worth offering.
+    pub asks: &'static [&'static str],
+}
+
+/// How a run of total order should end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct End {
+    /// Whether a request wants an answer.
+    pub(super) wants: fn(request: &str) -> bool,
+    /// Whether an output answers a request, both as a trace shows them, and whether it is the same
+    /// process that was asked and that tells.
+    pub(super) answers: fn(request: &str, output: &str, here: bool) -> bool,
+    /// How far an output shows that its process has come, since all should come equally far.
+    pub(super) progress: fn(output: &str) -> Option<u64>,
+}
+
+/// What is claimed of two armies.
+pub(super) const TWO_ARMIES: Claims = Claims {
+    watched: &[
+        ("coordination", "both attack, or neither does"),
+        ("validity", "nobody attacks unless it was proposed"),
+    ],
+    also: &[],
+    end: None,
+    epoch: "",
+    asks: &["propose"],
+};
+
+/// What total order promises.
+const TOTAL_ORDER: &[Promise] = &[
+    ("agreement", "at one position all deliver the same"),
+    ("integrity", "nothing is delivered that nobody broadcast"),
+    (
+        "gap",
+        "everybody delivers every position, once and in order",
+    ),
+    (
+        "checkpoint",
+        "only states that somebody really had are installed",
+    ),
+    (
+        "read",
+        "no read misses what was delivered before it was asked for",
+    ),
+];
+
+impl Claims {
+    /// What is claimed of a protocol of total order that promises `also` besides, and calls an epoch so.
+    #[must_use]
+    pub const fn total_order(also: &'static [Promise], epoch: &'static str) -> Claims {
+        Claims {
+            watched: TOTAL_ORDER,
+            also,
+            epoch,
+            asks: &["broadcast", "read"],
+            end: Some(End {
+                wants,
+                answers,
+                progress,
+            }),
+        }
+    }
+}
+
+/// Whether a request to total order wants an answer.
+fn wants(request: &str) -> bool {
+    request.starts_with("Broadcast") || request.starts_with("Read")
+}
+
+/// Whether an output of total order answers a request: a read is answered where it was asked, a
+/// broadcast wherever it is delivered.
+fn answers(request: &str, output: &str, here: bool) -> bool {
+    let value = |fields: &[(String, String)], name: &str| {
+        let mut found = fields.iter().filter(|(known, _)| known == name);
+        found.next().map(|(_, value)| value.clone())
+    };
+    let (Some((asked, request)), Some((told, output))) = (fields(request), fields(output)) else {
+        return false;
+    };
+    match (asked.as_str(), told.as_str()) {
+        ("Broadcast", "Deliver") => value(&request, "0") == value(&output, "payload"),
+        ("Read", "ReadReady") => here && value(&request, "id") == value(&output, "id"),
+        _ => false,
+    }
+}
+
+/// How far a process has come in the total order.
+fn progress(output: &str) -> Option<u64> {
+    let (name, parts) = fields(output)?;
+    let parts = match name.as_str() {
+        "Deliver" => parts,
+        "Install" => fields(&parts.first()?.1)?.1,
+        _ => return None,
+    };
+    let (_, position) = parts.into_iter().find(|(name, _)| name == "position")?;
+    position.parse().ok()
+}

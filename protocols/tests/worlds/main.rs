@@ -1,0 +1,5 @@
+//! Every protocol in the simulated worlds: golden scripts, random schedules, the museum of famous bugs.
+//! Tests of single steps are beside each protocol.
+
+mod harness;
+mod raft;
