@@ -21,7 +21,8 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("core", &[]),
     ("problems", &["core"]),
     ("node", &["core"]),
-    ("protocols", &["core", "problems"]),
+    ("quorums", &["core"]),
+    ("protocols", &["core", "problems", "quorums"]),
     ("check", &["core", "node", "problems"]),
     ("sim", &["core", "node", "problems", "runtime", "service"]),
     ("runtime", &["core", "node"]),
@@ -35,6 +36,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
             "node",
             "problems",
             "protocols",
+            "quorums",
             "runtime",
             "service",
             "sim",
@@ -45,7 +47,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that hold no clock, socket, file, thread or hash map, by compiler.
-const WITHOUT_STD: &[&str] = &["core", "problems", "node", "protocols"];
+const WITHOUT_STD: &[&str] = &["core", "quorums", "problems", "node", "protocols"];
 
 /// Runs every check and reports all that they find.
 pub(crate) fn run() -> Result<()> {
