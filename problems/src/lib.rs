@@ -8,6 +8,7 @@
 
 extern crate alloc;
 
+pub mod atomic_commitment;
 pub mod broadcast;
 pub mod consensus;
 pub mod digest;

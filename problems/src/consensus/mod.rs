@@ -4,6 +4,11 @@
 //! agreement* counts what a process decided before it crashed, too. (The slides call the first by the
 //! name of the second.) And the texts let "all processes" terminate; a crashed one cannot, so
 //! termination here is that of all correct ones. Each property is reported by itself.
+//!
+//! Where processes come back after a crash, each start is a life of its own: a process proposes and
+//! decides once in each. What it decided in an earlier life binds it like everybody else.
+
+mod workload;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -12,6 +17,8 @@ use core::fmt;
 use quorate_core::{NodeId, Payload, Problem};
 
 use crate::property::Judged;
+
+pub use workload::Proposer;
 
 /// The problem.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +32,8 @@ impl Problem for Consensus {
 /// What the layer above asks for.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Request {
-    /// Let this be the decision, or another's proposal. Once per process.
+    /// Let this be the decision, or another's proposal. Once per process and life: whatever is
+    /// proposed after that is the same question again.
     Propose(Payload),
 }
 
@@ -39,10 +47,12 @@ pub enum Output {
 /// Watches one instance of consensus.
 #[derive(Clone, Default, Hash, Debug)]
 pub struct Oracle {
-    proposed: BTreeMap<NodeId, Payload>,
-    /// What each process decided, in order; more than one decision is a violation.
+    /// What each process proposed, in all its lives.
+    proposed: BTreeMap<NodeId, Vec<Payload>>,
+    /// What each process decided in this life, in order; more than one decision is a violation.
     decided: BTreeMap<NodeId, Vec<Payload>>,
-    first: Option<(NodeId, Payload)>,
+    /// What processes decided in earlier lives, where that differs from what is decided now.
+    earlier: BTreeMap<NodeId, Vec<Payload>>,
 }
 
 /// A broken promise.
@@ -85,6 +95,19 @@ pub enum Violation {
     },
 }
 
+impl Violation {
+    /// The property that is broken.
+    #[must_use]
+    pub fn property(&self) -> &'static str {
+        match self {
+            Violation::Disagreement { .. } => "agreement",
+            Violation::DecidedTwice { .. } | Violation::Invented { .. } => "integrity",
+            Violation::Ignored { .. } => "validity",
+            Violation::Undecided { .. } => "termination",
+        }
+    }
+}
+
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -113,9 +136,41 @@ impl fmt::Display for Violation {
 }
 
 impl Oracle {
-    /// A process proposes.
+    /// A process starts another life.
+    pub fn on_open(&mut self, node: NodeId) {
+        for value in self.decided.remove(&node).unwrap_or_default() {
+            let earlier = self.earlier.entry(node).or_default();
+            if !earlier.contains(&value) {
+                earlier.push(value);
+            }
+        }
+    }
+
+    /// A process proposes, for the first time in this life.
     pub fn on_propose(&mut self, node: NodeId, value: &Payload) {
-        self.proposed.entry(node).or_insert_with(|| value.clone());
+        let proposed = self.proposed.entry(node).or_default();
+        if !proposed.contains(value) {
+            proposed.push(value.clone());
+        }
+    }
+
+    /// What it would remember of the same run with other names.
+    fn renamed(&self, names: &dyn Fn(NodeId) -> NodeId) -> Oracle {
+        let renamed = |values: &BTreeMap<NodeId, Vec<Payload>>| {
+            let values = values.iter();
+            values
+                .map(|(&id, values)| (names(id), values.clone()))
+                .collect()
+        };
+        Oracle {
+            proposed: renamed(&self.proposed),
+            decided: renamed(&self.decided),
+            earlier: renamed(&self.earlier),
+        }
+    }
+
+    fn is_proposed(&self, value: &Payload) -> bool {
+        self.proposed.values().flatten().any(|one| one == value)
     }
 
     /// A process decides.
@@ -124,24 +179,25 @@ impl Oracle {
     /// Whatever no later event can mend, in its strongest form: a second decision, a decision that
     /// nobody proposed, or one that differs from any other's.
     pub fn on_decide(&mut self, node: NodeId, value: &Payload) -> Result<(), Violation> {
+        let other = self.decisions().find(|(_, other)| *other != value);
+        let other = other.map(|(id, other)| (id, other.clone()));
         let decisions = self.decided.entry(node).or_default();
         decisions.push(value.clone());
         if decisions.len() > 1 {
             let decisions = decisions.clone();
             return Err(Violation::DecidedTwice { node, decisions });
         }
-        if !self.proposed.values().any(|proposed| proposed == value) {
+        if !self.is_proposed(value) {
             let value = value.clone();
             return Err(Violation::Invented { node, value });
         }
-        let first = self.first.get_or_insert_with(|| (node, value.clone()));
-        if first.1 != *value {
-            return Err(Violation::Disagreement {
-                one: first.clone(),
+        match other {
+            Some(one) => Err(Violation::Disagreement {
+                one,
                 other: (node, value.clone()),
-            });
+            }),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Judges a run that is over, in which these processes were correct.
@@ -160,7 +216,7 @@ impl Oracle {
     }
 
     fn decisions(&self) -> impl Iterator<Item = (NodeId, &Payload)> {
-        let all = self.decided.iter();
+        let all = self.earlier.iter().chain(&self.decided);
         all.flat_map(|(node, decisions)| decisions.iter().map(|value| (*node, value)))
     }
 
@@ -185,18 +241,19 @@ impl Oracle {
                 decisions: decisions.clone(),
             });
         }
-        let is_proposed = |value| self.proposed.values().any(|proposed| proposed == value);
-        let (node, value) = self.decisions().find(|(_, value)| !is_proposed(*value))?;
+        let mut decisions = self.decisions();
+        let (node, value) = decisions.find(|(_, value)| !self.is_proposed(value))?;
         let value = value.clone();
         Some(Violation::Invented { node, value })
     }
 
     fn ignored(&self, correct: &BTreeSet<NodeId>) -> Option<Violation> {
-        let proposed = self.proposed.get(correct.first()?)?;
-        if correct
-            .iter()
-            .any(|node| self.proposed.get(node) != Some(proposed))
-        {
+        let proposed = self.proposed.get(correct.first()?)?.first()?;
+        let same = |node| {
+            let values = self.proposed.get(node).into_iter().flatten();
+            values.clone().next().is_some() && values.into_iter().all(|value| value == proposed)
+        };
+        if !correct.iter().all(same) {
             return None;
         }
         let mut decisions = self.decisions();
@@ -275,6 +332,20 @@ mod tests {
         let ignored = [(1, "b"), (2, "b")];
         assert_eq!(run(&proposed, &ignored, &[1, 2]), ["validity"]);
         assert_eq!(run(&proposed, &[(1, "a")], &[1, 2]), ["termination"]);
+    }
+
+    #[test]
+    fn a_process_that_comes_back_decides_again_and_the_same() {
+        let one = NodeId(1);
+        let mut oracle = Oracle::default();
+        oracle.on_open(one);
+        oracle.on_propose(one, &value("a"));
+        assert_eq!(oracle.on_decide(one, &value("a")), Ok(()));
+        oracle.on_open(one);
+        oracle.on_propose(one, &value("b"));
+        assert_eq!(oracle.clone().on_decide(one, &value("a")), Ok(()));
+        let other = oracle.on_decide(one, &value("b"));
+        assert!(matches!(other, Err(Violation::Disagreement { .. })));
     }
 
     #[test]
