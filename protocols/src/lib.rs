@@ -9,5 +9,6 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod log;
 pub mod museum;
 pub mod raft;

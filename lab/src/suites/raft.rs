@@ -17,11 +17,11 @@ use crate::scenes::{Claims, Promise};
 pub const KNOWN: Known<Raft> = Known {
     name: "raft",
     suite: SUITE,
-    rename: Symmetry {
+    rename: Some(Symmetry {
         replica: |raft, names| raft.renamed(names),
         message: |message, names| message.renamed(names),
         record: |record, names| record.renamed(names),
-    },
+    }),
     judges: &[("figure-3", figure_3), ("stability", stability)],
     flaws: Flaw::EXHIBITS,
     claims: Claims::total_order(FIGURE_3, "term"),
@@ -109,7 +109,7 @@ fn disk(words: &[&str]) -> Parsed<Vec<Record>> {
             Some(("log", value)) => {
                 for (place, value) in value.split(',').enumerate() {
                     let entry = Entry {
-                        term: Term(number(value)?),
+                        epoch: Term(number(value)?),
                         content: Content::Noop,
                     };
                     let index = Index(0).plus(place + 1);

@@ -3,7 +3,8 @@
 use quorate_core::Effects;
 use quorate_problems::total_order::Output;
 
-use super::entry::Index;
+use crate::log::Index;
+
 use super::role::Role;
 use super::{Flaw, Raft};
 
@@ -18,7 +19,7 @@ impl Raft {
         };
         let matched = |id| leader.peers.get(&id).map_or(Index(0), |peer| peer.matched);
         let reached = self.voters.reached(matched);
-        let own = self.log.term_at(reached) == Some(self.term) || self.has(Flaw::Figure8);
+        let own = self.log.epoch_at(reached) == Some(self.term) || self.has(Flaw::Figure8);
         if reached > self.commit && own {
             self.commit_through(reached, fx);
             self.for_each_peer(|source, to, peer| source.send_committed(to, peer, fx));
@@ -37,7 +38,7 @@ impl Raft {
             let entry = entry.expect("what is committed and not yet delivered is in the log");
             fx.output(Output::Deliver {
                 position: self.commit.0,
-                epoch: entry.term.0,
+                epoch: entry.epoch.0,
                 payload: entry.payload(),
             });
         }

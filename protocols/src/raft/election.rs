@@ -10,7 +10,8 @@ use core::time::Duration;
 
 use quorate_core::{Effects, NodeId};
 
-use super::entry::{Position, Term};
+use crate::log::{Epoch as Term, Position};
+
 use super::leader::Flow;
 use super::leader::Leader;
 use super::message::{Message, Timer};

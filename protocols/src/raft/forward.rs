@@ -2,8 +2,9 @@
 
 use quorate_core::{Effects, Payload};
 
+use crate::log::Content;
+
 use super::Raft;
-use super::entry::Content;
 use super::message::Message;
 use super::role::Role;
 

@@ -7,8 +7,9 @@ use alloc::string::String;
 
 use quorate_core::NodeId;
 
+use crate::log::{Content, Entry, Epoch as Term, Index};
+
 use super::Raft;
-use super::entry::{Content, Entry, Index, Term};
 use super::leader::Leader;
 use super::role::Role;
 
@@ -21,12 +22,12 @@ impl Raft {
         }
         assert!(base.index <= self.commit, "what is compacted is committed");
         assert!(self.commit <= last.index, "what is committed is here");
-        assert!(last.term <= self.term, "no entry is from the future");
-        let mut before = (base.term, quorate_core::Frame(0));
+        assert!(last.epoch <= self.term, "no entry is from the future");
+        let mut before = (base.epoch, quorate_core::Frame(0));
         for (_, entry, frame) in self.log.iter() {
-            assert!(before.0 <= entry.term, "terms never decrease");
+            assert!(before.0 <= entry.epoch, "terms never decrease");
             assert!(before.1 <= frame, "frames never decrease");
-            before = (entry.term, frame);
+            before = (entry.epoch, frame);
         }
         let leads = self.leader == Some(self.me);
         match &self.role {
@@ -41,7 +42,7 @@ impl Raft {
             Role::Leader(leader) => {
                 assert!(leads, "a leader knows that it leads");
                 assert_eq!(self.vote, Some(self.me), "a leader voted for itself");
-                assert_eq!(last.term, self.term, "a leader begins with an entry");
+                assert_eq!(last.epoch, self.term, "a leader begins with an entry");
                 self.check_leader(leader);
             }
             Role::Damaged(_) => {}
@@ -60,7 +61,7 @@ impl Raft {
         }
         let matched = |id| leader.peers.get(&id).map_or(Index(0), |peer| peer.matched);
         let reached = self.voters.reached(matched);
-        let own = self.log.term_at(reached) == Some(self.term);
+        let own = self.log.epoch_at(reached) == Some(self.term);
         assert!(!own || reached <= self.commit, "a quorum is enough");
     }
 }
@@ -167,7 +168,7 @@ impl Figure3 {
 fn log_matching(one: &Raft, two: &Raft) -> Result<(), String> {
     let content = |replica: &Raft, index| -> Option<(Term, Content)> {
         let entry = replica.log.entry(index)?;
-        Some((entry.term, entry.content.clone()))
+        Some((entry.epoch, entry.content.clone()))
     };
     let from = one.log.base().index.max(two.log.base().index).next();
     let mut differs = None;
@@ -175,8 +176,8 @@ fn log_matching(one: &Raft, two: &Raft) -> Result<(), String> {
         let Some(other) = content(two, index).filter(|_| index >= from) else {
             continue;
         };
-        let same = other == (entry.term, entry.content.clone());
-        if let (Some(earlier), true) = (differs, other.0 == entry.term) {
+        let same = other == (entry.epoch, entry.content.clone());
+        if let (Some(earlier), true) = (differs, other.0 == entry.epoch) {
             return Err(format!(
                 "log matching: {} and {} agree at {index:?} but not at {earlier:?}",
                 one.me, two.me
@@ -184,7 +185,7 @@ fn log_matching(one: &Raft, two: &Raft) -> Result<(), String> {
         }
         if !same {
             differs = differs.or(Some(index));
-            if other.0 == entry.term {
+            if other.0 == entry.epoch {
                 return Err(format!(
                     "log matching: {} and {} differ at {index:?} in one term",
                     one.me, two.me

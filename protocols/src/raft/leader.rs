@@ -6,11 +6,11 @@
 
 use alloc::collections::BTreeMap;
 
-use quorate_core::{Checkpoint, Effects, NodeId};
+use quorate_core::{Effects, NodeId};
+
+use crate::log::{Entries, Epoch as Term, Index, Log, Position};
 
 use super::config::Config;
-use super::entry::{Entries, Index, Position, Term};
-use super::log::Log;
 use super::reads::Reads;
 use super::{Message, Raft, Voters};
 
@@ -142,10 +142,7 @@ impl Source<'_> {
             to,
             Message::Snapshot {
                 term: self.term,
-                checkpoint: Checkpoint {
-                    position: base.index.0,
-                    epoch: base.term.0,
-                },
+                checkpoint: base.into(),
             },
         );
     }
@@ -213,8 +210,8 @@ impl Source<'_> {
     /// The position before the next entry to send, unless it was compacted away.
     fn previous(&self, peer: &Peer) -> Option<Position> {
         let index = peer.next.before();
-        let term = self.log.term_at(index)?;
-        Some(Position { index, term })
+        let epoch = self.log.epoch_at(index)?;
+        Some(Position { index, epoch })
     }
 
     /// How many more entries may be sent ahead of the answers.

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use quorate_core::{Checkpoint, Malformed, NodeId, Payload, Reader, Wire};
 
-use super::entry::{Entries, Entry, Index, Position, Term};
+use crate::log::{Entries, Entry, Epoch as Term, Index, Position};
 
 /// What replicas tell one another.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]

@@ -9,12 +9,10 @@ mod commit;
 mod config;
 mod describe;
 mod election;
-mod entry;
 mod flaw;
 mod forward;
 mod invariants;
 mod leader;
-mod log;
 mod message;
 #[cfg(test)]
 mod paper;
@@ -32,11 +30,12 @@ mod voters;
 use quorate_core::{Boot, Checkpoint, Effects, Model, NodeId, Protocol, Status};
 use quorate_problems::total_order::{Request, TotalOrder};
 
+use crate::log::Log;
+pub use crate::log::{Content, Entries, Entry, Epoch as Term, Index, Position};
+
 pub use config::Config;
-pub use entry::{Content, Entries, Entry, Index, Position, Term};
 pub use flaw::Flaw;
 pub use invariants::Figure3;
-use log::Log;
 pub use message::{Message, Record, Timer};
 use role::Role;
 pub use stability::Stability;

@@ -13,7 +13,7 @@ use quorate_core::{
 };
 use quorate_problems::total_order::Request;
 
-use crate::raft::log::Log;
+use crate::log::Log;
 use crate::raft::{
     Config, Content, Entries, Entry, Index, Message, Position, Raft, Record, Term, Timer, Voters,
 };
@@ -77,7 +77,7 @@ impl Alone {
 fn at(index: u64, term: u64) -> Position {
     Position {
         index: Index(index),
-        term: Term(term),
+        epoch: Term(term),
     }
 }
 
@@ -98,7 +98,7 @@ fn log_of(term: u64, terms: &[u64]) -> Vec<Record> {
 
 fn noop(term: u64) -> Entry {
     Entry {
-        term: Term(term),
+        epoch: Term(term),
         content: Content::Noop,
     }
 }
@@ -469,7 +469,10 @@ fn the_log_answers_by_arithmetic() {
     assert_eq!(log.bytes_between(Index(1), Index(5)), 2 * size);
     assert_eq!(log.tail(Index(5), 100 * size), Index(3));
     assert_eq!(log.oldest_frame(), Some(Frame(4)));
-    assert_eq!((log.term_at(Index(2)), log.term_at(Index(7))), (None, None));
+    assert_eq!(
+        (log.epoch_at(Index(2)), log.epoch_at(Index(7))),
+        (None, None)
+    );
     log.truncate(Index(5));
     assert_eq!(log.last(), at(4, 4));
     log.reset(at(9, 5));
@@ -500,7 +503,7 @@ fn a_quorum_is_more_than_half_and_each_counts_once() {
 fn what_is_encoded_is_decoded_and_what_is_cut_is_refused() {
     let payload = Payload::from_vec(b"x".to_vec(), 7);
     let command = Entry {
-        term: Term(3),
+        epoch: Term(3),
         content: Content::Command(payload.clone()),
     };
     let entries = Entries::from_vec(vec![noop(2), command.clone()]);

@@ -10,7 +10,8 @@ use core::mem;
 use quorate_core::{Effects, NodeId};
 use quorate_problems::total_order::Output;
 
-use super::entry::Index;
+use crate::log::Index;
+
 use super::message::Message;
 use super::role::Role;
 use super::{Flaw, Raft};
@@ -94,7 +95,7 @@ impl Raft {
         let (me, term, commit) = (self.me, self.term, self.commit);
         // Thesis 6.4, step 1: until an entry of its own term is committed, a leader does not know how
         // far its predecessors had committed.
-        if self.log.term_at(commit) != Some(term) && !self.has(Flaw::ReadTooSoon) {
+        if self.log.epoch_at(commit) != Some(term) && !self.has(Flaw::ReadTooSoon) {
             return;
         }
         let Role::Leader(leader) = &mut self.role else {

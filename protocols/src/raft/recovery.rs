@@ -10,7 +10,8 @@ use alloc::collections::{BTreeMap, BTreeSet};
 
 use quorate_core::{Effects, NodeId};
 
-use super::entry::{Position, Term};
+use crate::log::{Epoch as Term, Position};
+
 use super::message::{Message, Record, Timer};
 use super::role::Role;
 use super::{Flaw, Raft};
@@ -104,7 +105,7 @@ impl Raft {
             return;
         }
         let beyond = damage.terms.values().max().copied().unwrap_or_default();
-        let beyond = beyond.max(damage.state.term);
+        let beyond = beyond.max(damage.state.epoch);
         self.term = beyond.next();
         self.rejoining = Some(beyond);
         self.role = Role::Follower;
@@ -124,7 +125,7 @@ impl Raft {
     pub(super) fn maybe_rejoined(&mut self, fx: &mut Effects<Raft>) {
         if self
             .rejoining
-            .is_some_and(|beyond| self.log.last().term > beyond)
+            .is_some_and(|beyond| self.log.last().epoch > beyond)
         {
             self.rejoining = None;
             fx.persist(Record::Rejoined);

@@ -2,7 +2,8 @@
 
 use quorate_core::{Effects, NodeId};
 
-use super::entry::{Content, Entries, Entry, Index, Position};
+use crate::log::{Content, Entries, Entry, Index, Position};
+
 use super::leader::{Flow, Leader, Peer, Source};
 use super::message::{Message, Record, Timer};
 use super::role::Role;
@@ -12,7 +13,7 @@ impl Raft {
     /// Leader: a new entry at the end of its own log, on its way to all others at once.
     pub(super) fn append(&mut self, content: Content, fx: &mut Effects<Raft>) {
         let entry = Entry {
-            term: self.term,
+            epoch: self.term,
             content,
         };
         let index = self.log.push(entry.clone(), fx.frame());
@@ -78,12 +79,12 @@ impl Raft {
             let index = self.commit;
             let term = self
                 .log
-                .term_at(index)
+                .epoch_at(index)
                 .expect("the commit index is in the log");
-            previous = Position { index, term };
+            previous = Position { index, epoch: term };
         }
         if !self.log.matches(previous) {
-            let hint = self.log.latest(previous.index, previous.term);
+            let hint = self.log.latest(previous.index, previous.epoch);
             fx.send(
                 from,
                 Message::Rejected {
@@ -114,8 +115,8 @@ impl Raft {
         let mut index = previous;
         for entry in entries {
             index = index.next();
-            match self.log.term_at(index) {
-                Some(term) if term == entry.term => continue,
+            match self.log.epoch_at(index) {
+                Some(term) if term == entry.epoch => continue,
                 Some(_) => {
                     assert!(index > self.commit, "what is committed never changes");
                     self.log.truncate(index);
@@ -189,7 +190,7 @@ impl Raft {
             Flow::Probe { .. } | Flow::Replicate => {
                 let limit = hint.index.min(previous.before());
                 // Where nothing of that age is left, the base itself is asked for: a snapshot.
-                let agreed = source.log.latest(limit, hint.term);
+                let agreed = source.log.latest(limit, hint.epoch);
                 let next = agreed.map_or(source.log.base().index, |found| found.index.next());
                 peer.next = next.max(peer.matched.next());
                 peer.flow = Flow::Probe { waiting: false };

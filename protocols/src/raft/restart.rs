@@ -5,8 +5,8 @@ use core::time::Duration;
 use quorate_core::{Boot, Effects, Frame, NodeId, Survival};
 use quorate_problems::total_order::Output;
 
-use super::entry::{Entry, Index, Position, Term};
-use super::log::Log;
+use crate::log::{Entry, Epoch as Term, Index, Log, Position};
+
 use super::message::{Record, Timer};
 use super::role::Role;
 use super::{Config, Raft, Voters};
@@ -62,7 +62,7 @@ impl Raft {
         self.commit = self.log.base().index.max(state.index);
         // The term was persisted before its entries, but the state may have survived without either.
         // A vote in that term cannot have left, since it would have waited for the disk.
-        let term = self.log.last().term;
+        let term = self.log.last().epoch;
         if term > self.term {
             self.term = term;
             self.vote = None;
@@ -133,14 +133,14 @@ impl Replay {
 
     fn append(&mut self, index: Index, entry: Entry, frame: Frame) {
         // Where frames are missing, what is left may contradict itself.
-        let ordered = self.log.term_at(index.before()) <= Some(entry.term);
+        let ordered = self.log.epoch_at(index.before()) <= Some(entry.epoch);
         let follows = index > self.log.base().index && index <= self.log.last().index.next();
         let follows = follows && ordered;
         if !follows {
             // The frames before are gone. A record to come says what was before this entry.
             self.log.reset(Position {
                 index: index.before(),
-                term: Term(0),
+                epoch: Term(0),
             });
             self.grounded = index == Index(1);
         } else if index <= self.log.last().index {
@@ -155,7 +155,7 @@ impl Replay {
             return; // Of an earlier compaction; that of the later one is still to come.
         }
         if position.index == base.index {
-            self.log.ground(position.term);
+            self.log.ground(position.epoch);
         } else if self.log.matches(position) {
             self.log.compact(position.index);
         } else {

@@ -5,7 +5,8 @@ use alloc::collections::BTreeSet;
 use quorate_core::{Effects, NodeId, Status};
 use quorate_problems::total_order::Output;
 
-use super::entry::Term;
+use crate::log::Epoch as Term;
+
 use super::leader::Leader;
 use super::message::Timer;
 use super::recovery::Damage;

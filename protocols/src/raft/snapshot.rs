@@ -7,29 +7,12 @@
 use quorate_core::{Checkpoint, Effects, NodeId};
 use quorate_problems::total_order::Output;
 
+use crate::log::{Index, Position};
+
 use super::Raft;
-use super::entry::{Index, Position, Term};
 use super::leader::Flow;
 use super::message::{Message, Record};
 use super::role::Role;
-
-impl From<Checkpoint> for Position {
-    fn from(checkpoint: Checkpoint) -> Position {
-        Position {
-            index: Index(checkpoint.position),
-            term: Term(checkpoint.epoch),
-        }
-    }
-}
-
-impl From<Position> for Checkpoint {
-    fn from(position: Position) -> Checkpoint {
-        Checkpoint {
-            position: position.index.0,
-            epoch: position.term.0,
-        }
-    }
-}
 
 impl Raft {
     /// The application's state is durable through `checkpoint`.

@@ -6,8 +6,9 @@ use alloc::string::String;
 
 use quorate_core::NodeId;
 
+use crate::log::Epoch as Term;
+
 use super::Raft;
-use super::entry::Term;
 use super::role::Role;
 
 /// Watches all replicas of a run and says when one campaigned that should not have.

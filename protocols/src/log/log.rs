@@ -1,6 +1,6 @@
 //! The log in memory: everything behind the base, each entry with the frame that it was written in.
 //!
-//! Terms never decrease along the log, frames neither, and each slot knows how many bytes came
+//! Epochs never decrease along the log, frames neither, and each slot knows how many bytes came
 //! before it; so every question that replication asks is answered by arithmetic or by bisection,
 //! never by a walk along the log.
 
@@ -8,11 +8,11 @@ use alloc::collections::VecDeque;
 
 use quorate_core::Frame;
 
-use super::entry::{Entries, Entry, Index, Position, Term};
+use super::entry::{Entries, Entry, Epoch, Index, Position};
 
 /// The entries behind the base.
 #[derive(Clone, Default, Hash, Debug)]
-pub(super) struct Log {
+pub struct Log {
     /// What was compacted away ends here.
     base: Position,
     slots: VecDeque<Slot>,
@@ -29,51 +29,55 @@ struct Slot {
 }
 
 impl Log {
-    pub(super) fn base(&self) -> Position {
+    /// What was compacted away ends here.
+    pub fn base(&self) -> Position {
         self.base
     }
 
-    pub(super) fn last(&self) -> Position {
+    /// Where the log ends.
+    pub fn last(&self) -> Position {
         match self.slots.back() {
             Some(slot) => Position {
                 index: self.base.index.plus(self.slots.len()),
-                term: slot.entry.term,
+                epoch: slot.entry.epoch,
             },
             None => self.base,
         }
     }
 
-    pub(super) fn entry(&self, index: Index) -> Option<&Entry> {
+    /// The entry at an index, if it is here.
+    pub fn entry(&self, index: Index) -> Option<&Entry> {
         self.slot(index).map(|slot| &slot.entry)
     }
 
-    /// The term at an index; `None` before the base and behind the end.
-    pub(super) fn term_at(&self, index: Index) -> Option<Term> {
+    /// The epoch at an index; `None` before the base and behind the end.
+    pub fn epoch_at(&self, index: Index) -> Option<Epoch> {
         if index == self.base.index {
-            return Some(self.base.term);
+            return Some(self.base.epoch);
         }
-        self.entry(index).map(|entry| entry.term)
+        self.entry(index).map(|entry| entry.epoch)
     }
 
-    /// Whether the log has this position, and so, by Log Matching, everything before it.
-    pub(super) fn matches(&self, position: Position) -> bool {
-        self.term_at(position.index) == Some(position.term)
+    /// Whether the log has this position, and so everything before it.
+    pub fn matches(&self, position: Position) -> bool {
+        self.epoch_at(position.index) == Some(position.epoch)
     }
 
-    /// The last position that is later than neither `index` nor `term`; `None` if that lies before
+    /// The last position that is later than neither `index` nor `epoch`; `None` if that lies before
     /// the base.
-    pub(super) fn latest(&self, index: Index, term: Term) -> Option<Position> {
-        let slots = self.slots.partition_point(|slot| slot.entry.term <= term);
+    pub fn latest(&self, index: Index, epoch: Epoch) -> Option<Position> {
+        let slots = self.slots.partition_point(|slot| slot.entry.epoch <= epoch);
         let found = self.base.index.plus(slots).min(index);
         let position = Position {
             index: found,
-            term: self.term_at(found)?,
+            epoch: self.epoch_at(found)?,
         };
-        (position.term <= term).then_some(position)
+        (position.epoch <= epoch).then_some(position)
     }
 
-    pub(super) fn push(&mut self, entry: Entry, frame: Frame) -> Index {
-        debug_assert!(entry.term >= self.last().term, "terms never decrease");
+    /// Appends an entry, which `frame` is going to make durable; where it is now.
+    pub fn push(&mut self, entry: Entry, frame: Frame) -> Index {
+        debug_assert!(entry.epoch >= self.last().epoch, "epochs never decrease");
         let bytes = self.bytes_through(self.last().index) + entry.bytes();
         self.slots.push_back(Slot {
             entry,
@@ -84,7 +88,7 @@ impl Log {
     }
 
     /// Drops the entry at `index` and all behind it.
-    pub(super) fn truncate(&mut self, index: Index) {
+    pub fn truncate(&mut self, index: Index) {
         assert!(index > self.base.index, "what is compacted is committed");
         let keep = index.before().since(self.base.index);
         self.slots
@@ -92,38 +96,38 @@ impl Log {
     }
 
     /// Drops everything through `index`, which becomes the base.
-    pub(super) fn compact(&mut self, index: Index) {
-        let term = self.term_at(index).expect("only what is there is dropped");
+    pub fn compact(&mut self, index: Index) {
+        let epoch = self.epoch_at(index).expect("only what is there is dropped");
         self.base_bytes = self.bytes_through(index);
         let drop = usize::try_from(index.since(self.base.index)).expect("the log fits in memory");
         self.slots.drain(..drop);
-        self.base = Position { index, term };
+        self.base = Position { index, epoch };
     }
 
     /// Empties the log and lets it begin behind `base`.
-    pub(super) fn reset(&mut self, base: Position) {
+    pub fn reset(&mut self, base: Position) {
         self.slots.clear();
         self.base = base;
     }
 
-    /// States the base's term, which replay may learn after the entries behind it.
-    pub(super) fn ground(&mut self, term: Term) {
-        self.base.term = term;
+    /// States the base's epoch, which replay may learn after the entries behind it.
+    pub fn ground(&mut self, epoch: Epoch) {
+        self.base.epoch = epoch;
     }
 
     /// The frame of the oldest entry.
-    pub(super) fn oldest_frame(&self) -> Option<Frame> {
+    pub fn oldest_frame(&self) -> Option<Frame> {
         self.slots.front().map(|slot| slot.frame)
     }
 
     /// The size of the entries from behind `after` through `index`, as far as they are still here.
-    pub(super) fn bytes_between(&self, after: Index, index: Index) -> u64 {
+    pub fn bytes_between(&self, after: Index, index: Index) -> u64 {
         self.bytes_through(index)
             .saturating_sub(self.bytes_through(after))
     }
 
     /// The lowest index from behind which at most `bytes` lie through `index`.
-    pub(super) fn tail(&self, index: Index, bytes: u64) -> Index {
+    pub fn tail(&self, index: Index, bytes: u64) -> Index {
         let floor = self.bytes_through(index).saturating_sub(bytes);
         if floor <= self.base_bytes {
             return self.base.index;
@@ -133,7 +137,7 @@ impl Log {
     }
 
     /// The entries from `from` on, as many as fit, but at least one if there is one.
-    pub(super) fn gather(&self, from: Index, entries_max: u64, bytes_max: u64) -> Entries {
+    pub fn gather(&self, from: Index, entries_max: u64, bytes_max: u64) -> Entries {
         let before = usize::try_from(from.before().since(self.base.index));
         let before = before.expect("the log fits in memory");
         if before >= self.slots.len() {
@@ -152,7 +156,7 @@ impl Log {
     }
 
     /// The entries with their frames, for invariants.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Index, &Entry, Frame)> {
+    pub fn iter(&self) -> impl Iterator<Item = (Index, &Entry, Frame)> {
         let base = self.base.index;
         let numbered = self.slots.iter().enumerate();
         numbered.map(move |(offset, slot)| (base.plus(offset + 1), &slot.entry, slot.frame))

@@ -1,33 +1,33 @@
-//! What the log is made of: terms, indexes and entries.
+//! What the log is made of: epochs, indexes and entries.
 
 use alloc::vec::Vec;
 use core::fmt;
 
-use quorate_core::{Malformed, Payload, Reader, Wire};
+use quorate_core::{Checkpoint, Malformed, Payload, Reader, Wire};
 
-/// A term: Raft's logical clock (paper 5.1). Term 0 is before any election.
+/// Counts who was in charge: a term, a view, a ballot. Epoch 0 is before anyone was.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Term(pub u64);
+pub struct Epoch(pub u64);
 
 /// A place in the log. The first entry has index 1, so 0 is "before the log".
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Index(pub u64);
 
-/// An index and the term of the entry there: by the Log Matching property these two identify the
-/// whole log through that index (5.3).
+/// An index and the epoch of the entry there. As long as one node is in charge of an epoch, and it
+/// appends only, these two identify the whole log through that index.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Position {
     /// Where.
     pub index: Index,
-    /// The term of the entry there.
-    pub term: Term,
+    /// The epoch of the entry there.
+    pub epoch: Epoch,
 }
 
 /// One log entry.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Entry {
-    /// The term in which a leader created it.
-    pub term: Term,
+    /// The epoch in which it was created.
+    pub epoch: Epoch,
     /// What it says.
     pub content: Content,
 }
@@ -35,7 +35,7 @@ pub struct Entry {
 /// What an entry says.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Content {
-    /// Nothing: a new leader's first entry, so that there is one of its own term to commit (5.4.2, 8).
+    /// Nothing: it fills a place, or is there because it has the epoch that it has.
     Noop,
     /// What the layer above wanted ordered.
     Command(Payload),
@@ -50,11 +50,11 @@ pub enum Entries {
     Many(Vec<Entry>),
 }
 
-impl Term {
-    /// The term after this one.
+impl Epoch {
+    /// The epoch after this one.
     #[must_use]
-    pub fn next(self) -> Term {
-        Term(self.0 + 1)
+    pub fn next(self) -> Epoch {
+        Epoch(self.0 + 1)
     }
 }
 
@@ -85,11 +85,29 @@ impl Index {
 }
 
 impl Position {
-    /// Whether a log that ends here is at least as up to date as one that ends at `other` (5.4.1):
-    /// the later term wins, then the longer log.
+    /// Whether a log that ends here is at least as up to date as one that ends at `other`: the later
+    /// epoch wins, then the longer log.
     #[must_use]
     pub fn is_up_to_date_with(self, other: Position) -> bool {
-        (self.term, self.index) >= (other.term, other.index)
+        (self.epoch, self.index) >= (other.epoch, other.index)
+    }
+}
+
+impl From<Checkpoint> for Position {
+    fn from(checkpoint: Checkpoint) -> Position {
+        Position {
+            index: Index(checkpoint.position),
+            epoch: Epoch(checkpoint.epoch),
+        }
+    }
+}
+
+impl From<Position> for Checkpoint {
+    fn from(position: Position) -> Checkpoint {
+        Checkpoint {
+            position: position.index.0,
+            epoch: position.epoch.0,
+        }
     }
 }
 
@@ -97,7 +115,7 @@ impl Entry {
     /// What the entry costs to keep or to send, for all limits in bytes.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        /// Term, index, length, checksum, and what the structures around them take.
+        /// Epoch, index, length, checksum, and what the structures around them take.
         const OVERHEAD: u64 = 64;
         match &self.content {
             Content::Noop => OVERHEAD,
@@ -142,7 +160,7 @@ impl Entries {
     }
 }
 
-impl fmt::Debug for Term {
+impl fmt::Debug for Epoch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
@@ -155,16 +173,16 @@ impl fmt::Debug for Index {
 }
 
 impl fmt::Debug for Position {
-    /// `7@2`: index 7, written in term 2.
+    /// `7@2`: index 7, written in epoch 2.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}@{:?}", self.index, self.term)
+        write!(f, "{:?}@{:?}", self.index, self.epoch)
     }
 }
 
 impl fmt::Debug for Entry {
-    /// `"x"@2`: the command x, written in term 2.
+    /// `"x"@2`: the command x, written in epoch 2.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}@{:?}", self.content, self.term)
+        write!(f, "{:?}@{:?}", self.content, self.epoch)
     }
 }
 
@@ -183,13 +201,13 @@ impl fmt::Debug for Entries {
     }
 }
 
-impl Wire for Term {
+impl Wire for Epoch {
     fn encode(&self, out: &mut Vec<u8>) {
         self.0.encode(out);
     }
 
-    fn decode(input: &mut Reader<'_>) -> Result<Term, Malformed> {
-        u64::decode(input).map(Term)
+    fn decode(input: &mut Reader<'_>) -> Result<Epoch, Malformed> {
+        u64::decode(input).map(Epoch)
     }
 }
 
@@ -206,20 +224,20 @@ impl Wire for Index {
 impl Wire for Position {
     fn encode(&self, out: &mut Vec<u8>) {
         self.index.encode(out);
-        self.term.encode(out);
+        self.epoch.encode(out);
     }
 
     fn decode(input: &mut Reader<'_>) -> Result<Position, Malformed> {
         Ok(Position {
             index: Index::decode(input)?,
-            term: Term::decode(input)?,
+            epoch: Epoch::decode(input)?,
         })
     }
 }
 
 impl Wire for Entry {
     fn encode(&self, out: &mut Vec<u8>) {
-        self.term.encode(out);
+        self.epoch.encode(out);
         match &self.content {
             Content::Noop => 0u8.encode(out),
             Content::Command(payload) => {
@@ -230,14 +248,14 @@ impl Wire for Entry {
     }
 
     fn decode(input: &mut Reader<'_>) -> Result<Entry, Malformed> {
-        let term = Term::decode(input)?;
+        let epoch = Epoch::decode(input)?;
         let malformed = input.malformed("the kind of an entry");
         let content = match u8::decode(input)? {
             0 => Content::Noop,
             1 => Content::Command(Payload::decode(input)?),
             _ => return Err(malformed),
         };
-        Ok(Entry { term, content })
+        Ok(Entry { epoch, content })
     }
 }
 
@@ -253,7 +271,7 @@ impl Wire for Entries {
     }
 
     fn decode(input: &mut Reader<'_>) -> Result<Entries, Malformed> {
-        /// Term and kind.
+        /// Epoch and kind.
         const ENTRY_BYTES_MIN: usize = 9;
         match input.count(ENTRY_BYTES_MIN)? {
             1 => Entry::decode(input).map(Entries::One),
