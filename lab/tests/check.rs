@@ -3,12 +3,15 @@
 
 use std::process::{Command, Output};
 
-use quorate_check::world::{Limits, World};
+use quorate_check::world::{Limits, Symmetry, World};
 use quorate_check::{Explorer, Extent, Report};
 use quorate_core::NodeId;
 use quorate_lab::suites::raft::KNOWN;
 use quorate_protocols::raft::{Config, Flaw, Raft};
 use quorate_sim::script;
+
+/// Replicas differ in nothing but their names.
+const RENAME: Symmetry<Raft> = KNOWN.rename.expect("Raft does not care about names");
 
 fn world(limits: Limits, flaw: Option<Flaw>) -> World<Raft> {
     let members: Vec<NodeId> = (1..=3).map(NodeId).collect();
@@ -45,7 +48,7 @@ fn one_election_with_every_disk_and_every_order_of_mail() {
         ..elections(1)
     };
     let all = world(limits.clone(), None);
-    let few = world(limits, None).with_symmetry(KNOWN.rename);
+    let few = world(limits, None).with_symmetry(RENAME);
     let all = Explorer::new(&all).breadth_first();
     let wide = Explorer::new(&few).breadth_first();
     let asleep = Explorer::new(&few).depth_first_with_sleep_sets();
@@ -66,7 +69,7 @@ fn an_election_with_a_crash_or_with_an_entry() {
         ..elections(1)
     };
     for (limits, states) in [(crash, 8_537), (entry, 11_386)] {
-        let world = world(limits, None).with_symmetry(KNOWN.rename);
+        let world = world(limits, None).with_symmetry(RENAME);
         let report = Explorer::new(&world).breadth_first();
         assert_eq!(exhausted(&report), states);
     }
@@ -75,7 +78,7 @@ fn an_election_with_a_crash_or_with_an_entry() {
 /// Explores a world with a bug, and runs the script of what it finds in the simulator: with the bug it
 /// breaks a promise there too, without it does not.
 fn find(limits: Limits, flaw: Flaw, steps: usize) {
-    let world = world(limits, Some(flaw)).with_symmetry(KNOWN.rename);
+    let world = world(limits, Some(flaw)).with_symmetry(RENAME);
     let report = Explorer::new(&world).breadth_first();
     let (_, found) = report.counterexample().expect("so small a world shows it");
     assert_eq!(found.steps.len(), steps, "{:#?}", found.steps);

@@ -186,9 +186,9 @@ fn world<P: Checkable>(arguments: &Check, known: &Known<P>) -> Result<World<P>> 
         true => anyhow!(reason),
         false => anyhow!("{reason}; `--outside-the-model` allows what it does not claim"),
     })?;
-    Ok(match arguments.no_symmetry {
-        true => world,
-        false => world.with_symmetry(known.rename),
+    Ok(match known.rename {
+        Some(rename) if !arguments.no_symmetry => world.with_symmetry(rename),
+        _ => world,
     })
 }
 

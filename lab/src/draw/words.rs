@@ -45,7 +45,7 @@ pub(crate) fn output(text: &str) -> Option<String> {
     Some(known(text).unwrap_or_else(|| clip(text, 24)))
 }
 
-/// The outputs of total order.
+/// The outputs of the problems.
 fn known(text: &str) -> Option<String> {
     let (name, fields) = fields(text)?;
     let field = |wanted: &str| {
@@ -64,6 +64,8 @@ fn known(text: &str) -> Option<String> {
             let (_, inner) = self::fields(field("0")?)?;
             Some(format!("state through {}", inner.first()?.1))
         }
+        "Decide" => Some(format!("decides {}", clip(field("0")?, 16))),
+        "Suspect" => Some(format!("suspects {}", field("0")?)),
         "ReadReady" => Some(format!("read {} at {}", field("id")?, field("position")?)),
         _ => None,
     }
@@ -189,6 +191,8 @@ mod tests {
         assert_eq!(output(install).as_deref(), Some("state through 3"));
         let strange = "Deliver { something: else }";
         assert_eq!(output(strange).as_deref(), Some("Deliver { something: el…"));
+        assert_eq!(output("Decide(\"a\")").as_deref(), Some("decides \"a\""));
+        assert_eq!(output("Suspect(n2)").as_deref(), Some("suspects n2"));
         assert_eq!(output("attack").as_deref(), Some("attack"));
     }
 

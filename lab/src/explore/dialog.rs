@@ -11,6 +11,7 @@ use quorate_sim::nearest::perhaps;
 use super::{Choice, Explorer};
 use crate::draw::words::clip;
 use crate::draw::{svg, text};
+use crate::scenes::Ask;
 
 /// How a conversation ended.
 #[derive(Debug)]
@@ -157,10 +158,11 @@ where
     if !reason.starts_with("no such command") {
         return reason;
     }
-    if explorer.asks.contains(&verb) {
+    let asks: Vec<&str> = explorer.asks.iter().map(Ask::verb).collect();
+    if asks.contains(&verb) {
         return format!("whom is it asked of? `{verb} n1`, and perhaps more");
     }
-    let known = WORDS.iter().chain(VERBS).chain(explorer.asks).copied();
+    let known = WORDS.iter().chain(VERBS).chain(&asks).copied();
     format!("no such command: {verb}{}", perhaps(verb, known))
 }
 

@@ -11,6 +11,7 @@ use quorate_sim::trace::{MailId, What};
 use quorate_sim::{Suite, World};
 
 use crate::draw::Diagram;
+use crate::scenes::Ask;
 use crate::scenes::tell::tell;
 
 pub use dialog::{Ended, dialog};
@@ -23,8 +24,8 @@ where
     suite: &'a Suite<P>,
     session: Session<'a, P>,
     path: Vec<String>,
-    /// The requests that are offered: their first words.
-    asks: &'a [&'a str],
+    /// The requests that are offered.
+    asks: &'a [Ask],
     title: String,
     epoch: String,
 }
@@ -44,15 +45,15 @@ impl<'a, P: Protocol> Explorer<'a, P>
 where
     P::Problem: Workload,
 {
-    /// A world after these commands, the first of which is `cluster`. `asks` are the first words of
-    /// requests that are worth offering.
+    /// A world after these commands, the first of which is `cluster`. `asks` are the requests
+    /// that are worth offering.
     ///
     /// # Errors
     /// The number of the command that makes no sense, counted from 1, and why.
     pub fn new(
         suite: &'a Suite<P>,
         commands: Vec<String>,
-        asks: &'a [&'a str],
+        asks: &'a [Ask],
     ) -> Result<Explorer<'a, P>, (usize, String)> {
         let mut explorer = Explorer {
             suite,
@@ -180,31 +181,41 @@ where
         choices
     }
 
-    /// Requests to whoever leads, or else to the first that is up.
+    /// Requests, those that only a leader can do much about to whoever leads, or else to the first that
+    /// is up.
     fn requests(&self, world: &World<P>) -> Vec<Choice> {
-        let up = |id: &NodeId| world.replica(*id).is_some();
-        let Some(first) = world.members().find(up) else {
-            return Vec::new();
+        let up: Vec<NodeId> = world
+            .members()
+            .filter(|&id| world.replica(id).is_some())
+            .collect();
+        let leads = |id: &&NodeId| {
+            let replica = world.replica(**id);
+            replica.is_some_and(|replica| replica.status().leader == Some(**id))
         };
-        let leads = |id: &NodeId| {
-            let replica = world.replica(*id);
-            replica.is_some_and(|replica| replica.status().leader == Some(*id))
-        };
-        let whom = world.members().find(leads).unwrap_or(first);
-        let requests = self.asks.iter().map(|verb| {
-            let command = match *verb {
-                "broadcast" => {
-                    let asked = self
-                        .path
-                        .iter()
-                        .filter(|line| line.starts_with("broadcast "));
-                    format!("broadcast {whom} \"{}\"", letter(asked.count()))
-                }
-                verb => format!("{verb} {whom}"),
+        let leader = up.iter().find(leads).or(up.first());
+        let mut choices = Vec::new();
+        for ask in self.asks {
+            let whom = match ask.of_all {
+                true => up.as_slice(),
+                false => leader.map_or(&[][..], std::slice::from_ref),
             };
-            choice("requests", command, String::new())
-        });
-        requests.collect()
+            for id in whom {
+                let command = self.request(ask, *id);
+                choices.push(choice("requests", command, String::new()));
+            }
+        }
+        choices
+    }
+
+    /// A request in the words of a script.
+    fn request(&self, ask: &Ask, whom: NodeId) -> String {
+        let (verb, rest) = ask.words.split_once(' ').unwrap_or((ask.words, ""));
+        let mut asked = self.path.iter();
+        let of_this_kind = |line: &&String| line.split(' ').next() == Some(verb);
+        let count = asked.by_ref().filter(of_this_kind).count();
+        let fresh = format!("\"{}\"", letter(count));
+        let words = format!("{verb} {whom} {}", rest.replace('*', &fresh));
+        words.trim_end().to_string()
     }
 }
 

@@ -9,7 +9,7 @@ use crate::suites::raft;
 
 fn explorer(commands: &[&str]) -> Explorer<'static, quorate_protocols::raft::Raft> {
     let commands = commands.iter().map(ToString::to_string).collect();
-    let explorer = Explorer::new(&raft::SUITE, commands, &["broadcast", "read"]);
+    let explorer = Explorer::new(&raft::SUITE, commands, raft::KNOWN.claims.asks);
     explorer.unwrap_or_else(|(line, reason)| panic!("{line}: {reason}"))
 }
 

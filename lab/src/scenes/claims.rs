@@ -16,11 +16,40 @@ pub struct Claims {
     pub(super) end: Option<End>,
     /// What the protocol's paper calls an epoch.
     pub epoch: &'static str,
-    /// The first words of the requests that are worth offering.
-    pub asks: &'static [&'static str],
+    /// The requests that are worth offering.
+    pub asks: &'static [Ask],
 }
 
-/// How a run of total order should end.
+/// A request that is worth offering to a person who explores.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ask {
+    /// Its words without the process, as in a script. `*` stands for a value that was not used yet.
+    pub words: &'static str,
+    /// Whether it makes sense at every process, and not only at the one that leads.
+    pub of_all: bool,
+}
+
+impl Ask {
+    /// Its first word.
+    #[must_use]
+    pub fn verb(&self) -> &'static str {
+        self.words.split(' ').next().unwrap_or_default()
+    }
+}
+
+/// A request for whoever leads.
+const fn of_leader(words: &'static str) -> Ask {
+    let of_all = false;
+    Ask { words, of_all }
+}
+
+/// A request for everybody.
+const fn of_all(words: &'static str) -> Ask {
+    let of_all = true;
+    Ask { words, of_all }
+}
+
+/// How a run should end.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct End {
     /// Whether a request wants an answer.
@@ -30,6 +59,9 @@ pub(super) struct End {
     pub(super) answers: fn(request: &str, output: &str, here: bool) -> bool,
     /// How far an output shows that its process has come, since all should come equally far.
     pub(super) progress: fn(output: &str) -> Option<u64>,
+    /// An output that begins a state in which nobody should stay, and what that state is called. Any
+    /// progress ends it.
+    pub(super) stuck: Option<(&'static str, &'static str)>,
 }
 
 /// What is claimed of two armies.
@@ -41,7 +73,7 @@ pub(super) const TWO_ARMIES: Claims = Claims {
     also: &[],
     end: None,
     epoch: "",
-    asks: &["propose"],
+    asks: &[of_leader("propose")],
 };
 
 /// What total order promises.
@@ -70,14 +102,80 @@ impl Claims {
             watched: TOTAL_ORDER,
             also,
             epoch,
-            asks: &["broadcast", "read"],
+            asks: const { &[of_leader("broadcast *"), of_leader("read")] },
             end: Some(End {
                 wants,
                 answers,
                 progress,
+                stuck: None,
             }),
         }
     }
+
+    /// What is claimed of a protocol of consensus that promises `also` besides, and calls an epoch so.
+    #[must_use]
+    pub const fn consensus(also: &'static [Promise], epoch: &'static str) -> Claims {
+        Claims {
+            watched: CONSENSUS,
+            also,
+            epoch,
+            asks: const { &[of_all("propose *")] },
+            end: Some(End {
+                wants: |request| request.starts_with("Propose"),
+                answers: decides,
+                progress: decided,
+                stuck: None,
+            }),
+        }
+    }
+
+    /// What is claimed of a protocol of atomic commitment that promises `also` besides, and calls an
+    /// epoch so.
+    #[must_use]
+    pub const fn atomic_commitment(also: &'static [Promise], epoch: &'static str) -> Claims {
+        Claims {
+            watched: ATOMIC_COMMITMENT,
+            also,
+            epoch,
+            asks: const { &[of_all("vote yes"), of_all("vote no")] },
+            end: Some(End {
+                wants: |request| request.starts_with("Vote"),
+                answers: decides,
+                progress: decided,
+                stuck: Some(("Blocked", "blocked")),
+            }),
+        }
+    }
+}
+
+/// What consensus promises.
+const CONSENSUS: &[Promise] = &[
+    ("agreement", "no two decide differently"),
+    (
+        "integrity",
+        "everybody decides at most once, and what somebody proposed",
+    ),
+];
+
+/// What atomic commitment promises.
+const ATOMIC_COMMITMENT: &[Promise] = &[
+    ("agreement", "all commit or all abort"),
+    ("stability", "nobody decides twice"),
+    ("validity", "commit is decided only if all voted yes"),
+    (
+        "non-triviality",
+        "abort is decided only if somebody voted no, failed or was suspected",
+    ),
+];
+
+/// Whether a process that was asked to take part decides.
+fn decides(_: &str, output: &str, here: bool) -> bool {
+    here && decided(output).is_some()
+}
+
+/// Whoever decides has come as far as it can.
+fn decided(output: &str) -> Option<u64> {
+    output.starts_with("Decide(").then_some(1)
 }
 
 /// Whether a request to total order wants an answer.

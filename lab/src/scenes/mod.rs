@@ -38,7 +38,7 @@ use quorate_core::NodeId;
 
 use crate::suites::Unknown;
 
-pub use claims::{Claims, Promise};
+pub use claims::{Ask, Claims, Promise};
 pub use sheet::Verdict;
 pub use stage::{Outcome, run};
 pub use tell::Wrong;

@@ -56,6 +56,7 @@ pub(super) fn judge(worlds: &[Told], claims: &Claims) -> Vec<Verdict> {
     if let Some(end) = &claims.end {
         verdicts.push(answered(worlds, end));
         verdicts.push(converged(worlds, end));
+        verdicts.extend(stuck(worlds, end));
     }
     verdicts
 }
@@ -110,6 +111,39 @@ fn converged(worlds: &[Told], end: &End) -> Verdict {
         expected: true,
         witness: found.join("; "),
     }
+}
+
+/// Whether nobody that runs at the end is in a state in which nobody should stay.
+fn stuck(worlds: &[Told], end: &End) -> Option<Verdict> {
+    let (begins, name) = end.stuck?;
+    let mut stuck = BTreeSet::new();
+    for (world, told) in worlds.iter().enumerate() {
+        for event in &told.recording.trace.events {
+            match &event.what {
+                What::Started { node, .. } | What::Crashed { node, .. } => {
+                    stuck.remove(&(world, *node));
+                }
+                What::Output { node, text, .. } if text == begins => {
+                    stuck.insert((world, *node));
+                }
+                What::Output { node, text, .. } if (end.progress)(text).is_some() => {
+                    stuck.remove(&(world, *node));
+                }
+                _ => {}
+            }
+        }
+    }
+    let names: Vec<_> = stuck.iter().map(|(_, node)| node.to_string()).collect();
+    Some(Verdict {
+        property: format!("nobody is {name}"),
+        holds: stuck.is_empty(),
+        expected: true,
+        witness: match names.len() {
+            0 => format!("nobody that runs at the end is {name}"),
+            1 => format!("{} is {name} at the end", names[0]),
+            _ => format!("{} are {name} at the end", names.join(" ")),
+        },
+    })
 }
 
 /// How far each process that runs at the end has come.

@@ -23,8 +23,9 @@ pub struct Known<P: Checkable> {
     pub name: &'static str,
     /// What scripts and seeds need.
     pub suite: Suite<P>,
-    /// What the checker needs to treat replicas as exchangeable.
-    pub rename: Symmetry<P>,
+    /// What the checker needs to treat replicas as exchangeable, if they are: a protocol that prefers
+    /// one name to another, as one that breaks ties by names does, has none.
+    pub rename: Option<Symmetry<P>>,
     /// Who can watch all replicas together in the checker, by name; the first does so unless another
     /// is asked for, since what a judge remembers makes more states.
     pub judges: &'static [(&'static str, NewJudge<P>)],
