@@ -1,17 +1,22 @@
-//! The fingerprints of all states seen so far, in little more than eight bytes each.
+//! The fingerprints of all states seen so far, in six or seven bytes each.
 //!
-//! Cuckoo hashing (Pagh and Rodler, 2004) with two buckets of eight for each fingerprint (Dietzfelbinger
-//! and Weidling, 2007): a look-up touches two cache lines however full the table is, so it can be nearly
-//! full. It is split into shards, each behind its own lock, which grow on their own and by little.
+//! Cuckoo hashing (Pagh and Rodler, 2004) with two buckets of many cells for each fingerprint
+//! (Dietzfelbinger and Weidling, 2007): a look-up touches two cache lines however full the table is, so it
+//! can be nearly full. What the place of a cell says of its fingerprint is not written into the cell
+//! (quotienting; Cleary, "Compact hash tables using bidirectional linear probing", 1984): all 64 bits are
+//! still told apart. The table is split into shards, each behind its own lock, which grow on their own,
+//! by little, and not all at the same time.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// More than this many threads would begin to meet at the locks.
 const SHARDS: usize = 64;
-/// Fingerprints in a bucket: a cache line.
-const BUCKET: usize = 8;
+/// The bits of a fingerprint that its shard does not tell.
+const REST_BITS: u32 = u64::BITS - SHARDS.ilog2();
+/// Bytes in a bucket: a cache line.
+const BUCKET: usize = 64;
 /// Buckets of a new shard.
-const BUCKETS_MIN: usize = 8;
+const BUCKETS_MIN: usize = 32;
 /// After so many evictions the shard counts as full.
 const EVICTIONS_MAX: u32 = 64;
 
@@ -24,19 +29,33 @@ pub(crate) struct Table {
 struct Shard {
     buckets: Vec<Bucket>,
     len: usize,
+    /// How many fingerprints without their lowest bits begin in one bucket, next to one another.
+    span: u64,
+    /// 2⁶⁴ / span, to divide by it.
+    reciprocal: u64,
+    /// Bytes of a cell.
+    width: usize,
     /// Chooses whom to evict.
     turn: u64,
 }
 
-/// A cache line of fingerprints; 0 is an empty cell. Cells fill from the front and are never emptied.
-#[derive(Clone, Copy, Default)]
+/// A cache line of cells. Cells fill from the front and are never emptied.
+#[derive(Clone, Copy)]
 #[repr(align(64))]
-struct Bucket([u64; BUCKET]);
+struct Bucket([u8; BUCKET]);
+
+/// A fingerprint in its place: in its first bucket, or in the second that the remainder leads to.
+#[derive(Clone, Copy)]
+struct Lodger {
+    bucket: usize,
+    remainder: u64,
+    is_second: bool,
+}
 
 impl Default for Table {
     fn default() -> Table {
         Table {
-            shards: (0..SHARDS).map(|_| Mutex::new(Shard::new())).collect(),
+            shards: (0..SHARDS).map(|at| Mutex::new(Shard::new(at))).collect(),
         }
     }
 }
@@ -44,15 +63,13 @@ impl Default for Table {
 impl Table {
     /// Adds a fingerprint. Whether it was not there.
     pub(crate) fn insert(&self, print: u64) -> bool {
-        // 0 marks empty cells, so the state that has it shares another's.
-        let print = print.max(1);
-        lock(&self.shards[print as usize % SHARDS]).insert(print)
+        lock(&self.shards[print as usize % SHARDS]).insert(rest(print))
     }
 
     /// Adds many fingerprints, and fills `first` with whether each was not there. Each shard is locked
     /// once, and asks memory for all it will need before it needs any of it.
     pub(crate) fn insert_all(&self, prints: impl Iterator<Item = u64>, first: &mut Vec<bool>) {
-        let prints: Vec<u64> = prints.map(|print| print.max(1)).collect();
+        let prints: Vec<u64> = prints.collect();
         // Sorted by shard, by counting.
         let mut ends = [0; SHARDS];
         for &print in &prints {
@@ -66,7 +83,7 @@ impl Table {
         let mut sorted = vec![(0, 0); prints.len()];
         for (at, &print) in prints.iter().enumerate() {
             let end = &mut ends[print as usize % SHARDS];
-            sorted[*end] = (print, at);
+            sorted[*end] = (rest(print), at);
             *end += 1;
         }
         first.clear();
@@ -80,8 +97,8 @@ impl Table {
             }
             let mut shard = lock(shard);
             shard.touch(mine);
-            for &(print, at) in mine {
-                first[at] = shard.insert(print);
+            for &(rest, at) in mine {
+                first[at] = shard.insert(rest);
             }
         }
     }
@@ -103,106 +120,227 @@ fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// A fingerprint without what its shard tells.
+fn rest(print: u64) -> u64 {
+    print / SHARDS as u64
+}
+
+/// How many cells of so many bytes a bucket has.
+const fn cells(width: usize) -> usize {
+    BUCKET / width
+}
+
 impl Bucket {
+    /// A cell; 0 if it is empty.
+    #[inline]
+    fn cell<const WIDTH: usize>(&self, at: usize) -> u64 {
+        // Eight bytes are read at once, of which those behind the cell do not count.
+        let bytes = &self.0[at * WIDTH..at * WIDTH + 8];
+        let word = u64::from_le_bytes(bytes.try_into().expect("there are eight"));
+        word & (u64::MAX >> (64 - 8 * WIDTH))
+    }
+
+    fn set<const WIDTH: usize>(&mut self, at: usize, cell: u64) {
+        self.0[at * WIDTH..(at + 1) * WIDTH].copy_from_slice(&cell.to_le_bytes()[..WIDTH]);
+    }
+
     /// All cells are compared, which takes less time than to decide when to stop.
-    fn contains(&self, print: u64) -> bool {
-        self.0
-            .iter()
-            .fold(false, |found, &cell| found | (cell == print))
+    #[inline]
+    fn contains<const WIDTH: usize>(&self, cell: u64) -> bool {
+        (0..cells(WIDTH)).fold(false, |found, at| found | (self.cell::<WIDTH>(at) == cell))
     }
 
-    fn is_full(&self) -> bool {
-        self.0[BUCKET - 1] != 0
+    fn is_full<const WIDTH: usize>(&self) -> bool {
+        self.cell::<WIDTH>(cells(WIDTH) - 1) != 0
     }
 
-    /// Puts a fingerprint into the first empty cell, if there is one.
-    fn put(&mut self, print: u64) -> bool {
-        let empty = self.0.iter_mut().find(|cell| **cell == 0);
-        empty.map(|cell| *cell = print).is_some()
+    /// Fills the first empty cell, if there is one.
+    fn put<const WIDTH: usize>(&mut self, cell: u64) -> bool {
+        let empty = (0..cells(WIDTH)).find(|&at| self.cell::<WIDTH>(at) == 0);
+        empty.map(|at| self.set::<WIDTH>(at, cell)).is_some()
+    }
+}
+
+impl Lodger {
+    /// What is written into its cell: never 0.
+    fn cell(self) -> u64 {
+        (self.remainder << 1 | u64::from(self.is_second)) + 1
     }
 }
 
 impl Shard {
-    fn new() -> Shard {
+    fn new(at: usize) -> Shard {
+        // One begins larger than the other, so that they do not all grow at the same time.
+        Shard::with_buckets(BUCKETS_MIN + at * BUCKETS_MIN / SHARDS / 4)
+    }
+
+    fn with_buckets(buckets: usize) -> Shard {
+        let span = (1u64 << REST_BITS).div_ceil(buckets as u64);
+        let fits = |width: &usize| 2 * span < 1 << (8 * width);
         Shard {
-            buckets: vec![Bucket::default(); BUCKETS_MIN],
+            buckets: vec![Bucket([0; BUCKET]); buckets],
             len: 0,
+            span,
+            reciprocal: ((1u128 << 64) / u128::from(span)) as u64,
+            width: (5..7).find(fits).unwrap_or(7),
             turn: 0x2545_f491_4f6c_dd1d,
         }
     }
 
-    fn insert(&mut self, print: u64) -> bool {
-        let (one, two) = self.homes(print);
-        if self.buckets[one].contains(print) {
+    /// Adds a fingerprint. Whether it was not there.
+    fn insert(&mut self, rest: u64) -> bool {
+        match self.width {
+            5 => self.insert_wide::<5>(rest),
+            6 => self.insert_wide::<6>(rest),
+            _ => self.insert_wide::<7>(rest),
+        }
+    }
+
+    #[inline]
+    fn insert_wide<const WIDTH: usize>(&mut self, rest: u64) -> bool {
+        let first = self.lodger(rest);
+        let bucket = &self.buckets[first.bucket];
+        if bucket.contains::<WIDTH>(first.cell()) {
             return false;
         }
         // It is in the second only if the first was full, and what was full stays so.
-        if self.buckets[one].is_full() && self.buckets[two].contains(print) {
-            return false;
+        if bucket.is_full::<WIDTH>() {
+            let second = self.other(first);
+            if self.buckets[second.bucket].contains::<WIDTH>(second.cell()) {
+                return false;
+            }
         }
-        // Full to nine tenths is full: beyond, evictions become long.
-        if self.len * 10 >= self.buckets.len() * BUCKET * 9 {
-            self.grow();
-        }
-        self.place(print);
         self.len += 1;
+        // Fuller than this, evictions become long.
+        if self.len * 20 > self.buckets.len() * cells(WIDTH) * 19 {
+            self.grow();
+            self.place(rest);
+        } else {
+            self.place_wide::<WIDTH>(rest);
+        }
         true
     }
 
     /// Brings the first buckets of fingerprints into the cache. The reads do not depend on one another,
     /// so that the processor waits for many of them at a time.
-    fn touch(&self, prints: &[(u64, usize)]) {
-        let cells = prints.iter().map(|&(print, _)| {
-            let (one, _) = self.homes(print);
-            self.buckets[one].0[0]
+    fn touch(&self, rests: &[(u64, usize)]) {
+        let bytes = rests.iter().map(|&(rest, _)| {
+            let bucket = self.lodger(rest).bucket;
+            self.buckets[bucket].0[0]
         });
-        std::hint::black_box(cells.fold(0, |sum, cell| sum ^ cell));
+        std::hint::black_box(bytes.fold(0, |sum, byte| sum ^ byte));
     }
 
-    /// A fingerprint's two buckets.
-    fn homes(&self, print: u64) -> (usize, usize) {
-        let buckets = self.buckets.len() as u128;
-        let home = |bits: u64| ((u128::from(bits) * buckets) >> 64) as usize;
-        (
-            home(print),
-            home(print.wrapping_mul(0xd6e8_feb8_6659_fd93).rotate_left(32)),
-        )
+    /// A fingerprint in its first bucket.
+    #[inline]
+    fn lodger(&self, rest: u64) -> Lodger {
+        let product = u128::from(rest) * u128::from(self.reciprocal);
+        let mut bucket = (product >> 64) as u64;
+        let mut remainder = rest - bucket * self.span;
+        // The reciprocal was rounded down.
+        if remainder >= self.span {
+            bucket += 1;
+            remainder -= self.span;
+        }
+        Lodger {
+            bucket: bucket as usize,
+            remainder,
+            is_second: false,
+        }
+    }
+
+    /// The same fingerprint in its other bucket, which is as far behind the first as the remainder says.
+    #[inline]
+    fn other(&self, lodger: Lodger) -> Lodger {
+        let buckets = self.buckets.len();
+        let spread = lodger.remainder.wrapping_mul(0xd6e8_feb8_6659_fd93) >> 32;
+        let distance = (spread * buckets as u64 >> 32) as usize;
+        let forward = match lodger.is_second {
+            false => distance,
+            true => buckets - distance,
+        };
+        let bucket = lodger.bucket + forward;
+        Lodger {
+            bucket: bucket.checked_sub(buckets).unwrap_or(bucket),
+            is_second: !lodger.is_second,
+            ..lodger
+        }
+    }
+
+    fn place(&mut self, rest: u64) {
+        match self.width {
+            5 => self.place_wide::<5>(rest),
+            6 => self.place_wide::<6>(rest),
+            _ => self.place_wide::<7>(rest),
+        }
     }
 
     /// Puts a fingerprint into one of its buckets. If both are full, another one makes room and looks
     /// for its own other bucket.
-    fn place(&mut self, print: u64) {
-        let mut print = print;
-        let mut from = None;
+    fn place_wide<const WIDTH: usize>(&mut self, rest: u64) {
+        let mut lodger = self.lodger(rest);
+        if self.buckets[lodger.bucket].put::<WIDTH>(lodger.cell()) {
+            return;
+        }
         for _ in 0..EVICTIONS_MAX {
-            let (one, two) = self.homes(print);
-            if self.buckets[one].put(print) || self.buckets[two].put(print) {
+            lodger = self.other(lodger);
+            if self.buckets[lodger.bucket].put::<WIDTH>(lodger.cell()) {
                 return;
             }
             self.turn = self
                 .turn
                 .rotate_left(17)
                 .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-                ^ print;
-            let home = if from == Some(one) || from.is_none() && self.turn & 8 == 0 {
-                two
-            } else {
-                one
-            };
-            let victim = (self.turn >> 60) as usize % BUCKET;
-            print = std::mem::replace(&mut self.buckets[home].0[victim], print);
-            from = Some(home);
+                ^ lodger.remainder;
+            let victim = (self.turn >> 48) as usize % cells(WIDTH);
+            let bucket = &mut self.buckets[lodger.bucket];
+            let evicted = bucket.cell::<WIDTH>(victim);
+            bucket.set::<WIDTH>(victim, lodger.cell());
+            lodger = Shard::read(lodger.bucket, evicted);
         }
+        let homeless = self.rest(lodger);
         self.grow();
-        self.place(print);
+        self.place(homeless);
+    }
+
+    /// Who is in a cell.
+    fn read(bucket: usize, cell: u64) -> Lodger {
+        Lodger {
+            bucket,
+            remainder: (cell - 1) >> 1,
+            is_second: (cell - 1) & 1 != 0,
+        }
+    }
+
+    /// The whole of a fingerprint.
+    fn rest(&self, lodger: Lodger) -> u64 {
+        let first = match lodger.is_second {
+            true => self.other(lodger),
+            false => lodger,
+        };
+        first.bucket as u64 * self.span + first.remainder
     }
 
     fn grow(&mut self) {
+        match self.width {
+            5 => self.grow_from::<5>(),
+            6 => self.grow_from::<6>(),
+            _ => self.grow_from::<7>(),
+        }
+    }
+
+    fn grow_from<const WIDTH: usize>(&mut self) {
         let buckets = self.buckets.len() + self.buckets.len().div_ceil(4);
-        let old = std::mem::replace(&mut self.buckets, vec![Bucket::default(); buckets]);
-        let prints = old.iter().flat_map(|bucket| bucket.0);
-        for print in prints.filter(|&print| print != 0) {
-            self.place(print);
+        let larger = Shard {
+            len: self.len,
+            ..Shard::with_buckets(buckets)
+        };
+        let before = std::mem::replace(self, larger);
+        for (at, bucket) in before.buckets.iter().enumerate() {
+            let taken = (0..cells(WIDTH)).map(|cell| bucket.cell::<WIDTH>(cell));
+            for cell in taken.take_while(|&cell| cell != 0) {
+                self.place(before.rest(Shard::read(at, cell)));
+            }
         }
     }
 }
@@ -223,12 +361,35 @@ mod tests {
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1);
             let value = (print >> 47).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            assert_eq!(table.insert(value), reference.insert(value.max(1)));
+            assert_eq!(table.insert(value), reference.insert(value));
         }
         assert_eq!(table.len(), reference.len());
         assert!(table.len() > 100_000);
-        let density = table.len() as f64 * 8.0 / table.bytes() as f64;
-        assert!(density > 0.65, "density {density}");
+        let bytes = table.bytes() as f64 / table.len() as f64;
+        assert!(bytes < 9.5, "{bytes} bytes for each");
+    }
+
+    #[test]
+    fn the_larger_a_shard_the_narrower_its_cells() {
+        for (buckets, width, after) in [(40, 7, 7), (1_900, 7, 6), (2_100, 6, 6), (530_000, 5, 5)] {
+            let mut shard = Shard::with_buckets(buckets);
+            assert_eq!(shard.width, width);
+            let rests = (0..200u64).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 6);
+            for rest in rests.clone() {
+                assert!(shard.insert(rest));
+            }
+            if buckets < 10_000 {
+                shard.grow();
+            }
+            assert_eq!(shard.width, after);
+            for rest in rests {
+                assert!(!shard.insert(rest));
+                let first = shard.lodger(rest);
+                let second = shard.other(first);
+                assert!(second.cell() >> (8 * after) == 0);
+                assert_eq!((shard.rest(first), shard.rest(second)), (rest, rest));
+            }
+        }
     }
 
     #[test]
