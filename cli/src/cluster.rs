@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use crate::serve::Protocol;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use rustix::process::{Pid, Signal, kill_process};
@@ -35,6 +36,10 @@ pub(crate) struct Flags {
     /// The first member's client port; its peer port is the next, and so on.
     #[arg(long, default_value_t = 2379, value_name = "PORT")]
     base_port: u16,
+
+    /// How the members agree on an order.
+    #[arg(long, default_value = "raft", value_enum, value_name = "PROTOCOL")]
+    protocol: Protocol,
 
     /// How often a leader says that it is alive, milliseconds.
     #[arg(long, default_value_t = 100, value_name = "MS")]
@@ -141,6 +146,7 @@ fn plan(flags: &Flags) -> Result<Vec<Member>> {
             ("initial-advertise-peer-urls", peer_url),
             ("initial-cluster", initial.join(",")),
             ("initial-cluster-token", "quorate-cluster".to_owned()),
+            ("protocol", flags.protocol.name()),
             ("heartbeat-interval", flags.heartbeat_interval.to_string()),
             ("election-timeout", flags.election_timeout.to_string()),
         ];

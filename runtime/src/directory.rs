@@ -66,7 +66,7 @@ pub enum DirectoryError {
     Locked(PathBuf),
     #[error(
         "the data directory {} belongs to cluster {:x}, not to {:x}: \
-         check --initial-cluster and --initial-cluster-token, or choose another data directory",
+         check --initial-cluster, --initial-cluster-token and --protocol, or choose another data directory",
         path.display(), found.cluster, wanted.cluster
     )]
     OtherCluster {

@@ -9,6 +9,7 @@ use quorate_runtime::Directory;
 use quorate_service::command::Member;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::Protocol;
 use super::flags::{ClusterState, Flags};
 
 /// The longest election timeout, as etcd has it.
@@ -76,7 +77,7 @@ impl Config {
             peers.push((NodeId(member.id), address("initial-cluster", url)?));
         }
         Ok(Config {
-            cluster_id: cluster_id(&members, &flags.initial_cluster_token),
+            cluster_id: cluster_id(&members, flags),
             me: Member {
                 client_urls: split(&client_urls),
                 ..me
@@ -185,8 +186,12 @@ fn member_id(peer_urls: &[String], token: &str) -> u64 {
     xxh3_64(text.as_bytes()).max(1)
 }
 
-fn cluster_id(members: &[Member], token: &str) -> u64 {
-    let mut text = token.to_owned();
+/// Members of another protocol are another cluster: they refuse one another's data and mail.
+fn cluster_id(members: &[Member], flags: &Flags) -> u64 {
+    let mut text = flags.initial_cluster_token.clone();
+    if flags.protocol != Protocol::default() {
+        text.push_str(&format!("\n{}", flags.protocol.name()));
+    }
     for member in members {
         text.push_str(&format!("\n{:x}", member.id));
     }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::Protocol;
+
 /// Run one member of a cluster.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Flags {
@@ -74,6 +76,16 @@ pub(crate) struct Flags {
         value_name = "TOKEN"
     )]
     pub(crate) initial_cluster_token: String,
+
+    /// How the members agree on an order; the same for all of them, and for good.
+    #[arg(
+        long,
+        env = "QUORATE_PROTOCOL",
+        default_value = "raft",
+        value_enum,
+        value_name = "PROTOCOL"
+    )]
+    pub(crate) protocol: Protocol,
 
     /// How often a leader says that it is alive, milliseconds.
     #[arg(

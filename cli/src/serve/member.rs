@@ -1,6 +1,4 @@
 //! One member: storage, machine, service, replica and API, put together and taken apart again.
-//!
-//! This is the one place that chooses a protocol; everything else works with any total order.
 
 use std::io;
 use std::sync::Arc;
@@ -9,10 +7,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use quorate_core::{Checkpoint, NodeId, Survival};
 use quorate_etcd::ServerOptions;
-use quorate_protocols::raft;
 use quorate_runtime::{
-    Checkpoints, Clock, Directory, FailStop, Identity, Mailbox, Options, PeerOptions, Receiving,
-    Replica, Storage, Waker, mailbox,
+    Checkpoints, Clock, Directory, FailStop, Identity, Options, PeerOptions, Receiving, Replica,
+    Storage, mailbox,
 };
 use quorate_service::command::Command;
 use quorate_service::machine::Machine;
@@ -28,6 +25,7 @@ use super::READY;
 use super::config::Config;
 use super::flags::Flags;
 use super::metrics;
+use super::protocol::{Served, Settings, With};
 
 /// How large a segment of the log is.
 const SEGMENT_BYTES: u64 = 64 << 20;
@@ -49,14 +47,46 @@ pub(super) struct Member {
     stop_api: watch::Sender<bool>,
 }
 
+/// What a member is started with.
+struct Start<'a> {
+    flags: &'a Flags,
+    config: &'a Config,
+    clients: Vec<TcpListener>,
+    peers: Vec<TcpListener>,
+}
+
+impl With for Start<'_> {
+    type Answer = Result<Member>;
+
+    fn with<P: Served>(self) -> Result<Member> {
+        Member::start_with::<P>(self)
+    }
+}
+
 impl Member {
-    /// Starts everything. What cannot start says what to do about it.
+    /// Starts everything, with the protocol that the flags name. What cannot start says what to do
+    /// about it.
     pub(super) fn start(
         flags: &Flags,
         config: &Config,
         clients: Vec<TcpListener>,
         peers: Vec<TcpListener>,
     ) -> Result<Member> {
+        flags.protocol.with(Start {
+            flags,
+            config,
+            clients,
+            peers,
+        })
+    }
+
+    fn start_with<P: Served>(start: Start<'_>) -> Result<Member> {
+        let Start {
+            flags,
+            config,
+            clients,
+            peers,
+        } = start;
         let me = NodeId(config.me.id);
         let identity = Identity {
             cluster: config.cluster_id,
@@ -75,10 +105,11 @@ impl Member {
         let checkpoints = Attachments(machine.checkpoints());
         info!(
             member = %me, cluster = format!("{:x}", config.cluster_id), incarnation,
+            protocol = flags.protocol.name(),
             position = checkpoint.position, "opened {}", flags.data_dir.display()
         );
 
-        let (mailbox, waker): (Mailbox<raft::Raft>, Waker) = mailbox();
+        let (mailbox, waker) = mailbox::<P>();
         let mut options = ServiceOptions::new(me, incarnation, config.election_timeout);
         options.request_bytes_max =
             COMMAND_BYTES_PER_REQUEST_BYTE * flags.max_request_bytes + (1 << 20);
@@ -93,10 +124,12 @@ impl Member {
             std::process::exit(1);
         })?;
 
-        let mut protocol = raft::Config::new(member_ids(config));
-        protocol.heartbeat = config.heartbeat;
-        protocol.election_timeout = config.election_timeout;
-        protocol.retention_bytes = flags.log_bytes;
+        let protocol = P::config(Settings {
+            members: member_ids(config),
+            heartbeat: config.heartbeat,
+            election_timeout: config.election_timeout,
+            retention_bytes: flags.log_bytes,
+        });
         let options = Options {
             storage,
             peers: config.peers.clone(),

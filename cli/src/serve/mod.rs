@@ -5,6 +5,7 @@ mod flags;
 mod logging;
 mod member;
 mod metrics;
+mod protocol;
 
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use tracing::info;
 use config::Config;
 pub(crate) use flags::Flags;
 use member::Member;
+pub(crate) use protocol::Name as Protocol;
 
 /// What a member logs once clients can be served; etcd's tests and some operators wait for the same
 /// words.

@@ -57,6 +57,7 @@ fn flags_that_make_no_sense_are_refused() {
     refused(&[("max-txn-ops", "0")], &["--max-txn-ops"]);
     refused(&[("max-request-bytes", "0")], &["--max-request-bytes"]);
     refused(&[("log-level", "loud")], &["--log-level", "loud", "info"]);
+    refused(&[("protocol", "rafft")], &["--protocol", "rafft", "raft"]);
     refused(
         &[("initial-cluster-state", "old")],
         &["--initial-cluster-state", "new", "existing"],

@@ -117,8 +117,8 @@ fn examine<P: Protocol>(shared: &Shared<P>, hello: &Hello) -> Result<usize, Stri
     let myself = shared.myself;
     if hello.cluster != myself.cluster {
         return Err(format!(
-            "this is cluster {:x}, the caller's is {:x}: check --initial-cluster and \
-             --initial-cluster-token on both",
+            "this is cluster {:x}, the caller's is {:x}: check --initial-cluster, \
+             --initial-cluster-token and --protocol on both",
             myself.cluster, hello.cluster
         ));
     }

@@ -83,6 +83,9 @@ impl Cluster {
         } else if settings.small_log {
             more.push("--snapshot-count=50".to_owned());
         }
+        if let Some(protocol) = super::protocol() {
+            more.push(format!("--protocol={protocol}"));
+        }
         more.extend(settings.flags);
         for member in &mut members {
             member.set_flags(&initial, &more);

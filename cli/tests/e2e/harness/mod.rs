@@ -25,6 +25,11 @@ pub(crate) fn rounds(usual: usize) -> usize {
         })
 }
 
+/// The protocol that clusters run, if `QUORATE_E2E_PROTOCOL` names one.
+pub(crate) fn protocol() -> Option<String> {
+    std::env::var("QUORATE_E2E_PROTOCOL").ok()
+}
+
 /// Looks again and again until there is an answer; panics with `what` when patience ends.
 pub(crate) async fn eventually<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
     match within(PATIENCE, look).await {
