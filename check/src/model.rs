@@ -37,7 +37,7 @@ pub trait Model: Sync + Sized {
     }
 
     /// How states are kept as bytes while they wait to be expanded, if the model knows a way.
-    fn packing(&self) -> Option<Packing<Self::State>> {
+    fn packing(&self) -> Option<Packing<Self>> {
         None
     }
 
@@ -63,12 +63,13 @@ pub enum Foreseen {
 }
 
 /// How states are kept as bytes while they wait to be expanded, for states that are much larger in
-/// memory than they need be.
-pub struct Packing<S> {
+/// memory than they need be. Bytes that mean the same should be in the same places: of a state only
+/// those are kept that the one before it does not have.
+pub struct Packing<M: Model> {
     /// Appends the state.
-    pub pack: fn(&S, &mut Vec<u8>),
-    /// Reads one state from the front, and leaves the slice behind it.
-    pub unpack: fn(&mut &[u8]) -> S,
+    pub pack: fn(&M, &M::State, &mut Vec<u8>),
+    /// Reads what was appended.
+    pub unpack: fn(&M, &[u8]) -> M::State,
 }
 
 /// A named statement about the states of a model.

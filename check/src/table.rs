@@ -254,7 +254,7 @@ impl Shard {
     fn other(&self, lodger: Lodger) -> Lodger {
         let buckets = self.buckets.len();
         let spread = lodger.remainder.wrapping_mul(0xd6e8_feb8_6659_fd93) >> 32;
-        let distance = (spread * buckets as u64 >> 32) as usize;
+        let distance = ((spread * buckets as u64) >> 32) as usize;
         let forward = match lodger.is_second {
             false => distance,
             true => buckets - distance,

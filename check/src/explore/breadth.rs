@@ -7,8 +7,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
+use super::chunk::Chunk;
 use super::{Progress, Search, locked};
-use crate::model::{Foreseen, Model, Packing};
+use crate::model::{Foreseen, Model};
 use crate::table::Table;
 
 /// States in a chunk: enough to make taking one cheap, few enough that threads end together.
@@ -67,12 +68,6 @@ pub(super) struct Levels {
     pub(super) waiting_max: u64,
 }
 
-/// States that wait to be expanded, with their fingerprints.
-enum Chunk<S> {
-    Plain(Vec<(S, u64)>),
-    Packed { bytes: Vec<u8>, count: usize },
-}
-
 /// Explores until nothing is new, or a violation was found and its level is complete, or at `depth_max`.
 pub(super) fn run<M: Model>(search: &Search<'_, M>, seen: &impl Seen, depth_max: u32) -> Levels {
     let depth_max = depth_max.min(search.options.depth_max);
@@ -101,7 +96,7 @@ pub(super) fn run<M: Model>(search: &Search<'_, M>, seen: &impl Seen, depth_max:
 }
 
 /// The initial states.
-fn first<M: Model>(search: &Search<'_, M>, seen: &impl Seen) -> Vec<Chunk<M::State>> {
+fn first<M: Model>(search: &Search<'_, M>, seen: &impl Seen) -> Vec<Chunk<M>> {
     let mut chunks = Vec::new();
     let mut chunk = Chunk::new(search);
     for state in search.model.initial() {
@@ -110,7 +105,7 @@ fn first<M: Model>(search: &Search<'_, M>, seen: &impl Seen) -> Vec<Chunk<M::Sta
             if search.examine(&state, print, 0) {
                 search.stop();
             }
-            chunk.push(&state, print, search.packing.as_ref());
+            chunk.push(search, &state, print);
         }
     }
     chunk.flush_into(&mut chunks);
@@ -121,10 +116,10 @@ fn first<M: Model>(search: &Search<'_, M>, seen: &impl Seen) -> Vec<Chunk<M::Sta
 fn expand<M: Model>(
     search: &Search<'_, M>,
     seen: &impl Seen,
-    level: Vec<Chunk<M::State>>,
+    level: Vec<Chunk<M>>,
     depth: u32,
     waiting: u64,
-) -> Vec<Chunk<M::State>> {
+) -> Vec<Chunk<M>> {
     let threads = search.options.threads.min(level.len());
     let level = Mutex::new(level);
     let next = Mutex::new(Vec::new());
@@ -162,7 +157,7 @@ struct Worker<'a, M: Model, V: Seen> {
     search: &'a Search<'a, M>,
     seen: &'a V,
     depth: u32,
-    out: Chunk<M::State>,
+    out: Chunk<M>,
     actions: Vec<M::Action>,
     /// Steps that were not looked up yet.
     arrivals: Vec<Arrival>,
@@ -208,7 +203,7 @@ impl<'a, M: Model, V: Seen> Worker<'a, M, V> {
         }
     }
 
-    fn expand(&mut self, chunk: Chunk<M::State>, next: &Mutex<Vec<Chunk<M::State>>>) {
+    fn expand(&mut self, chunk: Chunk<M>, next: &Mutex<Vec<Chunk<M>>>) {
         let states = chunk.into_states(self.search);
         for (place, (state, print)) in states.iter().enumerate() {
             self.expand_state(place, state, *print);
@@ -248,7 +243,7 @@ impl<'a, M: Model, V: Seen> Worker<'a, M, V> {
     }
 
     /// Looks up where the steps lead to, and keeps what is new.
-    fn settle(&mut self, states: &[(M::State, u64)], next: &Mutex<Vec<Chunk<M::State>>>) {
+    fn settle(&mut self, states: &[(M::State, u64)], next: &Mutex<Vec<Chunk<M>>>) {
         let (search, depth) = (self.search, self.depth);
         self.seen.arrive_all(&self.arrivals, depth, &mut self.first);
         let arrivals = self.arrivals.drain(..).zip(self.ways.drain(..));
@@ -271,7 +266,7 @@ impl<'a, M: Model, V: Seen> Worker<'a, M, V> {
                 }
             };
             self.violated |= search.examine(state, print, depth);
-            self.out.push(state, print, search.packing.as_ref());
+            self.out.push(search, state, print);
             if self.out.len() >= CHUNK {
                 self.out.flush_into(&mut locked(next));
             }
@@ -302,74 +297,5 @@ impl<'a, M: Model, V: Seen> Worker<'a, M, V> {
                 waiting,
             });
         }
-    }
-}
-
-impl<S: Clone> Chunk<S> {
-    fn new<M: Model<State = S>>(search: &Search<'_, M>) -> Chunk<S> {
-        match search.packing {
-            Some(_) => Chunk::Packed {
-                bytes: Vec::new(),
-                count: 0,
-            },
-            None => Chunk::Plain(Vec::new()),
-        }
-    }
-
-    fn len(&self) -> usize {
-        match self {
-            Chunk::Plain(states) => states.len(),
-            Chunk::Packed { count, .. } => *count,
-        }
-    }
-
-    fn push(&mut self, state: &S, print: u64, packing: Option<&Packing<S>>) {
-        match self {
-            Chunk::Plain(states) => states.push((state.clone(), print)),
-            Chunk::Packed { bytes, count } => {
-                let packing = packing.expect("chunks are packed only if there is a packing");
-                bytes.extend(print.to_le_bytes());
-                (packing.pack)(state, bytes);
-                *count += 1;
-            }
-        }
-    }
-
-    /// The states with their fingerprints.
-    fn into_states<M: Model<State = S>>(self, search: &Search<'_, M>) -> Vec<(S, u64)> {
-        match self {
-            Chunk::Plain(states) => states,
-            Chunk::Packed { bytes, count } => {
-                let packing = search.packing.as_ref();
-                let packing = packing.expect("chunks are packed only if there is a packing");
-                let mut rest = &bytes[..];
-                let states = (0..count).map(|_| {
-                    let (print, behind) = rest.split_at(size_of::<u64>());
-                    rest = behind;
-                    let print = print.try_into().expect("the length is right");
-                    ((packing.unpack)(&mut rest), u64::from_le_bytes(print))
-                });
-                states.collect()
-            }
-        }
-    }
-
-    /// Moves what is there to `chunks`, as one, without the room for more.
-    fn flush_into(&mut self, chunks: &mut Vec<Chunk<S>>) {
-        if self.len() == 0 {
-            return;
-        }
-        chunks.push(match self {
-            Chunk::Plain(states) => {
-                let mut full = std::mem::take(states);
-                full.shrink_to_fit();
-                Chunk::Plain(full)
-            }
-            Chunk::Packed { bytes, count } => {
-                let (mut bytes, count) = (std::mem::take(bytes), std::mem::take(count));
-                bytes.shrink_to_fit();
-                Chunk::Packed { bytes, count }
-            }
-        });
     }
 }

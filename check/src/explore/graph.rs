@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 
 use super::Search;
-use super::trail::Same;
+use crate::fingerprint::Same;
 use crate::model::{Kind, Model};
 
 /// The graph of a model.

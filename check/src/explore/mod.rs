@@ -1,6 +1,7 @@
 //! Exploration of everything that a model can do.
 
 mod breadth;
+mod chunk;
 mod depth;
 mod graph;
 mod report;
@@ -14,8 +15,6 @@ use std::time::Instant;
 
 use crate::model::{Foreseen, Independence, Kind, Model, Packing, Property};
 use crate::table::Table;
-
-pub(crate) use trail::Same;
 
 pub use report::{Counterexample, Extent, Outcome, Report, Verdict};
 
@@ -150,7 +149,7 @@ pub(crate) struct Search<'a, M: Model> {
     pub(crate) options: &'a Explorer<'a, M>,
     properties: Vec<Property<M>>,
     /// How states that wait are kept, if not as they are.
-    packing: Option<Packing<M::State>>,
+    packing: Option<Packing<M>>,
     /// What is known of each of them.
     findings: Vec<Finding>,
     /// Steps taken.

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 
 use super::Search;
-use super::trail::Same;
+use crate::fingerprint::Same;
 use crate::model::{Footprint, Independence};
 
 /// A step that need not be taken.

@@ -2,15 +2,21 @@
 //! a second one down to there remembers for each state where it came from.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::BuildHasherDefault;
 use std::sync::Mutex;
 
 use super::breadth::{self, Seen};
 use super::report::Counterexample;
 use super::{Explorer, Search, locked};
+use crate::fingerprint::Same;
 use crate::model::Model;
 
 const SHARDS: usize = 64;
+
+/// The shard of a fingerprint: not by its ends, which maps look at.
+fn shard(print: u64) -> usize {
+    (print >> 32) as usize % SHARDS
+}
 
 /// Where each state was reached from, at which depth. Of several origins the one with the least
 /// fingerprint counts, so that every search finds the same path.
@@ -20,27 +26,9 @@ struct Origins {
 
 type Shard = HashMap<u64, (u64, u32), BuildHasherDefault<Same>>;
 
-/// Fingerprints need no more hashing.
-#[derive(Default)]
-pub(crate) struct Same(u64);
-
-impl Hasher for Same {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, _: &[u8]) {
-        unreachable!("only fingerprints are hashed")
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        self.0 = value;
-    }
-}
-
 impl Seen for Origins {
     fn arrive(&self, print: u64, from: Option<u64>, depth: u32) -> bool {
-        let mut shard = locked(&self.shards[print as usize % SHARDS]);
+        let mut shard = locked(&self.shards[shard(print)]);
         let from = from.unwrap_or(print);
         match shard.get_mut(&print) {
             Some(known) => {
@@ -86,7 +74,7 @@ pub(super) fn find<M: Model>(search: &Search<'_, M>, target: (u32, u64)) -> Vec<
     let mut path = vec![print];
     let mut at = print;
     loop {
-        let shard = locked(&origins.shards[at as usize % SHARDS]);
+        let shard = locked(&origins.shards[shard(at)]);
         let (from, depth) = shard[&at];
         if depth == 0 {
             break;

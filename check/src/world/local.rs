@@ -14,8 +14,7 @@ use quorate_node::{Frames, Input, Node};
 use super::prints::Prints;
 use super::state::{Letter, Machine};
 use super::{Checkable, World, name};
-use crate::explore::Same;
-use crate::fingerprint::{combine, fingerprint};
+use crate::fingerprint::{Same, combine, fingerprint};
 use crate::panics::catch;
 
 /// Time stands still: timers run out when the explorer says so.

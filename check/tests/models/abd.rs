@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::bytes::{Bytes, byte, bytes};
 use super::register::{Id, Message, Outbox, Server, Value};
 
 /// A logical time and who wrote.
@@ -38,58 +37,6 @@ enum Phase {
         read: Option<Value>,
         stored: BTreeSet<Id>,
     },
-}
-
-bytes!(enum Internal {
-    0 = Query(number),
-    1 = Newest(number, tag, value),
-    2 = Store(number, tag, value),
-    3 = Stored(number)
-});
-bytes!(struct Abd { tag, value, phase });
-
-impl Bytes for Phase {
-    fn put(&self, bytes: &mut Vec<u8>) {
-        match self {
-            Phase::Query {
-                number,
-                client,
-                writes,
-                newest,
-            } => {
-                bytes.extend([0, *number, *client]);
-                writes.put(bytes);
-                newest.put(bytes);
-            }
-            Phase::Store {
-                number,
-                client,
-                read,
-                stored,
-            } => {
-                bytes.extend([1, *number, *client]);
-                read.put(bytes);
-                stored.put(bytes);
-            }
-        }
-    }
-
-    fn get(bytes: &mut &[u8]) -> Phase {
-        match byte(bytes) {
-            0 => Phase::Query {
-                number: byte(bytes),
-                client: byte(bytes),
-                writes: Bytes::get(bytes),
-                newest: Bytes::get(bytes),
-            },
-            _ => Phase::Store {
-                number: byte(bytes),
-                client: byte(bytes),
-                read: Bytes::get(bytes),
-                stored: Bytes::get(bytes),
-            },
-        }
-    }
 }
 
 impl Server for Abd {

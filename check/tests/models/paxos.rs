@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::bytes::bytes;
 use super::register::{Id, Message, Outbox, Server, Value};
 
 /// Round and proposer.
@@ -29,15 +28,6 @@ pub(crate) struct Paxos {
     accepted: Option<(Ballot, Proposal)>,
     is_decided: bool,
 }
-
-bytes!(enum Internal {
-    0 = Prepare(ballot),
-    1 = Prepared(ballot, accepted),
-    2 = Accept(ballot, proposal),
-    3 = Accepted(ballot),
-    4 = Decided(ballot, proposal)
-});
-bytes!(struct Paxos { ballot, proposal, prepares, accepts, accepted, is_decided });
 
 impl Server for Paxos {
     type Internal = Internal;

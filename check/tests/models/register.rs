@@ -9,9 +9,8 @@
 use std::fmt::Debug;
 use std::hash::Hash;
 
-use quorate_check::{Foreseen, Model, Packing, Property, fingerprint};
-
-use super::bytes::{self, Bytes, bytes};
+use quorate_check::actors::{self, ActorModel, Actors, Begin};
+use quorate_check::{Model, Property, fingerprint};
 
 /// Servers come first, clients behind them.
 pub(crate) type Id = u8;
@@ -29,8 +28,8 @@ pub(crate) enum Message<I> {
 }
 
 /// How a server behaves.
-pub(crate) trait Server: Bytes + Clone + Debug + Eq + Hash + Send + Sync {
-    type Internal: Bytes + Clone + Debug + Ord + Hash + Send + Sync;
+pub(crate) trait Server: Clone + Debug + Eq + Hash + Send + Sync {
+    type Internal: Clone + Debug + Ord + Hash + Send + Sync;
 
     fn start(me: Id) -> Self;
 
@@ -90,7 +89,7 @@ pub(crate) struct Envelope<I> {
 
 /// A client: what it asked, and what it was told.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-struct Client {
+pub(crate) struct Client {
     awaits: Option<u8>,
     done: Vec<Operation>,
     under_way: Option<Operation>,
@@ -219,51 +218,6 @@ impl Register {
             ((id + 1) % self.servers, message)
         }))
     }
-
-    /// The fingerprint of the state that delivering a message leads to, if anybody takes notice.
-    fn print_behind<S: Server>(&self, state: &State<S>, print: u64, at: usize) -> Option<u64> {
-        let envelope = &state.network[at];
-        let (from, to) = (envelope.from, envelope.to);
-        let sent_by_receiver = |to_whom, message| {
-            fingerprint(&Envelope {
-                from: to,
-                to: to_whom,
-                message,
-            })
-        };
-        let gone = fingerprint(envelope);
-        if to >= self.servers {
-            let index = to - self.servers;
-            let before = &state.clients[usize::from(index)];
-            let mut client = before.clone();
-            let asks = self.told(&mut client, after(&state.clients, index), envelope)?;
-            let asks = asks.map_or(0, |(server, message)| sent_by_receiver(server, message));
-            let print = print.wrapping_sub(gone).wrapping_add(asks);
-            return Some(
-                print
-                    .wrapping_sub(fingerprint(&(to, before)))
-                    .wrapping_add(fingerprint(&(to, &client))),
-            );
-        }
-        let before = &state.servers[usize::from(to)];
-        let mut server = before.clone();
-        let mut outbox = Outbox {
-            me: to,
-            servers: self.servers,
-            sent: Vec::new(),
-        };
-        if !server.on_message(&mut outbox, from, &envelope.message) {
-            return None;
-        }
-        let sent = outbox.sent.into_iter();
-        let sent = sent.map(|(receiver, message)| sent_by_receiver(receiver, message));
-        let print = sent.fold(print.wrapping_sub(gone), u64::wrapping_add);
-        Some(
-            print
-                .wrapping_sub(fingerprint(&(to, before)))
-                .wrapping_add(fingerprint(&(to, &server))),
-        )
-    }
 }
 
 /// How many operations each client has completed, as another one sees it.
@@ -298,62 +252,6 @@ impl Client {
     }
 }
 
-bytes!(enum Message<I> {
-    0 = Internal(internal),
-    1 = Put(number, value),
-    2 = Get(number),
-    3 = PutDone(number),
-    4 = GetDone(number, value)
-});
-bytes!(struct Client { awaits, done, under_way });
-
-impl<I: Bytes> Bytes for Envelope<I> {
-    fn put(&self, bytes: &mut Vec<u8>) {
-        bytes.extend([self.from, self.to]);
-        self.message.put(bytes);
-    }
-
-    fn get(bytes: &mut &[u8]) -> Envelope<I> {
-        Envelope {
-            from: u8::get(bytes),
-            to: u8::get(bytes),
-            message: Message::get(bytes),
-        }
-    }
-}
-
-impl Bytes for Operation {
-    fn put(&self, bytes: &mut Vec<u8>) {
-        self.writes.put(bytes);
-        bytes.push(self.read);
-        bytes.extend(self.after);
-    }
-
-    fn get(bytes: &mut &[u8]) -> Operation {
-        Operation {
-            writes: Bytes::get(bytes),
-            read: u8::get(bytes),
-            after: [(); CLIENTS_MAX].map(|()| u8::get(bytes)),
-        }
-    }
-}
-
-impl<S: Server> Bytes for State<S> {
-    fn put(&self, bytes: &mut Vec<u8>) {
-        self.servers.put(bytes);
-        self.clients.put(bytes);
-        self.network.put(bytes);
-    }
-
-    fn get(bytes: &mut &[u8]) -> State<S> {
-        State {
-            servers: Bytes::get(bytes),
-            clients: Bytes::get(bytes),
-            network: Bytes::get(bytes),
-        }
-    }
-}
-
 impl<S: Server> State<S> {
     fn send(&mut self, from: Id, to: Id, message: Message<S::Internal>) {
         let envelope = Envelope { from, to, message };
@@ -362,51 +260,56 @@ impl<S: Server> State<S> {
     }
 
     pub(crate) fn is_linearizable(&self) -> bool {
-        self.extends([0; CLIENTS_MAX], 0)
-    }
-
-    /// Whether the operations behind the first `taken` of each client can be ordered, given the value
-    /// that the register has then.
-    fn extends(&self, taken: [u8; CLIENTS_MAX], value: Value) -> bool {
-        let clients = self.clients.iter().zip(taken);
-        if clients
-            .clone()
-            .all(|(client, taken)| client.done.len() <= usize::from(taken))
-        {
-            return true;
-        }
-        for (index, (client, count)) in clients.enumerate() {
-            let next = usize::from(count);
-            let operation = match client.done.get(next) {
-                Some(done) => done,
-                // What is under way may have had its effect, once.
-                None if next == client.done.len() => match &client.under_way {
-                    Some(operation) => operation,
-                    None => continue,
-                },
-                None => continue,
-            };
-            let is_due = operation
-                .after
-                .iter()
-                .zip(taken)
-                .all(|(after, taken)| *after <= taken);
-            let is_done = next < client.done.len();
-            let fits = operation.writes.is_some() || !is_done || operation.read == value;
-            let mut taken = taken;
-            taken[index] += 1;
-            if is_due && fits && self.extends(taken, operation.writes.unwrap_or(value)) {
-                return true;
-            }
-        }
-        false
+        extends(&self.clients, [0; CLIENTS_MAX], 0)
     }
 
     /// Whether somebody is being told a value that somebody wrote.
     pub(crate) fn is_chosen(&self) -> bool {
         let mut messages = self.network.iter().map(|envelope| &envelope.message);
-        messages.any(|message| matches!(message, Message::GetDone(_, 1..)))
+        messages.any(is_news)
     }
+}
+
+/// Whether the operations behind the first `taken` of each client can be ordered, given the value
+/// that the register has then.
+fn extends(clients: &[Client], taken: [u8; CLIENTS_MAX], value: Value) -> bool {
+    let places = clients.iter().zip(taken);
+    if places
+        .clone()
+        .all(|(client, taken)| client.done.len() <= usize::from(taken))
+    {
+        return true;
+    }
+    for (index, (client, count)) in places.enumerate() {
+        let next = usize::from(count);
+        let operation = match client.done.get(next) {
+            Some(done) => done,
+            // What is under way may have had its effect, once.
+            None if next == client.done.len() => match &client.under_way {
+                Some(operation) => operation,
+                None => continue,
+            },
+            None => continue,
+        };
+        let is_due = operation
+            .after
+            .iter()
+            .zip(taken)
+            .all(|(after, taken)| *after <= taken);
+        let is_done = next < client.done.len();
+        let fits = operation.writes.is_some() || !is_done || operation.read == value;
+        let mut taken = taken;
+        taken[index] += 1;
+        if is_due && fits && extends(clients, taken, operation.writes.unwrap_or(value)) {
+            return true;
+        }
+    }
+    false
+}
+
+/// Whether somebody is told a value that somebody wrote.
+fn is_news<I>(message: &Message<I>) -> bool {
+    matches!(message, Message::GetDone(_, 1..))
 }
 
 /// The model as one with servers of a kind.
@@ -435,26 +338,7 @@ impl<S: Server> Model for With<S> {
     }
 
     fn fingerprint(&self, state: &State<S>) -> u64 {
-        // The sum of the parts', so that a step changes only what it touches.
-        let servers = (0u8..).zip(&state.servers).map(|part| fingerprint(&part));
-        let clients = (self.0.servers..)
-            .zip(&state.clients)
-            .map(|part| fingerprint(&part));
-        let network = state.network.iter().map(fingerprint);
-        let parts = servers.chain(clients).chain(network);
-        parts.fold(0, u64::wrapping_add)
-    }
-
-    fn foresee(&self, state: &State<S>, print: u64, action: &usize) -> Foreseen {
-        let print = self.0.print_behind(state, print, *action);
-        print.map_or(Foreseen::Nothing, Foreseen::Print)
-    }
-
-    fn packing(&self) -> Option<Packing<State<S>>> {
-        Some(Packing {
-            pack: bytes::pack,
-            unpack: bytes::unpack,
-        })
+        fingerprint(state)
     }
 
     fn properties(&self) -> Vec<Property<With<S>>> {
@@ -463,6 +347,130 @@ impl<S: Server> Model for With<S> {
                 state.is_linearizable()
             }),
             Property::sometimes("value chosen", |_, state: &State<S>| state.is_chosen()),
+        ]
+    }
+}
+
+/// The same as actors: the servers and clients, and what the clients saw as the history.
+pub(crate) struct Cast<S>(Register, std::marker::PhantomData<S>);
+
+#[derive(Clone, Debug, Hash)]
+pub(crate) enum Actor<S> {
+    Server(S),
+    /// The number of the request that it awaits an answer to.
+    Client(Option<u8>),
+}
+
+/// The model of servers of a kind and their clients as actors.
+pub(crate) fn cast<S: Server>(servers: u8, clients: u8) -> ActorModel<Cast<S>> {
+    let register = Register { servers, clients };
+    ActorModel::new(Cast(register, std::marker::PhantomData))
+}
+
+impl<S: Server> Actors for Cast<S> {
+    type Actor = Actor<S>;
+    type Message = Message<S::Internal>;
+    type History = Vec<Client>;
+
+    fn begin(&self) -> Begin<Self> {
+        let start = self.0.start::<S>();
+        let servers = start.servers.into_iter().map(Actor::Server);
+        let clients = start
+            .clients
+            .iter()
+            .map(|client| Actor::Client(client.awaits));
+        let mail = start.network.into_iter().map(|envelope| actors::Envelope {
+            from: envelope.from.into(),
+            to: envelope.to.into(),
+            message: envelope.message,
+        });
+        Begin {
+            actors: servers.chain(clients).collect(),
+            mail: mail.collect(),
+            history: start.clients,
+        }
+    }
+
+    fn on_message(
+        &self,
+        actor: &mut Actor<S>,
+        envelope: &actors::Envelope<Message<S::Internal>>,
+        sent: &mut Vec<actors::Envelope<Message<S::Internal>>>,
+    ) -> bool {
+        let me = envelope.to;
+        let mut send = |to: Id, message| {
+            sent.push(actors::Envelope {
+                from: me,
+                to: to.into(),
+                message,
+            });
+        };
+        match actor {
+            Actor::Server(server) => {
+                let mut outbox = Outbox {
+                    me: me as Id,
+                    servers: self.0.servers,
+                    sent: Vec::new(),
+                };
+                let noticed =
+                    server.on_message(&mut outbox, envelope.from as Id, &envelope.message);
+                let mail = outbox.sent.into_iter();
+                mail.for_each(|(to, message)| send(to, message));
+                noticed
+            }
+            Actor::Client(awaits) => {
+                let (number, is_put) = match envelope.message {
+                    Message::PutDone(number) => (number, true),
+                    Message::GetDone(number, _) => (number, false),
+                    _ => return false,
+                };
+                if *awaits != Some(number) {
+                    return false;
+                }
+                let id = me as Id;
+                *awaits = is_put.then_some(2 * id);
+                if is_put {
+                    send((id + 1) % self.0.servers, Message::Get(2 * id));
+                }
+                true
+            }
+        }
+    }
+
+    fn is_recorded(&self, envelope: &actors::Envelope<Message<S::Internal>>) -> bool {
+        envelope.to >= usize::from(self.0.servers)
+    }
+
+    fn record(
+        &self,
+        history: &mut Vec<Client>,
+        envelope: &actors::Envelope<Message<S::Internal>>,
+        _: &[actors::Envelope<Message<S::Internal>>],
+    ) {
+        let index = envelope.to as Id - self.0.servers;
+        let after = after(history, index);
+        let told = Envelope {
+            from: envelope.from as Id,
+            to: envelope.to as Id,
+            message: envelope.message.clone(),
+        };
+        let client = &mut history[usize::from(index)];
+        let asks = self.0.told(client, after, &told);
+        assert!(asks.is_some(), "the client took notice");
+    }
+
+    fn admits(&self, history: &Vec<Client>) -> bool {
+        extends(history, [0; CLIENTS_MAX], 0)
+    }
+
+    fn properties(&self) -> Vec<Property<ActorModel<Self>>> {
+        vec![
+            Property::always("linearizable", |model: &ActorModel<Self>, state| {
+                model.is_admitted(state)
+            }),
+            Property::sometimes("value chosen", |model: &ActorModel<Self>, state| {
+                model.mail(state).any(|envelope| is_news(&envelope.message))
+            }),
         ]
     }
 }

@@ -245,8 +245,11 @@ impl Model for TwoPhase {
         Foreseen::Print(self.print_behind(state, print, *action))
     }
 
-    fn packing(&self) -> Option<Packing<State>> {
-        Some(Packing { pack, unpack })
+    fn packing(&self) -> Option<Packing<TwoPhase>> {
+        Some(Packing {
+            pack: |_, state, bytes| pack(state, bytes),
+            unpack: |_, bytes| unpack(bytes),
+        })
     }
 
     fn properties(&self) -> Vec<Property<TwoPhase>> {
@@ -265,7 +268,6 @@ impl Model for TwoPhase {
 // Each state as a few bytes.
 
 fn pack(state: &State, bytes: &mut Vec<u8>) {
-    bytes.push(state.participants.len() as u8);
     let sent = |message| u8::from(state.messages.contains(&message));
     let manager = state.manager as u8;
     bytes.push(manager | sent(Message::Commit) << 2 | sent(Message::Abort) << 3);
@@ -276,7 +278,7 @@ fn pack(state: &State, bytes: &mut Vec<u8>) {
     }
 }
 
-fn unpack(bytes: &mut &[u8]) -> State {
+fn unpack(packed: &[u8]) -> State {
     const MANAGERS: [Manager; 3] = [Manager::Init, Manager::Committed, Manager::Aborted];
     const ROLES: [Participant; 4] = [
         Participant::Working,
@@ -284,26 +286,24 @@ fn unpack(bytes: &mut &[u8]) -> State {
         Participant::Committed,
         Participant::Aborted,
     ];
-    let (packed, rest) = bytes.split_at(2 + bytes[0] as usize);
-    *bytes = rest;
     let mut messages = BTreeSet::new();
     for (bit, message) in [(4, Message::Commit), (8, Message::Abort)] {
-        if packed[1] & bit != 0 {
+        if packed[0] & bit != 0 {
             messages.insert(message);
         }
     }
-    for (participant, byte) in packed[2..].iter().enumerate() {
+    for (participant, byte) in packed[1..].iter().enumerate() {
         if byte & 8 != 0 {
             messages.insert(Message::Prepared { participant });
         }
     }
-    let roles = packed[2..].iter();
+    let roles = packed[1..].iter();
     State {
         participants: roles
             .clone()
             .map(|byte| ROLES[(byte & 3) as usize])
             .collect(),
-        manager: MANAGERS[(packed[1] & 3) as usize],
+        manager: MANAGERS[(packed[0] & 3) as usize],
         prepared: roles.map(|byte| byte & 4 != 0).collect(),
         messages,
     }

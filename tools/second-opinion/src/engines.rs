@@ -9,7 +9,7 @@ use stateright::{Checker, Model, Property};
 
 use crate::abd::Abd;
 use crate::paxos::Paxos;
-use crate::register::{Server, State, With};
+use crate::register::{Server, State, With, cast};
 use crate::two_phase::{self, Participant, TwoPhase};
 
 /// Quorate's checker, without the help of the models.
@@ -57,12 +57,10 @@ pub(crate) fn one(engine: &str, model: &str, threads: &str, order: &str) -> Resu
     let plain = engine == PLAIN;
     let measured = match (engine, name) {
         ("quorate" | PLAIN, "2pc") => quorate(&TwoPhase::new(size), plain, threads, is_deep),
-        ("quorate" | PLAIN, "paxos") => {
-            quorate(&With::<Paxos>::new(3, clients), plain, threads, is_deep)
-        }
-        ("quorate" | PLAIN, "abd") => {
-            quorate(&With::<Abd>::new(2, clients), plain, threads, is_deep)
-        }
+        ("quorate", "paxos") => quorate(&cast::<Paxos>(3, clients), plain, threads, is_deep),
+        ("quorate", "abd") => quorate(&cast::<Abd>(2, clients), plain, threads, is_deep),
+        (PLAIN, "paxos") => quorate(&With::<Paxos>::new(3, clients), plain, threads, is_deep),
+        (PLAIN, "abd") => quorate(&With::<Abd>::new(2, clients), plain, threads, is_deep),
         ("stateright", "2pc") => stateright(Commit(TwoPhase::new(size)), threads, is_deep),
         ("stateright", "paxos") => {
             stateright(Registers(With::<Paxos>::new(3, clients)), threads, is_deep)

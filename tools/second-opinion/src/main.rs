@@ -13,8 +13,6 @@
 
 #[path = "../../../check/tests/models/abd.rs"]
 mod abd;
-#[path = "../../../check/tests/models/bytes.rs"]
-mod bytes;
 mod engines;
 #[path = "../../../check/tests/models/paxos.rs"]
 mod paxos;
