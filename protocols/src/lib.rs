@@ -9,6 +9,9 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod embed;
 pub mod log;
 pub mod museum;
 pub mod raft;
+pub mod synod;
+pub mod views;
