@@ -4,6 +4,7 @@
 //! the name into a [`Subject`], and [`Subject::visit`] calls a generic piece of work with the type.
 
 pub mod raft;
+pub mod synod;
 
 use core::fmt;
 use core::str::FromStr;
@@ -107,6 +108,7 @@ macro_rules! subjects {
 // The protocol, its module here, and `total_order` if that is its problem, else `any`.
 subjects! {
     Raft: raft, total_order;
+    Synod: synod, any;
 }
 
 /// The names of all protocols.

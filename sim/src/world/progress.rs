@@ -33,7 +33,7 @@ where
         let mut asked = BTreeMap::new();
         for round in 0..self.rounds_max {
             self.quiet()?;
-            let mut satisfied = true;
+            let (mut satisfied, mut asks) = (true, false);
             for &id in &core {
                 let before = asked.get(&id).copied();
                 if before.is_some() && P::Problem::is_satisfied(self.app(id)) {
@@ -42,6 +42,7 @@ where
                 satisfied = false;
                 if before.is_none_or(|before| round - before >= PATIENCE) {
                     asked.insert(id, round);
+                    asks = true;
                     self.probes += 1;
                     let serial = self.probes;
                     for request in P::Problem::probe(self.app(id), serial) {
@@ -53,6 +54,10 @@ where
                 return Ok(());
             }
             let Some(next) = self.next_deadline() else {
+                // Whoever has nothing left to do may still answer.
+                if asks {
+                    continue;
+                }
                 return self.broken(format!("no progress: no timer runs; {}", self.statuses()));
             };
             self.advance(next.since(self.now()))?;
@@ -87,12 +92,19 @@ where
             for id in self.members().collect::<Vec<_>>() {
                 self.sync(id, usize::MAX)?;
             }
-            if self.flying.is_empty() {
+            if !self.flying.is_empty() {
+                self.deliver(0)?;
+            } else if !self.is_writing() {
                 return Ok(true);
             }
-            self.deliver(0)?;
         }
-        Ok(self.flying.is_empty())
+        Ok(self.flying.is_empty() && !self.is_writing())
+    }
+
+    /// Whether some disk has not finished: mail to oneself that waited for it may have led to more.
+    fn is_writing(&self) -> bool {
+        let mut machines = self.machines.values();
+        machines.any(|machine| machine.replica.is_some() && machine.disk.pending() > 0)
     }
 
     /// Whether all have decided the same, which they must sooner or later once nobody asks for more.
