@@ -18,6 +18,7 @@ pub mod key_value;
 pub mod linearizable;
 pub mod property;
 pub mod register;
+pub mod replicated;
 pub mod store;
 pub mod timestamps;
 pub mod total_order;
