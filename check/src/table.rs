@@ -15,6 +15,8 @@ const SHARDS: usize = 64;
 const REST_BITS: u32 = u64::BITS - SHARDS.ilog2();
 /// Bytes in a bucket: a cache line.
 const BUCKET: usize = 64;
+/// Buckets in a block.
+const BLOCK: usize = 32;
 /// Buckets of a new shard.
 const BUCKETS_MIN: usize = 32;
 /// After so many evictions the shard counts as full.
@@ -23,11 +25,14 @@ const EVICTIONS_MAX: u32 = 64;
 /// A set of fingerprints that many threads add to.
 pub(crate) struct Table {
     shards: Vec<Mutex<Shard>>,
+    spare: Spare,
 }
 
 /// One part: the fingerprints with the same lowest bits.
 struct Shard {
-    buckets: Vec<Bucket>,
+    blocks: Vec<Box<Block>>,
+    /// How many buckets are in use; the last block may have more.
+    buckets: usize,
     len: usize,
     /// How many fingerprints without their lowest bits begin in one bucket, next to one another.
     span: u64,
@@ -39,10 +44,18 @@ struct Shard {
     turn: u64,
 }
 
-/// A cache line of cells. Cells fill from the front and are never emptied.
+/// A cache line of cells, and in its last byte how many are taken. Cells fill from the front and are never
+/// emptied.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
 struct Bucket([u8; BUCKET]);
+
+/// Some buckets. Shards are made of blocks so that what one leaves behind when it grows is of use to the
+/// next that does.
+struct Block([Bucket; BLOCK]);
+
+/// Blocks that are not used just now.
+type Spare = Mutex<Vec<Box<Block>>>;
 
 /// A fingerprint in its place: in its first bucket, or in the second that the remainder leads to.
 #[derive(Clone, Copy)]
@@ -56,6 +69,7 @@ impl Default for Table {
     fn default() -> Table {
         Table {
             shards: (0..SHARDS).map(|at| Mutex::new(Shard::new(at))).collect(),
+            spare: Spare::default(),
         }
     }
 }
@@ -63,7 +77,7 @@ impl Default for Table {
 impl Table {
     /// Adds a fingerprint. Whether it was not there.
     pub(crate) fn insert(&self, print: u64) -> bool {
-        lock(&self.shards[print as usize % SHARDS]).insert(rest(print))
+        lock(&self.shards[print as usize % SHARDS]).insert(rest(print), &self.spare)
     }
 
     /// Adds many fingerprints, and fills `first` with whether each was not there. Each shard is locked
@@ -98,7 +112,7 @@ impl Table {
             let mut shard = lock(shard);
             shard.touch(mine);
             for &(rest, at) in mine {
-                first[at] = shard.insert(rest);
+                first[at] = shard.insert(rest, &self.spare);
             }
         }
     }
@@ -110,14 +124,14 @@ impl Table {
 
     /// The memory it takes.
     pub(crate) fn bytes(&self) -> usize {
-        let buckets = self.shards.iter().map(|shard| lock(shard).buckets.len());
-        buckets.sum::<usize>() * size_of::<Bucket>()
+        let blocks = self.shards.iter().map(|shard| lock(shard).blocks.len());
+        (blocks.sum::<usize>() + lock(&self.spare).len()) * size_of::<Block>()
     }
 }
 
-fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A thread that panicked ends the exploration anyway.
-    shard.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A fingerprint without what its shard tells.
@@ -125,10 +139,12 @@ fn rest(print: u64) -> u64 {
     print / SHARDS as u64
 }
 
-/// How many cells of so many bytes a bucket has.
+/// How many cells of so many bytes a bucket has: one byte is needed for their number.
 const fn cells(width: usize) -> usize {
-    BUCKET / width
+    (BUCKET - 1) / width
 }
+
+const EMPTY: Bucket = Bucket([0; BUCKET]);
 
 impl Bucket {
     /// A cell; 0 if it is empty.
@@ -151,13 +167,23 @@ impl Bucket {
     }
 
     fn is_full<const WIDTH: usize>(&self) -> bool {
-        self.cell::<WIDTH>(cells(WIDTH) - 1) != 0
+        self.taken() == cells(WIDTH)
+    }
+
+    fn taken(&self) -> usize {
+        usize::from(self.0[BUCKET - 1])
     }
 
     /// Fills the first empty cell, if there is one.
+    #[inline]
     fn put<const WIDTH: usize>(&mut self, cell: u64) -> bool {
-        let empty = (0..cells(WIDTH)).find(|&at| self.cell::<WIDTH>(at) == 0);
-        empty.map(|at| self.set::<WIDTH>(at, cell)).is_some()
+        let taken = self.taken();
+        let has_room = taken < cells(WIDTH);
+        if has_room {
+            self.set::<WIDTH>(taken, cell);
+            self.0[BUCKET - 1] += 1;
+        }
+        has_room
     }
 }
 
@@ -171,14 +197,24 @@ impl Lodger {
 impl Shard {
     fn new(at: usize) -> Shard {
         // One begins larger than the other, so that they do not all grow at the same time.
-        Shard::with_buckets(BUCKETS_MIN + at * BUCKETS_MIN / SHARDS / 4)
+        let buckets = BUCKETS_MIN + at * BUCKETS_MIN / SHARDS / 4;
+        Shard::with_buckets(buckets, &Spare::default())
     }
 
-    fn with_buckets(buckets: usize) -> Shard {
+    fn with_buckets(buckets: usize, spare: &Spare) -> Shard {
         let span = (1u64 << REST_BITS).div_ceil(buckets as u64);
         let fits = |width: &usize| 2 * span < 1 << (8 * width);
+        let mut spare = lock(spare);
+        let block = |_| match spare.pop() {
+            Some(mut block) => {
+                block.0.fill(EMPTY);
+                block
+            }
+            None => Box::new(Block([EMPTY; BLOCK])),
+        };
         Shard {
-            buckets: vec![Bucket([0; BUCKET]); buckets],
+            blocks: (0..buckets.div_ceil(BLOCK)).map(block).collect(),
+            buckets,
             len: 0,
             span,
             reciprocal: ((1u128 << 64) / u128::from(span)) as u64,
@@ -188,47 +224,58 @@ impl Shard {
     }
 
     /// Adds a fingerprint. Whether it was not there.
-    fn insert(&mut self, rest: u64) -> bool {
+    fn insert(&mut self, rest: u64, spare: &Spare) -> bool {
         match self.width {
-            5 => self.insert_wide::<5>(rest),
-            6 => self.insert_wide::<6>(rest),
-            _ => self.insert_wide::<7>(rest),
+            5 => self.insert_wide::<5>(rest, spare),
+            6 => self.insert_wide::<6>(rest, spare),
+            _ => self.insert_wide::<7>(rest, spare),
         }
     }
 
     #[inline]
-    fn insert_wide<const WIDTH: usize>(&mut self, rest: u64) -> bool {
+    fn insert_wide<const WIDTH: usize>(&mut self, rest: u64, spare: &Spare) -> bool {
         let first = self.lodger(rest);
-        let bucket = &self.buckets[first.bucket];
+        let bucket = self.bucket(first);
         if bucket.contains::<WIDTH>(first.cell()) {
             return false;
         }
         // It is in the second only if the first was full, and what was full stays so.
         if bucket.is_full::<WIDTH>() {
             let second = self.other(first);
-            if self.buckets[second.bucket].contains::<WIDTH>(second.cell()) {
+            if self.bucket(second).contains::<WIDTH>(second.cell()) {
                 return false;
             }
         }
         self.len += 1;
         // Fuller than this, evictions become long.
-        if self.len * 20 > self.buckets.len() * cells(WIDTH) * 19 {
-            self.grow();
-            self.place(rest);
+        if self.len * 20 > self.buckets * cells(WIDTH) * 19 {
+            self.grow(spare);
+            self.place(rest, spare);
         } else {
-            self.place_wide::<WIDTH>(rest);
+            self.place_wide::<WIDTH>(first, spare);
         }
         true
     }
 
-    /// Brings the first buckets of fingerprints into the cache. The reads do not depend on one another,
+    /// Brings the buckets of fingerprints into the cache. The reads do not depend on one another,
     /// so that the processor waits for many of them at a time.
     fn touch(&self, rests: &[(u64, usize)]) {
         let bytes = rests.iter().map(|&(rest, _)| {
-            let bucket = self.lodger(rest).bucket;
-            self.buckets[bucket].0[0]
+            let first = self.lodger(rest);
+            let second = self.other(first);
+            self.bucket(first).0[0] ^ self.bucket(second).0[0]
         });
         std::hint::black_box(bytes.fold(0, |sum, byte| sum ^ byte));
+    }
+
+    #[inline]
+    fn bucket(&self, lodger: Lodger) -> &Bucket {
+        &self.blocks[lodger.bucket / BLOCK].0[lodger.bucket % BLOCK]
+    }
+
+    #[inline]
+    fn bucket_mut(&mut self, lodger: Lodger) -> &mut Bucket {
+        &mut self.blocks[lodger.bucket / BLOCK].0[lodger.bucket % BLOCK]
     }
 
     /// A fingerprint in its first bucket.
@@ -252,7 +299,7 @@ impl Shard {
     /// The same fingerprint in its other bucket, which is as far behind the first as the remainder says.
     #[inline]
     fn other(&self, lodger: Lodger) -> Lodger {
-        let buckets = self.buckets.len();
+        let buckets = self.buckets;
         let spread = lodger.remainder.wrapping_mul(0xd6e8_feb8_6659_fd93) >> 32;
         let distance = ((spread * buckets as u64) >> 32) as usize;
         let forward = match lodger.is_second {
@@ -267,24 +314,24 @@ impl Shard {
         }
     }
 
-    fn place(&mut self, rest: u64) {
+    fn place(&mut self, rest: u64, spare: &Spare) {
+        let lodger = self.lodger(rest);
         match self.width {
-            5 => self.place_wide::<5>(rest),
-            6 => self.place_wide::<6>(rest),
-            _ => self.place_wide::<7>(rest),
+            5 => self.place_wide::<5>(lodger, spare),
+            6 => self.place_wide::<6>(lodger, spare),
+            _ => self.place_wide::<7>(lodger, spare),
         }
     }
 
     /// Puts a fingerprint into one of its buckets. If both are full, another one makes room and looks
     /// for its own other bucket.
-    fn place_wide<const WIDTH: usize>(&mut self, rest: u64) {
-        let mut lodger = self.lodger(rest);
-        if self.buckets[lodger.bucket].put::<WIDTH>(lodger.cell()) {
+    fn place_wide<const WIDTH: usize>(&mut self, mut lodger: Lodger, spare: &Spare) {
+        if self.bucket_mut(lodger).put::<WIDTH>(lodger.cell()) {
             return;
         }
         for _ in 0..EVICTIONS_MAX {
             lodger = self.other(lodger);
-            if self.buckets[lodger.bucket].put::<WIDTH>(lodger.cell()) {
+            if self.bucket_mut(lodger).put::<WIDTH>(lodger.cell()) {
                 return;
             }
             self.turn = self
@@ -293,14 +340,14 @@ impl Shard {
                 .wrapping_mul(0x9e37_79b9_7f4a_7c15)
                 ^ lodger.remainder;
             let victim = (self.turn >> 48) as usize % cells(WIDTH);
-            let bucket = &mut self.buckets[lodger.bucket];
+            let bucket = self.bucket_mut(lodger);
             let evicted = bucket.cell::<WIDTH>(victim);
             bucket.set::<WIDTH>(victim, lodger.cell());
             lodger = Shard::read(lodger.bucket, evicted);
         }
         let homeless = self.rest(lodger);
-        self.grow();
-        self.place(homeless);
+        self.grow(spare);
+        self.place(homeless, spare);
     }
 
     /// Who is in a cell.
@@ -321,27 +368,26 @@ impl Shard {
         first.bucket as u64 * self.span + first.remainder
     }
 
-    fn grow(&mut self) {
+    fn grow(&mut self, spare: &Spare) {
         match self.width {
-            5 => self.grow_from::<5>(),
-            6 => self.grow_from::<6>(),
-            _ => self.grow_from::<7>(),
+            5 => self.grow_from::<5>(spare),
+            6 => self.grow_from::<6>(spare),
+            _ => self.grow_from::<7>(spare),
         }
     }
 
-    fn grow_from<const WIDTH: usize>(&mut self) {
-        let buckets = self.buckets.len() + self.buckets.len().div_ceil(4);
-        let larger = Shard {
-            len: self.len,
-            ..Shard::with_buckets(buckets)
-        };
+    fn grow_from<const WIDTH: usize>(&mut self, spare: &Spare) {
+        let mut larger = Shard::with_buckets(self.buckets + self.buckets.div_ceil(4), spare);
+        larger.len = self.len;
         let before = std::mem::replace(self, larger);
-        for (at, bucket) in before.buckets.iter().enumerate() {
-            let taken = (0..cells(WIDTH)).map(|cell| bucket.cell::<WIDTH>(cell));
-            for cell in taken.take_while(|&cell| cell != 0) {
-                self.place(before.rest(Shard::read(at, cell)));
+        let buckets = before.blocks.iter().flat_map(|block| &block.0);
+        for (at, bucket) in buckets.take(before.buckets).enumerate() {
+            for cell in 0..bucket.taken() {
+                let lodger = Shard::read(at, bucket.cell::<WIDTH>(cell));
+                self.place(before.rest(lodger), spare);
             }
         }
+        lock(spare).extend(before.blocks);
     }
 }
 
@@ -372,18 +418,19 @@ mod tests {
     #[test]
     fn the_larger_a_shard_the_narrower_its_cells() {
         for (buckets, width, after) in [(40, 7, 7), (1_900, 7, 6), (2_100, 6, 6), (530_000, 5, 5)] {
-            let mut shard = Shard::with_buckets(buckets);
+            let spare = Spare::default();
+            let mut shard = Shard::with_buckets(buckets, &spare);
             assert_eq!(shard.width, width);
             let rests = (0..200u64).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 6);
             for rest in rests.clone() {
-                assert!(shard.insert(rest));
+                assert!(shard.insert(rest, &spare));
             }
             if buckets < 10_000 {
-                shard.grow();
+                shard.grow(&spare);
             }
             assert_eq!(shard.width, after);
             for rest in rests {
-                assert!(!shard.insert(rest));
+                assert!(!shard.insert(rest, &spare));
                 let first = shard.lodger(rest);
                 let second = shard.other(first);
                 assert!(second.cell() >> (8 * after) == 0);
