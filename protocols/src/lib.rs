@@ -9,9 +9,12 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod chain;
 pub mod embed;
 pub mod log;
+pub mod multipaxos;
 pub mod museum;
+pub mod primary_backup;
 pub mod raft;
 pub mod synod;
 pub mod views;

@@ -111,6 +111,13 @@ impl<S> Decision<'_, S> {
         (report.view == self.view.number).then_some(report)
     }
 
+    /// What the members say of this very view who are there.
+    fn reports(&self) -> impl Iterator<Item = &Report> {
+        let there = self.view.members.iter().filter(|&&id| !self.is_dead(id));
+        let reports = there.filter_map(|&id| self.detector.report(id));
+        reports.filter(|report| report.view == self.view.number)
+    }
+
     /// Whether a server can lead the next view.
     fn may_lead(&self, id: NodeId) -> bool {
         let holds = match self.config.careless {
@@ -171,7 +178,7 @@ impl<S> Decision<'_, S> {
         let present = |id: NodeId| {
             !self.is_dead(id) && !self.views.is_absent(id) && !self.is_unknown_loss(id)
         };
-        let missing = |id: &NodeId| report.is_some_and(|report| report.missing.contains(id));
+        let missing = |id: &NodeId| self.reports().any(|report| report.missing.contains(id));
         let members = self.view.members.iter().copied();
         let there: Vec<NodeId> = members.filter(|&id| present(id)).collect();
         let stays = there.contains(&first) && !restarted;
@@ -208,8 +215,11 @@ impl<S> Decision<'_, S> {
     fn improved(&self) -> Option<Vec<NodeId>> {
         let report = self.first_report().filter(|_| self.views.is_active())?;
         let mut next = self.view.members.clone();
-        let ready = report.ready.iter().copied();
-        next.extend(ready.filter(|&id| self.is_usable(id) && !self.view.contains(id)));
+        for &id in self.reports().flat_map(|report| &report.ready) {
+            if self.is_usable(id) && !next.contains(&id) {
+                next.push(id);
+            }
+        }
         if let Some(successor) = report.successor
             && let Some(at) = next.iter().position(|&id| id == successor)
             && self.may_lead(successor)

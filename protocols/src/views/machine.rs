@@ -4,13 +4,14 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
+use core::fmt;
 
 use quorate_core::{Malformed, NodeId, Reader, Wire};
 
 use super::Number;
 
 /// A view: who replicates, and who is first among them.
-#[derive(Clone, Default, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct View {
     /// Its number. View 0 is before the first one.
     pub number: Number,
@@ -169,6 +170,13 @@ impl Views {
                 news
             }
         }
+    }
+}
+
+impl fmt::Debug for View {
+    /// `3[n2, n1]`: view 3, of which n2 is the first member.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}{:?}", self.number, self.members)
     }
 }
 

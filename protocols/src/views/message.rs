@@ -1,6 +1,7 @@
 //! What is said and written down about views.
 
 use alloc::vec::Vec;
+use core::fmt;
 
 use quorate_core::{Checkpoint, Malformed, NodeId, Reader, Wire};
 
@@ -29,7 +30,7 @@ pub enum Message<X> {
 }
 
 /// What a server says of itself in a ping.
-#[derive(Clone, Default, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Report {
     /// The sender's incarnation.
     pub incarnation: u64,
@@ -40,9 +41,9 @@ pub struct Report {
     pub acknowledged: Number,
     /// How it is.
     pub standing: Standing,
-    /// First member: the spares that have all that it has, so that they can join.
+    /// Member: the spares that have all that it has, so that they can join. A primary or a tail knows.
     pub ready: Vec<NodeId>,
-    /// First member: the members that do not answer it.
+    /// Member: the members that do not answer it. A primary knows of all, others of their successor.
     pub missing: Vec<NodeId>,
     /// First member: who should be first in its place.
     pub successor: Option<NodeId>,
@@ -120,6 +121,30 @@ impl<R> From<Restated> for Record<R> {
         match restated {
             Restated::Anew => Record::Anew,
             Restated::Damaged => Record::Damaged,
+        }
+    }
+}
+
+impl fmt::Debug for Report {
+    /// What a person would say of it: `in view 3, acknowledged 3, ready [n1]`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "in view {:?}", self.view)?;
+        if self.acknowledged > Number(0) {
+            write!(f, ", acknowledged {:?}", self.acknowledged)?;
+        }
+        match self.standing {
+            Standing::Well => {}
+            Standing::Restarted => f.write_str(", restarted")?,
+            Standing::Lost => write!(f, ", lost its records, incarnation {}", self.incarnation)?,
+        }
+        for (word, servers) in [("ready", &self.ready), ("missing", &self.missing)] {
+            if !servers.is_empty() {
+                write!(f, ", {word} {servers:?}")?;
+            }
+        }
+        match self.successor {
+            Some(successor) => write!(f, ", successor {successor}"),
+            None => Ok(()),
         }
     }
 }

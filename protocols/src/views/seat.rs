@@ -58,6 +58,8 @@ pub struct Seat<M: Replicator> {
     staged: Vec<(Checkpoint, Views)>,
     /// What this server heard of the others, while it answers for the service.
     detector: Option<Detector>,
+    /// How often the state was written down since all was.
+    states: u32,
     /// How many ticks ago a change was proposed that is still to come.
     proposed: Option<u32>,
     /// The replicated service lost its records, and has made up for it now.
@@ -175,6 +177,7 @@ impl<M: Replicator> Seat<M> {
             written: checkpoint.position,
             staged: replay.staged,
             detector: None,
+            states: 0,
             proposed: None,
             mended: false,
         };
@@ -313,11 +316,20 @@ impl<M: Replicator> Seat<M> {
         }
     }
 
+    /// Whether so much was written down since all was that the host should do so again.
+    #[must_use]
+    pub fn is_bloated(&self) -> bool {
+        /// How many states of the service may be on disk.
+        const STATES_MAX: u32 = 16;
+        self.states > STATES_MAX
+    }
+
     /// Writes down all that this seat needs to start again; the host forgets the frames before.
     pub fn restate<P: Host<M>>(&mut self, fx: &mut Effects<P>) {
         if self.serves() && !self.is_gone() {
             self.write_state(fx);
         }
+        self.states = 0;
         for (checkpoint, views) in &self.staged {
             let (checkpoint, views) = (*checkpoint, views.clone());
             fx.persist(P::record(Record::Staged { checkpoint, views }));
@@ -333,6 +345,7 @@ impl<M: Replicator> Seat<M> {
 
     fn write_state<P: Host<M>>(&mut self, fx: &mut Effects<P>) {
         self.written = self.checkpoint.position;
+        self.states += 1;
         fx.persist(P::record(Record::State {
             checkpoint: self.checkpoint,
             views: self.views.clone(),
@@ -349,10 +362,11 @@ impl<M: Replicator> Seat<M> {
         }
     }
 
-    fn ping<P: Host<M>>(&mut self, fx: &mut Effects<P>) {
-        if let Some(service) = self.service()
-            && self.config.servers.contains(&self.me)
-        {
+    /// Pings the service now, and so asks for the present view.
+    pub fn ping<P: Host<M>>(&self, fx: &mut Effects<P>) {
+        let me = self.me;
+        let idle = self.service() == Some(me) && !self.config.servers.contains(&me);
+        if let Some(service) = self.service().filter(|_| !idle) {
             // Early: what it acknowledges was counted from mail that waited for disks; the rest is a hint.
             fx.send_early(service, P::message(Message::Ping(self.report.clone())));
         }

@@ -1,0 +1,389 @@
+//! The whole vocabulary: what replicas tell one another, what they write down, what they wait for.
+//!
+//! Messages are facts about their sender. Those that promise something are held until the promise is
+//! durable; the others leave early. The table in `README.md` says which is which.
+
+use alloc::vec::Vec;
+
+use quorate_core::{Checkpoint, Malformed, Payload, Reader, Wire};
+
+use super::{Entries, Entry, Index, Number, Position};
+use crate::views::{self, Known, Report, Views};
+
+/// What replicas tell one another. `X` is what those who replicate the view service tell one another.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Message<X> {
+    /// "Behind `previous` my log says `entries`, and it is delivered through `commit`."
+    Update {
+        /// The sender's view, in which it is the primary.
+        view: Number,
+        /// What the entries follow; the receiver must have the same there.
+        previous: Position,
+        /// How far the primary has delivered.
+        commit: Index,
+        /// What follows.
+        entries: Entries,
+    },
+    /// "My log agrees with yours through `index`, on disk."
+    Updated {
+        /// The view of the primary whose log it agrees with.
+        view: Number,
+        /// The last index that agrees.
+        index: Index,
+    },
+    /// "I do not have what you say comes at `previous`; we may agree at `hint`."
+    Differs {
+        /// The primary's view.
+        view: Number,
+        /// The index that the refused message named as previous.
+        previous: Index,
+        /// The last place here that is not later than `previous`, in index or in epoch.
+        hint: Position,
+    },
+    /// "I am primary; your log agrees with mine through `commit`, and that is delivered": the heartbeat.
+    Leading {
+        /// The primary's view.
+        view: Number,
+        /// Numbers the question "is there a later view?" for reads.
+        round: u64,
+        /// How far the receiver may deliver.
+        commit: Index,
+    },
+    /// "When I received round `round`, I knew of no later view."
+    Heard {
+        /// The primary's view.
+        view: Number,
+        /// The round.
+        round: u64,
+    },
+    /// "Your log agrees with mine through `commit`, and that is delivered": needs no answer.
+    Committed {
+        /// The primary's view.
+        view: Number,
+        /// How far the receiver may deliver.
+        commit: Index,
+    },
+    /// "What you lack I no longer have as entries: here is the state through `checkpoint`." The state
+    /// travels as an attachment.
+    Snapshot {
+        /// The primary's view.
+        view: Number,
+        /// What the attached state contains.
+        checkpoint: Checkpoint,
+    },
+    /// "Your view is over: I am in `view`."
+    Superseded {
+        /// The sender's view.
+        view: Number,
+    },
+    /// "Someone asked me to broadcast this, and you are primary."
+    Forward {
+        /// What to broadcast.
+        payload: Payload,
+    },
+    /// "Someone asked me to read, and you are primary."
+    ReadAsked {
+        /// The asking replica's incarnation: ids are unique only within one.
+        incarnation: u64,
+        /// The id of the read.
+        id: u64,
+    },
+    /// "A state that contains `index` answers your read."
+    ReadReady {
+        /// From the question.
+        incarnation: u64,
+        /// From the question.
+        id: u64,
+        /// Through where the state must go.
+        index: Index,
+    },
+    /// To the view service: "I am here."
+    Ping(Report),
+    /// From the view service: "This is the present view."
+    Current(Known),
+    /// Among those who replicate the view service.
+    Service(X),
+    /// The same, with the state that it names attached.
+    State {
+        /// What the attached state contains.
+        checkpoint: Checkpoint,
+        /// The state.
+        views: Views,
+        /// What it is attached to.
+        message: X,
+    },
+}
+
+/// What a replica writes down. `R` is what those who replicate the view service write.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Record<R> {
+    /// The view that this replica is in: it accepts nothing from earlier ones.
+    View {
+        /// Its number.
+        number: Number,
+    },
+    /// The entry at `index`. Whatever was at or behind that index before is gone.
+    Append {
+        /// Where.
+        index: Index,
+        /// What.
+        entry: Entry,
+    },
+    /// Everything through here is in the application's durable state; entries behind it remain.
+    Base(Position),
+    /// The log is empty and begins behind this position: a state replaced it.
+    Reset(Position),
+    /// Records were lost, and the view service does not know yet. Ends with the next `View`.
+    Lost,
+    /// About views.
+    Views(views::Record<R>),
+}
+
+/// What a replica waits for. `T` is what those who replicate the view service wait for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Timer<T> {
+    /// The primary's next heartbeat is due.
+    Heartbeat,
+    /// A transfer took too long.
+    Transfer,
+    /// The view service has not answered the primary for too long.
+    Lease,
+    /// The next ping to the view service is due.
+    Ping,
+    /// A tick of the view service.
+    Tick,
+    /// A timer of those who replicate the view service.
+    Service(T),
+}
+
+impl<X> Message<X> {
+    /// The view that the message is part of, if it is part of one.
+    pub(super) fn view(&self) -> Option<Number> {
+        match self {
+            Message::Update { view, .. }
+            | Message::Updated { view, .. }
+            | Message::Differs { view, .. }
+            | Message::Leading { view, .. }
+            | Message::Heard { view, .. }
+            | Message::Committed { view, .. }
+            | Message::Snapshot { view, .. }
+            | Message::Superseded { view } => Some(*view),
+            Message::Forward { .. }
+            | Message::ReadAsked { .. }
+            | Message::ReadReady { .. }
+            | Message::Ping(_)
+            | Message::Current(_)
+            | Message::Service(_)
+            | Message::State { .. } => None,
+        }
+    }
+
+    /// Whether only the primary of the message's view says that.
+    pub(super) fn is_the_primarys(&self) -> bool {
+        match self {
+            Message::Update { .. }
+            | Message::Leading { .. }
+            | Message::Committed { .. }
+            | Message::Snapshot { .. } => true,
+            Message::Updated { .. }
+            | Message::Differs { .. }
+            | Message::Heard { .. }
+            | Message::Superseded { .. }
+            | Message::Forward { .. }
+            | Message::ReadAsked { .. }
+            | Message::ReadReady { .. }
+            | Message::Ping(_)
+            | Message::Current(_)
+            | Message::Service(_)
+            | Message::State { .. } => false,
+        }
+    }
+
+    /// Where the message names the state that is attached to it. That of the view service travels inside
+    /// its message.
+    pub(super) fn checkpoint(&mut self) -> Option<&mut Checkpoint> {
+        if let Message::Snapshot { checkpoint, .. } = self {
+            Some(checkpoint)
+        } else {
+            None
+        }
+    }
+}
+
+impl<X> From<views::Message<X>> for Message<X> {
+    fn from(message: views::Message<X>) -> Message<X> {
+        match message {
+            views::Message::Ping(report) => Message::Ping(report),
+            views::Message::Current(known) => Message::Current(known),
+            views::Message::Service(message) => Message::Service(message),
+            views::Message::State {
+                checkpoint,
+                views,
+                message,
+            } => Message::State {
+                checkpoint,
+                views,
+                message,
+            },
+        }
+    }
+}
+
+impl<T> From<views::Timer<T>> for Timer<T> {
+    fn from(timer: views::Timer<T>) -> Timer<T> {
+        match timer {
+            views::Timer::Ping => Timer::Ping,
+            views::Timer::Tick => Timer::Tick,
+            views::Timer::Service(timer) => Timer::Service(timer),
+        }
+    }
+}
+
+/// Writes a tag and then the fields, in order.
+macro_rules! put {
+    ($out:ident, $tag:literal $(, $field:expr)*) => {{
+        u8::encode(&$tag, $out);
+        $(Wire::encode($field, $out);)*
+    }};
+}
+
+/// Reads the fields of a variant in the order written, which is the wire's.
+macro_rules! take {
+    ($input:ident, $kind:ident :: $variant:ident { $($field:ident),* }) => {
+        $kind::$variant { $($field: Wire::decode($input)?),* }
+    };
+}
+
+impl<X: Wire> Wire for Message<X> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Message::Update {
+                view,
+                previous,
+                commit,
+                entries,
+            } => put!(out, 1, view, previous, commit, entries),
+            Message::Updated { view, index } => put!(out, 2, view, index),
+            Message::Differs {
+                view,
+                previous,
+                hint,
+            } => put!(out, 3, view, previous, hint),
+            Message::Leading {
+                view,
+                round,
+                commit,
+            } => put!(out, 4, view, round, commit),
+            Message::Heard { view, round } => put!(out, 5, view, round),
+            Message::Committed { view, commit } => put!(out, 6, view, commit),
+            Message::Snapshot { view, checkpoint } => put!(out, 7, view, checkpoint),
+            Message::Superseded { view } => put!(out, 8, view),
+            Message::Forward { payload } => put!(out, 9, payload),
+            Message::ReadAsked { incarnation, id } => put!(out, 10, incarnation, id),
+            Message::ReadReady {
+                incarnation,
+                id,
+                index,
+            } => put!(out, 11, incarnation, id, index),
+            Message::Ping(report) => put!(out, 12, report),
+            Message::Current(known) => put!(out, 13, known),
+            Message::Service(message) => put!(out, 14, message),
+            Message::State {
+                checkpoint,
+                views,
+                message,
+            } => put!(out, 15, checkpoint, views, message),
+        }
+    }
+
+    fn decode(input: &mut Reader<'_>) -> Result<Message<X>, Malformed> {
+        let malformed = input.malformed("the tag of a message");
+        Ok(match u8::decode(input)? {
+            1 => take!(
+                input,
+                Message::Update {
+                    view,
+                    previous,
+                    commit,
+                    entries
+                }
+            ),
+            2 => take!(input, Message::Updated { view, index }),
+            3 => take!(
+                input,
+                Message::Differs {
+                    view,
+                    previous,
+                    hint
+                }
+            ),
+            4 => take!(
+                input,
+                Message::Leading {
+                    view,
+                    round,
+                    commit
+                }
+            ),
+            5 => take!(input, Message::Heard { view, round }),
+            6 => take!(input, Message::Committed { view, commit }),
+            7 => take!(input, Message::Snapshot { view, checkpoint }),
+            8 => take!(input, Message::Superseded { view }),
+            9 => take!(input, Message::Forward { payload }),
+            10 => take!(input, Message::ReadAsked { incarnation, id }),
+            11 => take!(
+                input,
+                Message::ReadReady {
+                    incarnation,
+                    id,
+                    index
+                }
+            ),
+            12 => Message::Ping(Wire::decode(input)?),
+            13 => Message::Current(Wire::decode(input)?),
+            14 => Message::Service(Wire::decode(input)?),
+            15 => take!(
+                input,
+                Message::State {
+                    checkpoint,
+                    views,
+                    message
+                }
+            ),
+            _ => return Err(malformed),
+        })
+    }
+}
+
+impl<R: Wire> Wire for Record<R> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Record::View { number } => put!(out, 1, number),
+            Record::Append { index, entry } => put!(out, 2, index, entry),
+            Record::Base(position) => put!(out, 3, position),
+            Record::Reset(position) => put!(out, 4, position),
+            Record::Lost => put!(out, 5),
+            Record::Views(record) => put!(out, 6, record),
+        }
+    }
+
+    fn decode(input: &mut Reader<'_>) -> Result<Record<R>, Malformed> {
+        let malformed = input.malformed("the tag of a record");
+        Ok(match u8::decode(input)? {
+            1 => take!(input, Record::View { number }),
+            2 => take!(input, Record::Append { index, entry }),
+            3 => Record::Base(Wire::decode(input)?),
+            4 => Record::Reset(Wire::decode(input)?),
+            5 => Record::Lost,
+            6 => Record::Views(Wire::decode(input)?),
+            _ => return Err(malformed),
+        })
+    }
+}
+
+impl<R> Record<R> {
+    /// A fresh log behind a position.
+    pub(super) fn begin(number: Number, beginning: Position) -> [Record<R>; 2] {
+        [Record::View { number }, Record::Reset(beginning)]
+    }
+}
