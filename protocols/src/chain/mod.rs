@@ -1,0 +1,154 @@
+//! Chain replication (van Renesse and Schneider, "Chain replication for supporting high throughput and
+//! availability", OSDI 2004) with reads at every replica (Terrace and Freedman, "Object storage on
+//! CRAQ", USENIX ATC 2009).
+//!
+//! Replicas stand in a chain. The head orders, everybody passes on, and what has reached the tail is
+//! committed. A view service says who stands where: each failure is mended by a new view. `README.md`
+//! has the table of messages, what deviates from the papers, and why nothing is lost.
+
+mod commit;
+mod config;
+mod describe;
+mod flaw;
+mod forward;
+mod invariants;
+mod join;
+mod link;
+mod loss;
+mod message;
+
+mod reads;
+mod restart;
+mod service;
+mod snapshot;
+mod transfer;
+mod update;
+mod view;
+
+use alloc::collections::BTreeMap;
+
+use quorate_core::{Boot, Checkpoint, Effects, Model, NodeId, Protocol, Status};
+use quorate_problems::total_order::{Request, TotalOrder};
+
+use crate::log::{Index, Log};
+pub use crate::views::{Number as ViewNumber, View};
+
+pub use config::Config;
+pub use flaw::Flaw;
+pub use invariants::Chains;
+use link::Link;
+use loss::Loss;
+pub use message::{Message, Record, Timer};
+use reads::Reads;
+use service::Service;
+
+/// One replica of a chain.
+#[derive(Clone, Hash)]
+pub struct Chain {
+    me: NodeId,
+    incarnation: u64,
+    config: Config,
+    /// This replica's part in the view service.
+    seat: Service,
+    /// The view that this replica has entered.
+    view: View,
+    /// Whether the view service has written down that everybody in the view has everything.
+    established: bool,
+    log: Log,
+    /// Everything through here is committed and has been delivered.
+    commit: Index,
+    /// The log is known to agree with the head's through here; unknown when a view begins.
+    agreed: Option<Index>,
+    /// From this replica to the tail, all have everything through here on disk: so it was said in
+    /// this view.
+    stored: Index,
+    /// Whom this replica passes updates on to: its successor; behind the tail, those who want to join.
+    links: BTreeMap<NodeId, Link>,
+    /// For how many heartbeats nothing was passed on to this replica.
+    unfed: u32,
+    reads: Reads,
+    /// Head: whom the head's place is being handed to.
+    transfer: Option<NodeId>,
+    /// What the layer above was last told of view and head.
+    told: (ViewNumber, Option<NodeId>),
+    /// Records were lost: this replica takes part in nothing until the view service knows.
+    loss: Option<Loss>,
+}
+
+impl Protocol for Chain {
+    type Problem = TotalOrder;
+    type Config = Config;
+    type Message = Message;
+    type Timer = Timer;
+    type Record = Record;
+
+    const MODEL: Model = config::MODEL;
+
+    fn open(config: &Config, boot: Boot<'_, Chain>, fx: &mut Effects<Chain>) -> Chain {
+        Chain::restart(config, boot, fx)
+    }
+
+    fn on_request(&mut self, request: Request, fx: &mut Effects<Chain>) {
+        match request {
+            Request::Broadcast(payload) => self.on_broadcast(payload, fx),
+            Request::Read { id } => self.on_read(id, fx),
+            Request::Compact(checkpoint) => self.on_compact(checkpoint, fx),
+            Request::Transfer { to } => self.on_transfer(to, fx),
+        }
+    }
+
+    fn on_message(&mut self, from: NodeId, message: Message, fx: &mut Effects<Chain>) {
+        if !self.admits(from, &message) {
+            return;
+        }
+        match message {
+            Message::Views(message) => self.on_views_message(from, message, fx),
+            Message::Update {
+                previous,
+                commit,
+                entries,
+                ..
+            } => self.on_update(from, previous, commit, &entries, fx),
+            Message::Stored { index, .. } => self.on_stored(from, index, fx),
+            Message::Linked { index, stored, .. } => self.on_linked(from, index, stored, fx),
+            Message::Missing { previous, hint, .. } => self.on_missing(from, previous, hint, fx),
+            Message::Entered { last, .. } => self.on_entered(from, last, fx),
+            Message::Snapshot { checkpoint, .. } => self.on_snapshot(from, checkpoint, fx),
+            Message::Forward { payload } => self.propose(payload, fx),
+            Message::VersionAsked {
+                incarnation, round, ..
+            } => self.on_version_asked(from, incarnation, round, fx),
+            Message::Version {
+                incarnation,
+                round,
+                index,
+                ..
+            } => self.on_version(from, incarnation, round, index, fx),
+        }
+    }
+
+    fn on_timer(&mut self, timer: Timer, fx: &mut Effects<Chain>) {
+        match timer {
+            Timer::Views(timer) => self.on_views_timer(timer, fx),
+            Timer::Heartbeat => self.on_heartbeat(fx),
+            Timer::Silence => self.on_silence(fx),
+            Timer::Transfer => self.abandon_transfer(fx),
+        }
+    }
+
+    fn window(&self) -> usize {
+        self.room()
+    }
+
+    fn status(&self) -> Status {
+        self.summary()
+    }
+
+    fn invariants(&self) {
+        self.check();
+    }
+
+    fn attachment(message: &mut Message) -> Option<&mut Checkpoint> {
+        message.checkpoint()
+    }
+}

@@ -1,0 +1,45 @@
+//! Chain replication; tests of single steps are in `src/chain/paper.rs`.
+
+use quorate_lab::suites::chain::KNOWN;
+use quorate_sim::random::{self, Hurt};
+
+use super::harness;
+
+#[test]
+fn random_schedules_keep_every_promise_and_end_in_progress() {
+    let runs = harness::schedules(&KNOWN, 200, &Hurt::default());
+    let decided: u64 = runs.iter().map(|run| run.decided).sum();
+    let epochs: u64 = runs.iter().map(|run| run.epoch).sum();
+    println!("decided {decided}, views {epochs}");
+    assert!(decided > 0 && epochs > 0, "the schedules are not idle");
+}
+
+/// A replica that lost records comes back as an empty spare, whatever else happens meanwhile.
+#[test]
+fn random_schedules_with_damaged_disks_keep_every_promise_and_end_in_progress() {
+    let hurt = Hurt {
+        damaged_disks: true,
+        ..Hurt::default()
+    };
+    let runs = harness::schedules(&KNOWN, 150, &hurt);
+    let damages: u64 = runs.iter().map(|run| run.counts.damages).sum();
+    println!("damages {damages}");
+    assert!(damages > 0, "disks were damaged");
+}
+
+#[test]
+fn a_seed_decides_everything() {
+    for seed in 0..10 {
+        let run = || random::run(&KNOWN.suite, seed, &Hurt::default());
+        assert_eq!(run(), run());
+    }
+}
+
+#[test]
+fn outside_the_model_a_disk_that_forgets_is_caught() {
+    let hurt = Hurt {
+        lying_disks: true,
+        ..Hurt::default()
+    };
+    harness::caught(&KNOWN, 200, &hurt);
+}
