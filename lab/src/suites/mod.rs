@@ -3,6 +3,7 @@
 //! Worlds are generic over the protocol, and a name on a command line is not a type. [`find`] turns
 //! the name into a [`Subject`], and [`Subject::visit`] calls a generic piece of work with the type.
 
+pub mod chain;
 pub mod raft;
 pub mod synod;
 
@@ -108,6 +109,7 @@ macro_rules! subjects {
 // The protocol, its module here, and `total_order` if that is its problem, else `any`.
 subjects! {
     Raft: raft, total_order;
+    Chain: chain, total_order;
     Synod: synod, any;
 }
 

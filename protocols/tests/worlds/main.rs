@@ -1,5 +1,6 @@
 //! Every protocol in the simulated worlds: golden scripts, random schedules, the museum of famous bugs.
 //! Tests of single steps are beside each protocol.
 
+mod chain;
 mod harness;
 mod raft;
