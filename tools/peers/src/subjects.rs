@@ -1,0 +1,99 @@
+//! Who is compared. A new total-order protocol is one line.
+
+use quorate_core::{NodeId, Protocol};
+use quorate_problems::total_order::TotalOrder;
+use quorate_protocols::raft;
+
+use crate::harness::Cluster;
+use crate::omni::Omni;
+use crate::open::{Open, Threads};
+use crate::ours::{Bytes, Ours, Packing, Values};
+use crate::tikv::Tikv;
+
+/// The most commands that are ever in flight.
+pub const WINDOW_MAX: usize = 1024;
+/// How much of the log in memory our replicas keep for slow peers, of whom there are none here.
+const RETENTION_BYTES: u64 = 256 << 10;
+
+/// How the numbers of a subject are to be read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A crate of others.
+    Peer,
+    /// A protocol of ours under the same conditions.
+    Ours,
+    /// A protocol of ours whose messages are encoded and decoded.
+    Encoded,
+    /// A protocol of ours with the batching of our service in front of it.
+    Batched,
+}
+
+/// One row.
+pub struct Subject {
+    /// What it is called.
+    pub name: String,
+    /// How to read it.
+    pub kind: Kind,
+    /// Starts three replicas.
+    pub start: Box<dyn Fn() -> Box<dyn Cluster>>,
+}
+
+/// Everybody, peers first.
+pub fn all() -> Vec<Subject> {
+    let mut all = vec![
+        peer("raft 0.7 (tikv)", || Box::new(Tikv::start())),
+        peer("omnipaxos 0.2", || Box::new(Omni::start())),
+        peer("openraft 0.9, one thread", || {
+            Box::new(Open::start(Threads::One))
+        }),
+        peer("openraft 0.9, two threads", || {
+            Box::new(Open::start(Threads::Two))
+        }),
+    ];
+    let raft = |members: &[NodeId]| raft::Config {
+        window: WINDOW_MAX,
+        flight_entries_max: 2 * WINDOW_MAX as u64,
+        retention_bytes: RETENTION_BYTES,
+        ..raft::Config::new(members)
+    };
+    all.extend(ours::<raft::Raft>("raft", raft));
+    all
+}
+
+fn peer(name: &str, start: fn() -> Box<dyn Cluster>) -> Subject {
+    Subject {
+        name: name.into(),
+        kind: Kind::Peer,
+        start: Box::new(start),
+    }
+}
+
+/// A protocol of ours in three ways: as it is, with messages as bytes, and behind the service's batching.
+fn ours<P>(name: &str, config: fn(&[NodeId]) -> P::Config) -> [Subject; 3]
+where
+    P: Protocol<Problem = TotalOrder> + 'static,
+    P::Config: 'static,
+{
+    let subject = |name: String, kind, start: Box<dyn Fn() -> Box<dyn Cluster>>| Subject {
+        name,
+        kind,
+        start,
+    };
+    [
+        subject(
+            format!("Quorate {name}"),
+            Kind::Ours,
+            Box::new(move || Box::new(Ours::<P, Values<P>>::start(config, Packing::Alone))),
+        ),
+        subject(
+            format!("Quorate {name}, encoded"),
+            Kind::Encoded,
+            Box::new(move || Box::new(Ours::<P, Bytes>::start(config, Packing::Alone))),
+        ),
+        subject(
+            format!("Quorate {name}, batched"),
+            Kind::Batched,
+            Box::new(move || Box::new(Ours::<P, Values<P>>::start(config, Packing::Together))),
+        ),
+    ]
+}
