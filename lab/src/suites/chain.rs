@@ -61,6 +61,7 @@ const OPTIONS: &[&str] = &[
     "message",
     "retention",
     "retry",
+    "timeout",
     "min",
     "service",
     "flaw",
@@ -68,6 +69,11 @@ const OPTIONS: &[&str] = &[
 
 fn config(members: &[NodeId], options: &Options<'_>) -> Parsed<Config> {
     let mut config = Config::new(members);
+    if let Some(value) = options.get("service") {
+        let node = value.parse();
+        let node = node.map_err(|_| format!("not a node: service={value}"))?;
+        config = config.with_service(node);
+    }
     for (&key, &value) in options {
         match key {
             "window" => config.window = number(key, value)?,
@@ -76,12 +82,9 @@ fn config(members: &[NodeId], options: &Options<'_>) -> Parsed<Config> {
             "message" => config.message_bytes_max = number(key, value)?,
             "retention" => config.retention_bytes = number(key, value)?,
             "retry" => config.snapshot_retry = Duration::from_millis(number(key, value)?),
+            "timeout" => config.election_timeout = Duration::from_millis(number(key, value)?),
             "min" => config.members_min = number(key, value)?,
-            "service" => {
-                let node = value.parse();
-                let node = node.map_err(|_| format!("not a node: {key}={value}"))?;
-                config = config.with_service(node);
-            }
+            "service" => {}
             "flaw" => config.flaw = Some(flaw(Flaw::EXHIBITS, value)?),
             _ => return Err(unknown_option(key, OPTIONS)),
         }

@@ -78,11 +78,12 @@ impl Config {
         }
     }
 
-    /// The same with one of the members as the view service, which then keeps no copy.
+    /// The same with one of the members as the view service, which then keeps no copy. It lets the last
+    /// survivor go on alone.
     #[must_use]
     pub fn with_service(mut self, node: NodeId) -> Config {
         self.members.retain(|&id| id != node);
-        self.members_min = self.members_min.min(self.members.len() / 2 + 1);
+        self.members_min = 1;
         self.service = Some(node);
         self
     }

@@ -4,15 +4,21 @@ use alloc::vec::Vec;
 
 use quorate_core::{Checkpoint, Malformed, Payload, Reader, Wire};
 
-use super::service::{ViewsMessage, ViewsRecord, ViewsTimer};
+use super::service::{ViewsMessage, ViewsRecord};
 use super::{View, ViewNumber};
 use crate::log::{Entries, Entry, Index, Position};
+use crate::raft;
+use crate::views::{Known, Report};
 
 /// What replicas tell one another. Whatever is said within a chain carries the number of its view,
 /// and counts in no other: that is the fence between a chain and its successor.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Message {
-    /// What replicas of the view service tell one another.
+    /// "I am here": to whoever answers for the view service, again and again.
+    Ping(Report),
+    /// "This is the present view": the answer.
+    Current(Known),
+    /// What those who replicate the view service tell one another.
     Views(ViewsMessage),
     /// "What follows `previous` is this" (van Renesse and Schneider, section 3): updates on their way
     /// from the head to the tail, and from the tail to those who want to join. Without entries it
@@ -127,8 +133,12 @@ pub enum Record {
 /// What a replica waits for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Timer {
-    /// What the view service's part of this replica waits for.
-    Views(ViewsTimer),
+    /// The next ping to the view service is due.
+    Ping,
+    /// A tick of the view service: those that did not ping are older by one.
+    Tick,
+    /// What those who replicate the view service wait for.
+    Views(raft::Timer),
     /// Time to ask again whatever may have been lost.
     Heartbeat,
     /// The successor must have been heard from since this ran out last.
@@ -149,7 +159,10 @@ impl Message {
             | Message::Snapshot { view, .. }
             | Message::VersionAsked { view, .. }
             | Message::Version { view, .. } => Some(*view),
-            Message::Views(_) | Message::Forward { .. } => None,
+            Message::Ping(_)
+            | Message::Current(_)
+            | Message::Views(_)
+            | Message::Forward { .. } => None,
         }
     }
 
@@ -175,6 +188,8 @@ impl Wire for Message {
     fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Message::Views(message) => put!(out, 1, message),
+            Message::Ping(report) => put!(out, 11, report),
+            Message::Current(known) => put!(out, 12, known),
             Message::Update {
                 view,
                 previous,
@@ -257,6 +272,8 @@ impl Wire for Message {
                 round: Wire::decode(input)?,
                 index: Wire::decode(input)?,
             },
+            11 => Message::Ping(Wire::decode(input)?),
+            12 => Message::Current(Wire::decode(input)?),
             _ => return Err(malformed),
         })
     }

@@ -102,7 +102,9 @@ impl Protocol for Chain {
             return;
         }
         match message {
-            Message::Views(message) => self.on_views_message(from, message, fx),
+            Message::Ping(_) | Message::Current(_) | Message::Views(_) => {
+                self.on_views_message(from, message, fx);
+            }
             Message::Update {
                 previous,
                 commit,
@@ -129,7 +131,7 @@ impl Protocol for Chain {
 
     fn on_timer(&mut self, timer: Timer, fx: &mut Effects<Chain>) {
         match timer {
-            Timer::Views(timer) => self.on_views_timer(timer, fx),
+            Timer::Ping | Timer::Tick | Timer::Views(_) => self.on_views_timer(timer, fx),
             Timer::Heartbeat => self.on_heartbeat(fx),
             Timer::Silence => self.on_silence(fx),
             Timer::Transfer => self.abandon_transfer(fx),

@@ -22,7 +22,11 @@ pub(super) type ViewsTimer = views::Timer<raft::Timer>;
 
 impl Host<Raft> for Chain {
     fn message(message: ViewsMessage) -> Message {
-        Message::Views(message)
+        match message {
+            views::Message::Ping(report) => Message::Ping(report),
+            views::Message::Current(known) => Message::Current(known),
+            views::Message::Service(_) | views::Message::State { .. } => Message::Views(message),
+        }
     }
 
     fn record(record: ViewsRecord) -> Record {
@@ -30,6 +34,42 @@ impl Host<Raft> for Chain {
     }
 
     fn timer(timer: ViewsTimer) -> Timer {
-        Timer::Views(timer)
+        match timer {
+            views::Timer::Ping => Timer::Ping,
+            views::Timer::Tick => Timer::Tick,
+            views::Timer::Service(timer) => Timer::Views(timer),
+        }
+    }
+}
+
+impl Message {
+    /// The message as the view service knows it, if it is about views.
+    pub(super) fn about_views(self) -> Option<ViewsMessage> {
+        match self {
+            Message::Ping(report) => Some(views::Message::Ping(report)),
+            Message::Current(known) => Some(views::Message::Current(known)),
+            Message::Views(message) => Some(message),
+            Message::Update { .. }
+            | Message::Stored { .. }
+            | Message::Linked { .. }
+            | Message::Missing { .. }
+            | Message::Entered { .. }
+            | Message::Snapshot { .. }
+            | Message::Forward { .. }
+            | Message::VersionAsked { .. }
+            | Message::Version { .. } => None,
+        }
+    }
+}
+
+impl Timer {
+    /// The timer as the view service knows it, if it is about views.
+    pub(super) fn about_views(self) -> Option<ViewsTimer> {
+        match self {
+            Timer::Ping => Some(views::Timer::Ping),
+            Timer::Tick => Some(views::Timer::Tick),
+            Timer::Views(timer) => Some(views::Timer::Service(timer)),
+            Timer::Heartbeat | Timer::Silence | Timer::Transfer => None,
+        }
     }
 }

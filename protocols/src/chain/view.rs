@@ -11,7 +11,6 @@ use quorate_problems::total_order::Output;
 
 use super::link::Link;
 use super::message::{Message, Record, Timer};
-use super::service::{ViewsMessage, ViewsTimer};
 use super::{Chain, Flaw, View};
 use crate::log::Content;
 
@@ -44,7 +43,7 @@ impl Chain {
 
     /// Whether a message may count: it is from a server, and if it is part of a view, of this one.
     pub(super) fn admits(&self, from: NodeId, message: &Message) -> bool {
-        if let Message::Views(_) = message {
+        if let Message::Ping(_) | Message::Current(_) | Message::Views(_) = message {
             return true;
         }
         let present = message.view().is_none_or(|view| view == self.view.number);
@@ -56,22 +55,26 @@ impl Chain {
     pub(super) fn on_views_message(
         &mut self,
         from: NodeId,
-        message: ViewsMessage,
+        message: Message,
         fx: &mut Effects<Chain>,
     ) {
-        self.seat.on_message(from, message, fx);
-        self.follow_service(fx);
+        if let Some(message) = message.about_views() {
+            self.seat.on_message(from, message, fx);
+            self.follow_service(fx);
+        }
     }
 
-    pub(super) fn on_views_timer(&mut self, timer: ViewsTimer, fx: &mut Effects<Chain>) {
-        self.seat.on_timer(timer, fx);
-        self.follow_service(fx);
+    pub(super) fn on_views_timer(&mut self, timer: Timer, fx: &mut Effects<Chain>) {
+        if let Some(timer) = timer.about_views() {
+            self.seat.on_timer(timer, fx);
+            self.follow_service(fx);
+        }
     }
 
     /// The view service may have said something new.
     pub(super) fn follow_service(&mut self, fx: &mut Effects<Chain>) {
         self.maybe_excused(fx);
-        if self.loss.is_some() {
+        if self.loss.is_some() || !self.is_server() {
             return;
         }
         let known = self.seat.known();

@@ -43,3 +43,8 @@ fn outside_the_model_a_disk_that_forgets_is_caught() {
     };
     harness::caught(&KNOWN, 200, &hurt);
 }
+
+#[test]
+fn scripts() {
+    harness::scripts(&KNOWN);
+}
