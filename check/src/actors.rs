@@ -83,10 +83,10 @@ pub struct ActorModel<A: Actors> {
     histories: Parts<Printed<History<A::History>>>,
     mail: Parts<Printed<Envelope<A::Message>>>,
     /// What comes of an actor and a message.
-    effects: Memo<Option<u32>>,
+    effects: Memo<(u32, u32), Option<u32>>,
     known_effects: Rows<Effect>,
     /// What comes of a history and such an effect, and how much that adds to the fingerprint.
-    records: Memo<(u32, u64)>,
+    records: Memo<(u32, u32), (u32, u64)>,
 }
 
 /// A state: the numbers of the actors, of the history and of the mail under way.
@@ -199,7 +199,7 @@ impl<A: Actors> ActorModel<A> {
     fn effect(&self, state: &ActorState<A>, mail: u32) -> Option<u32> {
         let to = self.mail.get(mail).value.to;
         let actor = state.parts[to];
-        self.effects.recall(actor, mail, || {
+        self.effects.recall((actor, mail), || {
             let effect = self.compute(to, actor, mail)?;
             Some(self.known_effects.push(effect))
         })
@@ -249,7 +249,7 @@ impl<A: Actors> ActorModel<A> {
         let Some(mail) = self.known_effects.get(effect).recorded else {
             return (history, 0);
         };
-        self.records.recall(history, effect, || {
+        self.records.recall((history, effect), || {
             let before = self.histories.get(history);
             let mut after = before.value.history.clone();
             let sent = self.known_effects.get(effect).sent.iter();

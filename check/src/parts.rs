@@ -4,11 +4,11 @@
 //! Like states, parts are told apart by their fingerprints.
 
 use std::collections::HashMap;
-use std::hash::BuildHasherDefault;
+use std::hash::{BuildHasherDefault, Hash};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use crate::fingerprint::{Folded, Same};
+use crate::fingerprint::{Folded, Same, fingerprint};
 
 /// More than this many threads would begin to meet at the locks.
 const SHARDS: usize = 16;
@@ -48,26 +48,33 @@ impl<T> Parts<T> {
     }
 }
 
-/// What came of two parts that met, so that it is computed once.
-pub(crate) struct Memo<V>(Sharded<(u32, u32), V, Folded>);
+/// What was computed before, as far as it is remembered.
+pub(crate) struct Memo<K, V>(Sharded<K, V, Folded>);
 
-impl<V> Default for Memo<V> {
-    fn default() -> Memo<V> {
+/// A shard that remembers more than this forgets all.
+const REMEMBERED_MAX: usize = 1 << 16;
+
+impl<K, V> Default for Memo<K, V> {
+    fn default() -> Memo<K, V> {
         Memo(Sharded::default())
     }
 }
 
-impl<V: Copy> Memo<V> {
+impl<K: Hash + Eq + Copy, V: Copy> Memo<K, V> {
     /// What comes of it, computed now or before.
     #[inline]
-    pub(crate) fn recall(&self, one: u32, two: u32, compute: impl FnOnce() -> V) -> V {
-        let spread = u64::from(one ^ two.rotate_left(16)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        if let Some(&known) = self.0.of(spread).get(&(one, two)) {
+    pub(crate) fn recall(&self, key: K, compute: impl FnOnce() -> V) -> V {
+        let spread = fingerprint(&key);
+        if let Some(&known) = self.0.of(spread).get(&key) {
             return known;
         }
         // Without the lock, since computing it may need others. Two threads come to the same.
         let value = compute();
-        self.0.of(spread).insert((one, two), value);
+        let mut known = self.0.of(spread);
+        if known.len() >= REMEMBERED_MAX {
+            known.clear();
+        }
+        known.insert(key, value);
         value
     }
 }
@@ -147,7 +154,6 @@ impl<T> Rows<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fingerprint::fingerprint;
 
     #[test]
     fn a_value_has_one_number_whoever_asks() {
@@ -181,7 +187,7 @@ mod tests {
         for _ in 0..2 {
             for one in 0..50 {
                 for two in 0..50 {
-                    let sum = memo.recall(one, two, || {
+                    let sum = memo.recall((one, two), || {
                         computed += 1;
                         2 * one + two
                     });

@@ -30,6 +30,7 @@ pub(crate) struct Table {
 
 /// One part: the fingerprints with the same lowest bits.
 struct Shard {
+    #[expect(clippy::vec_box, reason = "blocks move to other shards")]
     blocks: Vec<Box<Block>>,
     /// How many buckets are in use; the last block may have more.
     buckets: usize,

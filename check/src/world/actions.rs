@@ -1,12 +1,11 @@
 //! What can happen in a world, and what comes of it.
 
-use std::sync::Arc;
-
 use quorate_problems::Workload;
 
 use super::local::{Given, Stimulus};
-use super::state::{Above, Machine, State};
+use super::state::{Above, Answer, Machine, State, Told};
 use super::{Checkable, World};
+use crate::fingerprint::{combine, fingerprint};
 
 /// One thing that happens, and how choices in it fall.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -80,17 +79,21 @@ impl<P: Checkable> World<P> {
                 answers: Vec::new(),
             });
         };
-        for (mail, letter) in state.mail.iter().enumerate() {
+        for (mail, &number) in state.mail.iter().enumerate() {
+            let letter = self.letter(number);
             let mut before = state.mail[..mail].iter();
-            let overtakes = |other: &Arc<super::state::Letter>| {
+            let overtakes = |&other: &u32| {
+                let same_link = || {
+                    let other = self.letter(other);
+                    (other.from, other.to) == (letter.from, letter.to)
+                };
                 // Of mail that reads the same, one is as good as the other.
-                other.prints[0] == letter.prints[0]
-                    || !P::MODEL.links.reorder && (other.from, other.to) == (letter.from, letter.to)
+                other == number || !P::MODEL.links.reorder && same_link()
             };
             if before.any(overtakes) {
                 continue;
             }
-            if self.is_ready(&state.machines[letter.to]) {
+            if self.is_ready(self.machine(state.machines[letter.to])) {
                 add(Event::Deliver { mail });
             }
             if state.spent.losses < self.limits.losses {
@@ -100,8 +103,8 @@ impl<P: Checkable> World<P> {
                 add(Event::Duplicate { mail });
             }
         }
-        for (at, machine) in state.machines.iter().enumerate() {
-            self.possible_at(state, at, machine, &mut add);
+        for (at, &machine) in state.machines.iter().enumerate() {
+            self.possible_at(state, at, self.machine(machine), &mut add);
         }
     }
 
@@ -163,24 +166,18 @@ impl<P: Checkable> World<P> {
         others: &mut Vec<Action<P::Timer>>,
     ) {
         let asked = match *event {
-            Event::Deliver { mail } => {
-                let letter = state.mail.remove(mail);
-                if let Some(checkpoint) = letter.attached {
-                    self.change_above(state, |above| {
-                        P::Problem::stage(&mut above.apps[letter.to], checkpoint);
-                        Ok(())
-                    });
-                }
-                self.act(state, letter.to, &Stimulus::Deliver(&letter), answers)
-            }
+            Event::Deliver { mail } => self.deliver(state, mail, answers),
             Event::Lose { mail } => {
                 state.spent.losses += 1;
-                state.mail.remove(mail);
+                let lost = state.mail.remove(mail);
+                state.subtract(&self.letter(lost).prints);
                 return;
             }
             Event::Duplicate { mail } => {
                 state.spent.duplicates += 1;
-                state.mail.push(state.mail[mail].clone());
+                let number = state.mail[mail];
+                state.mail.push(number);
+                state.add(&self.letter(number).prints);
                 return;
             }
             Event::Sync { machine } => self.act(state, machine, &Stimulus::Sync, answers),
@@ -198,31 +195,53 @@ impl<P: Checkable> World<P> {
                 self.act(state, machine, &Stimulus::Crash { keep }, answers)
             }
             Event::Restart { machine } => {
-                let mut checkpoint = Default::default();
-                self.change_above(state, |above| {
+                let told = self.tell(state, (1, machine as u64), |above| {
                     let (oracle, app) = (&mut above.oracle, &mut above.apps[machine]);
-                    checkpoint = P::Problem::on_open(oracle, app, self.members[machine]);
-                    Ok(())
+                    Ok(Answer {
+                        checkpoint: P::Problem::on_open(oracle, app, self.members[machine]),
+                        ..Answer::default()
+                    })
                 });
+                let checkpoint = told.answer.checkpoint;
                 self.act(state, machine, &Stimulus::Restart { checkpoint }, answers)
             }
         };
-        branch(event, answers, &asked, others);
+        if state.violated.is_some() {
+            state.sums = self.sums(state);
+        }
+        branch(event, answers, asked, others);
     }
 
-    fn request(&self, state: &mut State<P>, machine: usize, answers: &[u32]) -> Vec<u32> {
-        let text = &self.limits.requests[usize::from(state.spent.requests)];
+    fn deliver(&self, state: &mut State<P>, mail: usize, answers: &[u32]) -> &[u32] {
+        let letter = self.letter(state.mail.remove(mail));
+        state.subtract(&letter.prints);
+        if let Some(checkpoint) = letter.attached {
+            let about = combine(letter.to as u64, fingerprint(&checkpoint));
+            self.tell(state, (2, about), |above| {
+                P::Problem::stage(&mut above.apps[letter.to], checkpoint);
+                Ok(Answer::default())
+            });
+        }
+        self.act(state, letter.to, &Stimulus::Deliver(letter), answers)
+    }
+
+    fn request(&self, state: &mut State<P>, machine: usize, answers: &[u32]) -> &[u32] {
+        let number = state.spent.requests;
         state.spent.requests += 1;
-        let words: Vec<&str> = text.split_whitespace().collect();
-        let mut request = None;
-        self.change_above(state, |above| {
+        let about = combine(machine as u64, number.into());
+        let told = self.tell(state, (3, about), |above| {
+            let words = self.limits.requests[usize::from(number)].split_whitespace();
+            let words: Vec<&str> = words.collect();
             let (oracle, app) = (&mut above.oracle, &mut above.apps[machine]);
             let parsed = P::Problem::parse(app, &words).expect("requests were tried before");
-            let parsed = request.insert(parsed.expect("requests were tried before"));
-            P::Problem::on_request(oracle, app, self.members[machine], parsed);
-            Ok(())
+            let request = parsed.expect("requests were tried before");
+            P::Problem::on_request(oracle, app, self.members[machine], &request);
+            Ok(Answer {
+                request: Some(request),
+                ..Answer::default()
+            })
         });
-        let request = request.expect("it was just parsed");
+        let request = told.answer.request.clone().expect("it was just parsed");
         self.act(state, machine, &Stimulus::Request(request), answers)
     }
 
@@ -233,65 +252,95 @@ impl<P: Checkable> World<P> {
         at: usize,
         stimulus: &Stimulus<'_, P>,
         answers: &[u32],
-    ) -> Vec<u32> {
-        let newest = P::Problem::newest(&state.above.apps[at]);
+    ) -> &[u32] {
+        let newest = P::Problem::newest(&self.known.aboves.get(state.above).apps[at]);
         let given = Given {
             at,
             newest,
             answers,
         };
-        let outcome = self.local(&state.machines[at], stimulus, given);
-        state.machines[at] = outcome.machine.clone();
-        state.mail.extend(outcome.letters.iter().cloned());
+        let machine = self.machine(state.machines[at]);
+        let (number, outcome) = self.local(machine, stimulus, given);
+        state.exchange(&machine.prints, &self.machine(outcome.machine).prints);
+        state.machines[at] = outcome.machine;
+        for &letter in &outcome.letters {
+            state.mail.push(letter);
+            state.add(&self.letter(letter).prints);
+        }
         if let Some(failure) = &outcome.failure {
             state.violate(failure.clone());
         }
         if !outcome.outputs.is_empty() {
-            self.change_above(state, |above| {
+            self.tell(state, (4, number.into()), |above| {
                 let (oracle, app) = (&mut above.oracle, &mut above.apps[at]);
                 let mut outputs = outcome.outputs.iter();
                 outputs.try_for_each(|output| {
                     P::Problem::on_output(oracle, app, self.members[at], output)
-                })
+                })?;
+                Ok(Answer::default())
             });
         }
         if !matches!(stimulus, Stimulus::Crash { .. }) {
             self.judge(state);
         }
-        outcome.asked.clone()
+        &outcome.asked
     }
 
-    /// Changes what is above the replicas.
-    fn change_above(
+    /// Tells those above the replicas something, unless it is known what comes of it. The two numbers
+    /// stand for what they are told.
+    fn tell(
         &self,
         state: &mut State<P>,
-        change: impl FnOnce(&mut Above<P>) -> Result<(), String>,
-    ) {
-        let mut above = Above {
-            oracle: state.above.oracle.clone(),
-            apps: state.above.apps.clone(),
-            prints: Vec::new(),
-        };
-        if let Err(reason) = change(&mut above) {
-            state.violate(reason);
+        what: (u64, u64),
+        tell: impl FnOnce(&mut Above<P>) -> Result<Answer<P>, String>,
+    ) -> &Told<P> {
+        let before = self.known.aboves.get(state.above);
+        let key = combine(before.prints[0], combine(what.0, what.1));
+        let told = self.known.told.number(key, || {
+            let mut above = Above {
+                oracle: before.oracle.clone(),
+                apps: before.apps.clone(),
+                prints: Vec::new(),
+            };
+            let answer = tell(&mut above);
+            let failure = answer.as_ref().err().map(|reason| reason.as_str().into());
+            Told {
+                above: self.number_of_above(self.printed_above(above)),
+                failure,
+                answer: answer.unwrap_or_default(),
+            }
+        });
+        let told = self.known.told.get(told);
+        if let Some(failure) = &told.failure {
+            state.violate(failure.clone());
         }
-        let above = self.printed_above(above);
-        if above.prints != state.above.prints {
-            state.above = Arc::new(above);
-        }
+        state.exchange(&before.prints, &self.known.aboves.get(told.above).prints);
+        state.above = told.above;
+        told
     }
 
-    /// Asks who watches all replicas together.
+    /// Asks who watches all replicas together, unless it is known what they would say.
     fn judge(&self, state: &mut State<P>) {
-        let replicas: Vec<&P> = state.replicas().collect();
-        let mut judge = state.judged.judge.copy();
-        let verdict = judge.observe(&replicas);
-        let judged = self.printed_judge(judge);
-        if judged.prints != state.judged.prints {
-            state.judged = Arc::new(judged);
+        let before = self.known.judged.get(state.judged);
+        let machines = state.machines.iter().map(|&number| self.machine(number));
+        let up = machines.filter(|machine| machine.node.is_some());
+        let key = up.fold(before.prints[0], |key, machine| {
+            combine(key, machine.prints[0])
+        });
+        let (judged, failure) = self.known.judgements.recall(key, || {
+            let replicas: Vec<&P> = self.replicas(state).collect();
+            let mut judge = before.judge.copy();
+            let verdict = judge.observe(&replicas);
+            let failure = verdict.err().map(|reason| self.number_of_failure(&reason));
+            let judged = self.number_of_judged(self.printed_judge(judge));
+            (judged, failure)
+        });
+        if judged != state.judged {
+            state.exchange(&before.prints, &self.known.judged.get(judged).prints);
+            state.judged = judged;
         }
-        if let Err(reason) = verdict {
-            state.violate(reason);
+        if let Some(failure) = failure {
+            state.violate(self.known.failures.get(failure).clone());
         }
     }
 }

@@ -4,8 +4,6 @@
 //! That holds for judges that, like the paper's properties of Raft, remember of each replica what it
 //! was seen to be; one that compares moments of different replicas needs full exploration.
 
-use std::sync::Arc;
-
 use super::actions::{Action, Event};
 use super::prints::Permutation;
 use super::state::{State, TIMER_CLASSES};
@@ -35,9 +33,9 @@ impl<P: Checkable> Independence for World<P> {
         const LOSSES: usize = TIMER_CLASSES + 2;
         const DUPLICATES: usize = TIMER_CLASSES + 3;
         let (place, budget) = match action.event {
-            Event::Deliver { mail } => (before.mail[mail].to, None),
-            Event::Lose { mail } => (before.mail[mail].to, Some(LOSSES)),
-            Event::Duplicate { mail } => (before.mail[mail].to, Some(DUPLICATES)),
+            Event::Deliver { mail } => (self.letter(before.mail[mail]).to, None),
+            Event::Lose { mail } => (self.letter(before.mail[mail]).to, Some(LOSSES)),
+            Event::Duplicate { mail } => (self.letter(before.mail[mail]).to, Some(DUPLICATES)),
             Event::Sync { machine } | Event::Restart { machine } => (machine, None),
             Event::Fire {
                 machine, budget, ..
@@ -45,8 +43,8 @@ impl<P: Checkable> Independence for World<P> {
             Event::Request { machine } => (machine, Some(REQUESTS)),
             Event::Crash { machine, .. } => (machine, Some(CRASHES)),
         };
-        let above = !Arc::ptr_eq(&before.above, &after.above);
-        let judged = !Arc::ptr_eq(&before.judged, &after.judged);
+        let above = before.above != after.above;
+        let judged = before.judged != after.judged;
         Footprint {
             place,
             budget,
@@ -63,7 +61,7 @@ impl<P: Checkable> World<P> {
     /// An action in the names of a permutation.
     fn action_name(&self, state: &State<P>, action: &Action<P::Timer>, permutation: usize) -> u64 {
         let names: &Permutation = &self.permutations[permutation];
-        let mail = |mail: usize| state.mail[mail].prints[permutation];
+        let mail = |mail: usize| self.letter(state.mail[mail]).prints[permutation];
         let machine = |machine: usize| names.rename(self.members[machine]).0;
         let name = match action.event {
             Event::Deliver { mail: at } => combine(1, mail(at)),

@@ -2,8 +2,6 @@
 //! and the same few machines meet the same few messages in a great many worlds: so it is computed
 //! once and remembered.
 
-use std::collections::HashMap;
-use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
 use quorate_core::{
@@ -14,7 +12,7 @@ use quorate_node::{Frames, Input, Node};
 use super::prints::Prints;
 use super::state::{Letter, Machine};
 use super::{Checkable, World, name};
-use crate::fingerprint::{Same, combine, fingerprint};
+use crate::fingerprint::{combine, fingerprint};
 use crate::panics::catch;
 
 /// Time stands still: timers run out when the explorer says so.
@@ -32,21 +30,14 @@ pub(super) enum Stimulus<'a, P: Protocol> {
 
 /// What comes of it.
 pub(super) struct Outcome<P: Checkable> {
-    pub(super) machine: Arc<Machine<P>>,
-    pub(super) letters: Vec<Arc<Letter>>,
+    /// The number of the machine then.
+    pub(super) machine: u32,
+    /// The numbers of the mail that it sent.
+    pub(super) letters: Vec<u32>,
     pub(super) outputs: Vec<Output<P>>,
     /// How many ways there were to go on, wherever there was a choice.
     pub(super) asked: Vec<u32>,
     pub(super) failure: Option<Arc<str>>,
-}
-
-/// Everything that one thread has computed.
-pub(super) struct Memo<P: Checkable>(HashMap<u64, Arc<Outcome<P>>, BuildHasherDefault<Same>>);
-
-impl<P: Checkable> Default for Memo<P> {
-    fn default() -> Memo<P> {
-        Memo(HashMap::default())
-    }
 }
 
 /// What a machine is given besides what happens to it.
@@ -74,28 +65,18 @@ impl<P: Checkable> Stimulus<'_, P> {
 }
 
 impl<P: Checkable> World<P> {
-    /// What comes of it, computed now or before.
+    /// What comes of it, computed now or before, with its number.
     pub(super) fn local(
         &self,
         machine: &Machine<P>,
         stimulus: &Stimulus<'_, P>,
         given: Given<'_>,
-    ) -> Arc<Outcome<P>> {
-        /// More than any world of the size that can be explored needs; a bound all the same.
-        const REMEMBERED_MAX: usize = 1 << 18;
+    ) -> (u32, &Outcome<P>) {
         let about = fingerprint(&(given.at, given.newest, given.answers));
         let key = combine(machine.prints[0], combine(stimulus.fingerprint(), about));
-        self.with_memo(|memo| {
-            if let Some(known) = memo.0.get(&key) {
-                return known.clone();
-            }
-            if memo.0.len() >= REMEMBERED_MAX {
-                memo.0.clear();
-            }
-            let outcome = Arc::new(self.compute(machine, stimulus, given));
-            memo.0.insert(key, outcome.clone());
-            outcome
-        })
+        let outcomes = &self.known.outcomes;
+        let number = outcomes.number(key, || self.compute(machine, stimulus, given));
+        (number, outcomes.get(number))
     }
 
     /// Lets it happen. A panic of the protocol is a violation like any other.
@@ -105,19 +86,26 @@ impl<P: Checkable> World<P> {
         stimulus: &Stimulus<'_, P>,
         given: Given<'_>,
     ) -> Outcome<P> {
+        /// Tells a machine whose protocol panicked from what it was.
+        const PANICKED: u64 = 0x5bd1_e995;
         let outcome = catch(|| self.step(machine, stimulus, given));
-        outcome.unwrap_or_else(|reason| Outcome {
-            machine: Arc::new(Machine {
+        outcome.unwrap_or_else(|reason| {
+            let prints = machine.prints.iter();
+            let machine = Machine {
                 node: None,
                 disk: machine.disk.clone(),
                 incarnation: machine.incarnation,
                 timers: Vec::new(),
-                prints: machine.prints.clone(),
-            }),
-            letters: Vec::new(),
-            outputs: Vec::new(),
-            asked: Vec::new(),
-            failure: Some(format!("{} panicked: {reason}", self.members[given.at]).into()),
+                prints: prints.map(|&print| combine(print, PANICKED)).collect(),
+            };
+            let reason = format!("{} panicked: {reason}", self.members[given.at]);
+            Outcome {
+                machine: self.number_of_machine(machine),
+                letters: Vec::new(),
+                outputs: Vec::new(),
+                asked: Vec::new(),
+                failure: Some(reason.into()),
+            }
         })
     }
 
@@ -139,43 +127,37 @@ impl<P: Checkable> World<P> {
             asked: Vec::new(),
         };
         self.stimulate(&mut next, stimulus, given.at, dictated);
-        let mut outcome = Outcome {
-            machine: Arc::new(Machine {
-                node: None,
-                disk: Default::default(),
-                incarnation: 0,
-                timers: Vec::new(),
-                prints: Prints::default(),
-            }),
-            letters: Vec::new(),
-            outputs: Vec::new(),
-            asked: Vec::new(),
-            failure: None,
-        };
+        let (mut letters, mut outputs, mut choices) = (Vec::new(), Vec::new(), Vec::new());
+        let mut failure = None;
         if let Some(node) = &mut next.node {
             let mut frames = Frames::default();
             node.take_frames(&mut frames);
             next.disk.write(&frames);
             let mail: Vec<_> = node.take_mail().collect();
-            outcome.outputs = node.take_outputs().collect();
+            outputs = node.take_outputs().collect();
             node.protocol().invariants();
             let idle = Choice::Dictated {
                 answers: Vec::new(),
                 asked: Vec::new(),
             };
             if let Choice::Dictated { asked, .. } = std::mem::replace(node.choice(), idle) {
-                outcome.asked = asked;
+                choices = asked;
             }
             next.timers = Machine::timers_of(self, node);
             for letter in mail {
-                match self.letter(letter.to, letter.message, given) {
-                    Ok(letter) => outcome.letters.extend(letter.map(Arc::new)),
-                    Err(reason) => outcome.failure = Some(reason.into()),
+                match self.post(letter.to, letter.message, given) {
+                    Ok(letter) => letters.extend(letter.map(|l| self.number_of_letter(l))),
+                    Err(reason) => failure = Some(reason.into()),
                 }
             }
         }
-        outcome.machine = Arc::new(self.printed_machine(given.at, next));
-        outcome
+        Outcome {
+            machine: self.number_of_machine(self.printed_machine(given.at, next)),
+            letters,
+            outputs,
+            asked: choices,
+            failure,
+        }
     }
 
     fn stimulate(
@@ -231,7 +213,7 @@ impl<P: Checkable> World<P> {
     }
 
     /// Mail on its way; none if there is no such receiver.
-    fn letter(
+    fn post(
         &self,
         to: quorate_core::NodeId,
         mut message: P::Message,

@@ -9,21 +9,21 @@ mod actions;
 mod disk;
 mod independence;
 mod local;
+mod packed;
 mod prints;
 mod state;
 mod words;
 
 use std::fmt::Debug;
 use std::hash::Hash;
-use std::sync::{Mutex, PoisonError};
 
 use quorate_core::{Faults, NodeId, Problem, Protocol};
 use quorate_problems::Workload;
 
 use crate::fingerprint::fingerprint;
-use crate::model::{Model, Property};
-use local::Memo;
+use crate::model::{Model, Packing, Property};
 use prints::Permutation;
+use state::Known;
 
 pub use actions::{Action, Event};
 pub use prints::{Names, Symmetry};
@@ -154,8 +154,8 @@ pub struct World<P: Checkable> {
     judge: Box<dyn Judge<P>>,
     symmetry: Option<Symmetry<P>>,
     permutations: Vec<Permutation>,
-    /// What machines do, one memory for each thread.
-    memos: Vec<Mutex<Memo<P>>>,
+    /// The parts of all states.
+    known: Known<P>,
 }
 
 impl<P: Checkable> World<P> {
@@ -200,7 +200,6 @@ impl<P: Checkable> World<P> {
                 None => return Err(format!("`{request}` is no request of this problem")),
             }
         }
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let mut members = members.to_vec();
         members.sort_unstable();
         Ok(World {
@@ -210,7 +209,7 @@ impl<P: Checkable> World<P> {
             limits,
             judge,
             symmetry: None,
-            memos: (0..cores.max(2)).map(|_| Mutex::default()).collect(),
+            known: Known::default(),
         })
     }
 
@@ -220,17 +219,6 @@ impl<P: Checkable> World<P> {
         self.permutations = Permutation::all(&self.members);
         self.symmetry = Some(symmetry);
         self
-    }
-
-    /// Does something with a memory that no other thread uses just now.
-    fn with_memo<T>(&self, work: impl FnOnce(&mut Memo<P>) -> T) -> T {
-        for memo in &self.memos {
-            if let Ok(mut memo) = memo.try_lock() {
-                return work(&mut memo);
-            }
-        }
-        let memo = self.memos[0].lock();
-        work(&mut memo.unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -283,22 +271,33 @@ impl<P: Checkable> Model for World<P> {
         state.fingerprint()
     }
 
+    fn packing(&self) -> Option<Packing<World<P>>> {
+        Some(Packing {
+            pack: World::pack,
+            unpack: World::unpack,
+        })
+    }
+
     fn properties(&self) -> Vec<Property<World<P>>> {
         vec![
             Property::always("every promise is kept", |_, state: &State<P>| {
                 state.violation().is_none()
             }),
-            Property::sometimes("something is decided", |_, state: &State<P>| {
-                state.replicas().any(|replica| replica.status().decided > 0)
+            Property::sometimes("something is decided", |world: &World<P>, state| {
+                world
+                    .replicas(state)
+                    .any(|replica| replica.status().decided > 0)
             }),
             Property::sometimes(
                 "everybody has decided the same",
                 |world: &World<P>, state: &State<P>| {
-                    let mut decided = state.replicas().map(|replica| replica.status().decided);
+                    let mut decided = world
+                        .replicas(state)
+                        .map(|replica| replica.status().decided);
                     let first = decided.next().unwrap_or(0);
                     first > 0
                         && decided.all(|other| other == first)
-                        && state.replicas().count() == world.members.len()
+                        && world.replicas(state).count() == world.members.len()
                 },
             ),
         ]

@@ -85,21 +85,9 @@ impl<P: Checkable> State<P> {
 
     /// The least fingerprint, and the place of the first permutation that leads to it.
     pub(super) fn canonical(&self) -> (u64, usize) {
-        let broken = self.violated.is_some();
-        let rest = fingerprint(&(self.spent, broken));
-        let permutations = self.above.prints.len();
-        let prints = (0..permutations).map(|at| {
-            let machines = self.machines.iter().map(|machine| machine.prints[at]);
-            let mail = self.mail.iter().map(|letter| letter.prints[at]);
-            let parts = machines.chain(mail);
-            // Whoever found a promise broken looked no further, so what they remember by then depends
-            // on where they began.
-            let watching = match broken {
-                true => 0,
-                false => self.above.prints[at].wrapping_add(self.judged.prints[at]),
-            };
-            (combine(parts.fold(watching, u64::wrapping_add), rest), at)
-        });
+        let rest = fingerprint(&(self.spent, self.violated.is_some()));
+        let sums = self.sums.iter().enumerate();
+        let prints = sums.map(|(at, &sum)| (combine(sum, rest), at));
         prints.min().expect("there is always the identity")
     }
 }

@@ -1,15 +1,19 @@
-//! The state of a world. Its parts are shared between states and never changed in place, so that a
-//! step copies only what it touches and a fingerprint is put together from those of the parts.
+//! The state of a world. Its parts are kept once and never changed: a state is their numbers, and its
+//! fingerprint is put together from theirs.
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 
-use quorate_core::{Checkpoint, Protocol};
+use quorate_core::{Checkpoint, Protocol, Request};
 use quorate_node::Node;
 use quorate_problems::Workload;
 
 use super::disk::Disk;
+use super::local::Outcome;
 use super::prints::Prints;
 use super::{Checkable, Judge, World, name};
+use crate::fingerprint::fingerprint;
+use crate::parts::{Memo, Parts};
 
 /// How many kinds of timers can be counted apart: all those without a limit of their own are the
 /// first kind.
@@ -17,15 +21,35 @@ pub(super) const TIMER_CLASSES: usize = 6;
 
 /// The state of a world.
 pub struct State<P: Checkable> {
-    pub(super) machines: Vec<Arc<Machine<P>>>,
-    /// Mail under way, oldest first. The order is only for scripts: it is not part of what the state
-    /// is.
-    pub(super) mail: Vec<Arc<Letter>>,
-    pub(super) above: Arc<Above<P>>,
-    pub(super) judged: Arc<Judged<P>>,
+    /// The number of each machine.
+    pub(super) machines: Vec<u32>,
+    /// The numbers of the mail under way, oldest first. The order is only for scripts: it is not part of
+    /// what the state is.
+    pub(super) mail: Vec<u32>,
+    pub(super) above: u32,
+    pub(super) judged: u32,
     pub(super) spent: Spent,
     /// The promise that was broken, if one was: then nothing happens any more.
     pub(super) violated: Option<Arc<str>>,
+    /// The sums of the parts' fingerprints, under each permutation.
+    pub(super) sums: Prints,
+    pub(super) protocol: PhantomData<fn() -> P>,
+}
+
+/// The parts of all states.
+pub(super) struct Known<P: Checkable> {
+    pub(super) machines: Parts<Machine<P>>,
+    pub(super) letters: Parts<Letter>,
+    pub(super) aboves: Parts<Above<P>>,
+    pub(super) judged: Parts<Judged<P>>,
+    /// Why a promise was broken.
+    pub(super) failures: Parts<Arc<str>>,
+    /// What machines do.
+    pub(super) outcomes: Parts<Outcome<P>>,
+    /// What those above the replicas do.
+    pub(super) told: Parts<Told<P>>,
+    /// What the judge said of the replicas, and remembers then.
+    pub(super) judgements: Memo<u64, (u32, Option<u32>)>,
 }
 
 /// One computer.
@@ -57,6 +81,21 @@ pub(super) struct Above<P: Checkable> {
     pub(super) prints: Prints,
 }
 
+/// What came of telling those above the replicas something.
+pub(super) struct Told<P: Checkable> {
+    pub(super) above: u32,
+    pub(super) failure: Option<Arc<str>>,
+    pub(super) answer: Answer<P>,
+}
+
+/// What those above the replicas answer to what they are told.
+pub(super) struct Answer<P: Checkable> {
+    /// The request, if they were told to ask for something.
+    pub(super) request: Option<Request<P>>,
+    /// The application state that is there, if a replica was opened.
+    pub(super) checkpoint: Checkpoint,
+}
+
 /// Who watches the replicas themselves.
 pub(super) struct Judged<P> {
     pub(super) judge: Box<dyn Judge<P>>,
@@ -73,6 +112,31 @@ pub(super) struct Spent {
     pub(super) duplicates: u8,
 }
 
+// Derived instances would ask the same of `P`.
+impl<P: Checkable> Default for Known<P> {
+    fn default() -> Known<P> {
+        Known {
+            machines: Parts::default(),
+            letters: Parts::default(),
+            aboves: Parts::default(),
+            judged: Parts::default(),
+            failures: Parts::default(),
+            outcomes: Parts::default(),
+            told: Parts::default(),
+            judgements: Memo::default(),
+        }
+    }
+}
+
+impl<P: Checkable> Default for Answer<P> {
+    fn default() -> Answer<P> {
+        Answer {
+            request: None,
+            checkpoint: Checkpoint::default(),
+        }
+    }
+}
+
 impl<P: Checkable> State<P> {
     /// The machines are there, but none runs.
     pub(super) fn new(world: &World<P>) -> State<P> {
@@ -84,21 +148,25 @@ impl<P: Checkable> State<P> {
                 timers: Vec::new(),
                 prints: Prints::default(),
             };
-            Arc::new(world.printed_machine(at, machine))
+            world.number_of_machine(world.printed_machine(at, machine))
         });
         let above = Above {
             oracle: Default::default(),
             apps: world.members.iter().map(|_| Default::default()).collect(),
             prints: Prints::default(),
         };
-        State {
+        let mut state = State {
             machines: machines.collect(),
             mail: Vec::new(),
-            above: Arc::new(world.printed_above(above)),
-            judged: Arc::new(world.printed_judge(world.judge.copy())),
+            above: world.number_of_above(world.printed_above(above)),
+            judged: world.number_of_judged(world.printed_judge(world.judge.copy())),
             spent: Spent::default(),
             violated: None,
-        }
+            sums: Prints::default(),
+            protocol: PhantomData,
+        };
+        state.sums = world.sums(&state);
+        state
     }
 
     /// The promise that was broken, if one was.
@@ -107,16 +175,91 @@ impl<P: Checkable> State<P> {
         self.violated.as_deref()
     }
 
-    /// The replicas that are up.
-    pub fn replicas(&self) -> impl Iterator<Item = &P> {
-        let nodes = self.machines.iter().filter_map(|m| m.node.as_ref());
-        nodes.map(Node::protocol)
-    }
-
     pub(super) fn violate(&mut self, reason: impl Into<Arc<str>>) {
         if self.violated.is_none() {
             self.violated = Some(reason.into());
         }
+    }
+
+    /// One part takes the place of another in the sums.
+    pub(super) fn exchange(&mut self, before: &Prints, after: &Prints) {
+        for (sum, (before, after)) in self.sums.iter_mut().zip(before.iter().zip(after)) {
+            *sum = sum.wrapping_sub(*before).wrapping_add(*after);
+        }
+    }
+
+    /// A part joins the sums.
+    pub(super) fn add(&mut self, part: &Prints) {
+        for (sum, part) in self.sums.iter_mut().zip(part) {
+            *sum = sum.wrapping_add(*part);
+        }
+    }
+
+    /// A part leaves the sums.
+    pub(super) fn subtract(&mut self, part: &Prints) {
+        for (sum, part) in self.sums.iter_mut().zip(part) {
+            *sum = sum.wrapping_sub(*part);
+        }
+    }
+}
+
+impl<P: Checkable> World<P> {
+    pub(super) fn machine(&self, number: u32) -> &Machine<P> {
+        self.known.machines.get(number)
+    }
+
+    pub(super) fn letter(&self, number: u32) -> &Letter {
+        self.known.letters.get(number)
+    }
+
+    pub(super) fn number_of_machine(&self, machine: Machine<P>) -> u32 {
+        self.known.machines.number(machine.prints[0], || machine)
+    }
+
+    pub(super) fn number_of_letter(&self, letter: Letter) -> u32 {
+        self.known.letters.number(letter.prints[0], || letter)
+    }
+
+    pub(super) fn number_of_above(&self, above: Above<P>) -> u32 {
+        self.known.aboves.number(above.prints[0], || above)
+    }
+
+    pub(super) fn number_of_judged(&self, judged: Judged<P>) -> u32 {
+        self.known.judged.number(judged.prints[0], || judged)
+    }
+
+    pub(super) fn number_of_failure(&self, reason: &str) -> u32 {
+        self.known
+            .failures
+            .number(fingerprint(reason), || reason.into())
+    }
+
+    /// The replicas that are up in a state.
+    pub fn replicas(&self, state: &State<P>) -> impl Iterator<Item = &P> {
+        let machines = state.machines.iter().map(|&number| self.machine(number));
+        let nodes = machines.filter_map(|machine| machine.node.as_ref());
+        nodes.map(Node::protocol)
+    }
+
+    /// The sums of the parts' fingerprints, under each permutation.
+    pub(super) fn sums(&self, state: &State<P>) -> Prints {
+        let machines = state.machines.iter();
+        let machines = machines.map(|&number| &self.machine(number).prints);
+        let mail = state.mail.iter().map(|&number| &self.letter(number).prints);
+        // Whoever found a promise broken looked no further, so what they remember by then depends on
+        // where they began.
+        let watches = state.violated.is_none();
+        let watching = watches.then(|| {
+            let above = &self.known.aboves.get(state.above).prints;
+            [above, &self.known.judged.get(state.judged).prints]
+        });
+        let mut sums = vec![0u64; self.permutations.len()];
+        for part in machines.chain(mail).chain(watching.into_iter().flatten()) {
+            for (sum, part) in sums.iter_mut().zip(part) {
+                *sum = sum.wrapping_add(*part);
+            }
+        }
+        sums
     }
 }
 
@@ -142,10 +285,12 @@ impl<P: Checkable> Clone for State<P> {
         State {
             machines: self.machines.clone(),
             mail: self.mail.clone(),
-            above: self.above.clone(),
-            judged: self.judged.clone(),
+            above: self.above,
+            judged: self.judged,
             spent: self.spent,
             violated: self.violated.clone(),
+            sums: self.sums.clone(),
+            protocol: PhantomData,
         }
     }
 
@@ -153,9 +298,9 @@ impl<P: Checkable> Clone for State<P> {
     fn clone_from(&mut self, source: &State<P>) {
         self.machines.clone_from(&source.machines);
         self.mail.clone_from(&source.mail);
-        self.above.clone_from(&source.above);
-        self.judged.clone_from(&source.judged);
+        (self.above, self.judged) = (source.above, source.judged);
         self.spent = source.spent;
         self.violated.clone_from(&source.violated);
+        self.sums.clone_from(&source.sums);
     }
 }

@@ -31,9 +31,10 @@ impl<P: Checkable> World<P> {
 
     /// Names a piece of mail: `n1 n2 Append`, or `n1 n2 Append 2` for the second oldest such.
     fn mail(&self, state: &State<P>, mail: usize) -> String {
-        let letter = &state.mail[mail];
+        let letter = self.letter(state.mail[mail]);
         let (from, to) = (self.members[letter.from], self.members[letter.to]);
-        let older = state.mail[..mail].iter().filter(|other| {
+        let older = state.mail[..mail].iter().filter(|&&other| {
+            let other = self.letter(other);
             (other.from, other.to, &other.kind) == (letter.from, letter.to, &letter.kind)
         });
         match older.count() {
