@@ -112,14 +112,15 @@ impl<'a, M: Model> Explorer<'a, M> {
         report
     }
 
-    /// Explores one path after the other: little waits, but counterexamples may be long.
+    /// Explores one path after the other, each thread its own: little waits, but counterexamples may be
+    /// long, and with several threads not the same each time.
     #[must_use]
     pub fn depth_first(&self) -> Report<M> {
         let begun = Instant::now();
         let search = Search::new(self);
         let seen = Table::default();
-        let (depth, waiting_max) = depth::run(&search, &seen);
-        let mut report = search.report(depth, waiting_max, begun);
+        let reach = depth::run(&search, &seen);
+        let mut report = search.report(reach.depth, reach.waiting_max, begun);
         report.distinct = seen.len() as u64;
         report.table_bytes = seen.bytes();
         report.verdicts = search.verdicts(report.extent);
@@ -130,6 +131,9 @@ impl<'a, M: Model> Explorer<'a, M> {
 impl<M: Independence> Explorer<'_, M> {
     /// Explores one path after the other, and of steps that can be taken in either order takes them in
     /// one order only: fewer steps, the same states.
+    ///
+    /// On one thread, whatever was asked for: that no state is lost is shown for visits one after the
+    /// other. With two walks at a time each could leave to the other what then neither does.
     #[must_use]
     pub fn depth_first_with_sleep_sets(&self) -> Report<M> {
         let begun = Instant::now();
