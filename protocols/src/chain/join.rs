@@ -9,7 +9,7 @@ use quorate_core::{Effects, NodeId};
 use super::Chain;
 use super::link::{Flow, Link};
 use super::message::Timer;
-use crate::log::Position;
+use crate::log::{Index, Position};
 
 /// For how many heartbeats a replica waits to be fed before it says again where its log ends.
 const UNFED_MAX: u32 = 2;
@@ -27,6 +27,8 @@ impl Chain {
             return;
         };
         link.heard = true;
+        // It may have been stopped, and what it said before does not tell where it is now.
+        link.stored = Index(0);
         if last.index <= source.agreed && source.log.matches(last) {
             link.stream_behind(last.index);
             source.send_probe(from, link, fx);
@@ -60,11 +62,8 @@ impl Chain {
             return;
         }
         self.for_each_link(|source, to, link| {
-            match &mut link.flow {
-                Flow::Snapshot { heartbeats, .. } => *heartbeats = heartbeats.saturating_add(1),
-                // The place where the logs agree may have to be looked for anew.
-                Flow::Probe => link.next = source.agreed.next(),
-                Flow::Stream => {}
+            if let Flow::Snapshot { heartbeats, .. } = &mut link.flow {
+                *heartbeats = heartbeats.saturating_add(1);
             }
             source.send_probe(to, link, fx);
         });

@@ -1,6 +1,7 @@
 //! Messages, records and timers: the whole vocabulary, with reasons.
 
 use alloc::vec::Vec;
+use core::fmt;
 
 use quorate_core::{Checkpoint, Malformed, Payload, Reader, Wire};
 
@@ -87,23 +88,49 @@ pub enum Message {
     VersionAsked {
         /// The view of the chain.
         view: ViewNumber,
-        /// The asking replica's incarnation: rounds are numbered within one.
-        incarnation: u64,
-        /// The number of the question.
-        round: u64,
+        /// Which question it is.
+        question: Question,
     },
     /// "When I received the question I was in this view, and through `index` all from me to the tail
     /// have everything on disk."
     Version {
         /// The view of the chain.
         view: ViewNumber,
-        /// From the question.
-        incarnation: u64,
-        /// From the question.
-        round: u64,
+        /// The question that it answers.
+        question: Question,
         /// At the tail: the last committed index.
         index: Index,
     },
+}
+
+/// Names a question for versions.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Question {
+    /// The asking replica's incarnation: rounds are numbered within one.
+    pub incarnation: u64,
+    /// How many questions it had asked with this one.
+    pub round: u64,
+}
+
+impl fmt::Debug for Question {
+    /// `2.7`: the seventh of the second incarnation.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.incarnation, self.round)
+    }
+}
+
+impl Wire for Question {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.incarnation.encode(out);
+        self.round.encode(out);
+    }
+
+    fn decode(input: &mut Reader<'_>) -> Result<Question, Malformed> {
+        Ok(Question {
+            incarnation: Wire::decode(input)?,
+            round: Wire::decode(input)?,
+        })
+    }
 }
 
 /// What a replica writes down.
@@ -210,17 +237,12 @@ impl Wire for Message {
             Message::Entered { view, last } => put!(out, 6, view, last),
             Message::Snapshot { view, checkpoint } => put!(out, 7, view, checkpoint),
             Message::Forward { payload } => put!(out, 8, payload),
-            Message::VersionAsked {
-                view,
-                incarnation,
-                round,
-            } => put!(out, 9, view, incarnation, round),
+            Message::VersionAsked { view, question } => put!(out, 9, view, question),
             Message::Version {
                 view,
-                incarnation,
-                round,
+                question,
                 index,
-            } => put!(out, 10, view, incarnation, round, index),
+            } => put!(out, 10, view, question, index),
         }
     }
 
@@ -263,13 +285,11 @@ impl Wire for Message {
             },
             9 => Message::VersionAsked {
                 view: Wire::decode(input)?,
-                incarnation: Wire::decode(input)?,
-                round: Wire::decode(input)?,
+                question: Wire::decode(input)?,
             },
             10 => Message::Version {
                 view: Wire::decode(input)?,
-                incarnation: Wire::decode(input)?,
-                round: Wire::decode(input)?,
+                question: Wire::decode(input)?,
                 index: Wire::decode(input)?,
             },
             11 => Message::Ping(Wire::decode(input)?),

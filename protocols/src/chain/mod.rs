@@ -2,9 +2,8 @@
 //! availability", OSDI 2004) with reads at every replica (Terrace and Freedman, "Object storage on
 //! CRAQ", USENIX ATC 2009).
 //!
-//! Replicas stand in a chain. The head orders, everybody passes on, and what has reached the tail is
-//! committed. A view service says who stands where: each failure is mended by a new view. `README.md`
-//! has the table of messages, what deviates from the papers, and why nothing is lost.
+//! The head orders, everybody passes on, what has reached the tail is committed, and a view service says
+//! who stands where. `README.md` has the messages, the deviations, and why nothing is lost.
 
 mod commit;
 mod config;
@@ -16,6 +15,8 @@ mod join;
 mod link;
 mod loss;
 mod message;
+#[cfg(test)]
+mod paper;
 
 mod reads;
 mod restart;
@@ -32,13 +33,12 @@ use quorate_problems::total_order::{Request, TotalOrder};
 
 use crate::log::{Index, Log};
 pub use crate::views::{Number as ViewNumber, View};
-
 pub use config::Config;
 pub use flaw::Flaw;
 pub use invariants::Chains;
 use link::Link;
 use loss::Loss;
-pub use message::{Message, Record, Timer};
+pub use message::{Message, Question, Record, Timer};
 use reads::Reads;
 use service::Service;
 
@@ -62,7 +62,7 @@ pub struct Chain {
     /// From this replica to the tail, all have everything through here on disk: so it was said in
     /// this view.
     stored: Index,
-    /// Whom this replica passes updates on to: its successor; behind the tail, those who want to join.
+    /// Whom it passes updates on to: its successor; behind the tail, those who want to join.
     links: BTreeMap<NodeId, Link>,
     /// For how many heartbeats nothing was passed on to this replica.
     unfed: u32,
@@ -71,7 +71,7 @@ pub struct Chain {
     transfer: Option<NodeId>,
     /// What the layer above was last told of view and head.
     told: (ViewNumber, Option<NodeId>),
-    /// Records were lost: this replica takes part in nothing until the view service knows.
+    /// Records were lost: it takes part in nothing until the view service knows.
     loss: Option<Loss>,
 }
 
@@ -117,15 +117,10 @@ impl Protocol for Chain {
             Message::Entered { last, .. } => self.on_entered(from, last, fx),
             Message::Snapshot { checkpoint, .. } => self.on_snapshot(from, checkpoint, fx),
             Message::Forward { payload } => self.propose(payload, fx),
-            Message::VersionAsked {
-                incarnation, round, ..
-            } => self.on_version_asked(from, incarnation, round, fx),
+            Message::VersionAsked { question, .. } => self.on_version_asked(from, question, fx),
             Message::Version {
-                incarnation,
-                round,
-                index,
-                ..
-            } => self.on_version(from, incarnation, round, index, fx),
+                question, index, ..
+            } => self.on_version(from, question, index, fx),
         }
     }
 

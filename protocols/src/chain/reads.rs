@@ -14,7 +14,7 @@ use core::mem;
 use quorate_core::{Effects, NodeId};
 use quorate_problems::total_order::Output;
 
-use super::message::Message;
+use super::message::{Message, Question};
 use super::{Chain, Flaw};
 use crate::log::Index;
 
@@ -25,8 +25,8 @@ const WAITING_MAX: usize = 4096;
 /// The reads at a replica.
 #[derive(Clone, Default, Hash, Debug)]
 pub(super) struct Reads {
-    /// The number of the last round begun.
-    round: u64,
+    /// The last question asked.
+    question: Question,
     /// Which members have answered it.
     answered: BTreeSet<NodeId>,
     /// The last committed index that they know of.
@@ -54,7 +54,8 @@ impl Chain {
             return;
         }
         mem::swap(&mut reads.waiting, &mut reads.asked);
-        reads.round += 1;
+        reads.question.round += 1;
+        reads.question.incarnation = self.incarnation;
         reads.answered.clear();
         reads.index = self.stored;
         self.ask_versions(fx);
@@ -69,18 +70,11 @@ impl Chain {
 
     /// Asks those who have not answered yet.
     fn ask_versions(&self, fx: &mut Effects<Chain>) {
-        let (view, incarnation, round) = (self.view.number, self.incarnation, self.reads.round);
+        let (view, question) = (self.view.number, self.reads.question);
         for &member in &self.view.members {
             if member != self.me && !self.reads.answered.contains(&member) {
                 // Early: a question promises nothing.
-                fx.send_early(
-                    member,
-                    Message::VersionAsked {
-                        view,
-                        incarnation,
-                        round,
-                    },
-                );
+                fx.send_early(member, Message::VersionAsked { view, question });
             }
         }
     }
@@ -103,8 +97,7 @@ impl Chain {
     pub(super) fn on_version_asked(
         &self,
         from: NodeId,
-        incarnation: u64,
-        round: u64,
+        question: Question,
         fx: &mut Effects<Chain>,
     ) {
         if self.is_member() && self.knows_version() {
@@ -114,8 +107,7 @@ impl Chain {
                 from,
                 Message::Version {
                     view: self.view.number,
-                    incarnation,
-                    round,
+                    question,
                     index: self.stored,
                 },
             );
@@ -125,13 +117,12 @@ impl Chain {
     pub(super) fn on_version(
         &mut self,
         from: NodeId,
-        incarnation: u64,
-        round: u64,
+        question: Question,
         index: Index,
         fx: &mut Effects<Chain>,
     ) {
         let reads = &mut self.reads;
-        if incarnation == self.incarnation && round == reads.round && !reads.asked.is_empty() {
+        if question == reads.question && !reads.asked.is_empty() {
             reads.answered.insert(from);
             reads.index = reads.index.max(index);
             self.maybe_answer_reads(fx);
