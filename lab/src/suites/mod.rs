@@ -4,8 +4,10 @@
 //! the name into a [`Subject`], and [`Subject::visit`] calls a generic piece of work with the type.
 
 pub mod chain;
+pub mod paxos_commit;
 pub mod raft;
 pub mod synod;
+pub mod two_phase_commit;
 
 use core::fmt;
 use core::str::FromStr;
@@ -111,6 +113,8 @@ subjects! {
     Raft: raft, total_order;
     Chain: chain, total_order;
     Synod: synod, any;
+    TwoPhaseCommit: two_phase_commit, any;
+    PaxosCommit: paxos_commit, any;
 }
 
 /// The names of all protocols.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use quorate_check::world::{Judge, Watching};
 use quorate_core::{Choice, NodeId};
-use quorate_protocols::synod::{Ballot, Config, Flaw, OneValue, Proposal, Record, Synod};
+use quorate_protocols::synod::{Ballot, Config, Flaw, Proposal, Record, Synod, one_value};
 use quorate_quorums::Rule;
 use quorate_sim::suite::{number, unknown_option};
 use quorate_sim::{Options, Parsed, Suite, Watch};
@@ -18,7 +18,7 @@ pub const KNOWN: Known<Synod> = Known {
     suite: SUITE,
     // Of two ballots of one round the proposer's name says which is higher.
     rename: None,
-    judges: &[("one-value", one_value)],
+    judges: &[("one-value", judge)],
     flaws: Flaw::EXHIBITS,
     claims: Claims::consensus(ONE_VALUE, "ballot"),
 };
@@ -107,15 +107,13 @@ fn ballot(text: &str) -> Parsed<Ballot> {
 }
 
 fn watch() -> Watch<Synod> {
-    let mut memory = OneValue::default();
-    Box::new(move |processes| memory.observe(processes.iter().copied()))
+    Box::new(one_value)
 }
 
-fn one_value() -> Box<dyn Judge<Synod>> {
+fn judge() -> Box<dyn Judge<Synod>> {
     Box::new(Watching {
-        memory: OneValue::default(),
-        observe: |memory, processes| memory.observe(processes.iter().copied()),
-        // There is no symmetry, so nobody has another name.
-        renamed: |memory, _| memory.clone(),
+        memory: (),
+        observe: |(), processes| one_value(processes),
+        renamed: |(), _| (),
     })
 }

@@ -4,7 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 
-use quorate_core::Payload;
+use quorate_core::{NodeId, Payload};
 
 use super::proposer::Phase;
 use super::{Ballot, Synod};
@@ -34,36 +34,24 @@ impl Synod {
     }
 }
 
-/// Watches all processes of a run: a ballot has one value, whoever accepted it (2.2: "a proposal consists
-/// of a proposal number and a value", and no two have the same number).
-#[derive(Clone, Default, Hash, Debug)]
-pub struct OneValue {
-    values: BTreeMap<Ballot, Payload>,
-}
-
-impl OneValue {
-    /// Looks at the processes that are up.
-    ///
-    /// # Errors
-    /// A ballot with two values.
-    pub fn observe<'a>(
-        &mut self,
-        processes: impl Iterator<Item = &'a Synod>,
-    ) -> Result<(), String> {
-        for process in processes {
-            let Some(accepted) = process.acceptor.accepted() else {
-                continue;
-            };
-            let ballot = accepted.ballot;
-            let first = self.values.entry(ballot);
-            let first = first.or_insert_with(|| accepted.value.clone());
-            if *first != accepted.value {
-                let (me, value) = (process.me, &accepted.value);
-                return Err(format!(
-                    "one value: ballot {ballot:?} has {first:?}, but {me} accepted {value:?}"
-                ));
-            }
+/// Looks at all processes of a run together: no two acceptors have accepted different values in one
+/// ballot (2.2: different proposals have different numbers).
+///
+/// # Errors
+/// A ballot with two values.
+pub fn one_value(processes: &[&Synod]) -> Result<(), String> {
+    let mut values: BTreeMap<Ballot, (NodeId, &Payload)> = BTreeMap::new();
+    for process in processes {
+        let Some(accepted) = process.acceptor.accepted() else {
+            continue;
+        };
+        let (me, ballot, value) = (process.me, accepted.ballot, &accepted.value);
+        let (first, other) = values.entry(ballot).or_insert((me, value));
+        if *other != value {
+            return Err(format!(
+                "one value: in ballot {ballot:?} {first} accepted {other:?} and {me} accepted {value:?}"
+            ));
         }
-        Ok(())
     }
+    Ok(())
 }

@@ -28,7 +28,7 @@ pub use acceptor::{Acceptor, Outbid};
 pub use ballot::{Ballot, Proposal};
 pub use config::{Config, Refused};
 pub use flaw::Flaw;
-pub use invariants::OneValue;
+pub use invariants::one_value;
 pub use message::{Message, Record, Timer};
 pub use promises::Promises;
 use proposer::Attempt;
