@@ -20,3 +20,4 @@ pub mod raft;
 pub mod synod;
 pub mod two_phase_commit;
 pub mod views;
+pub mod viewstamped;

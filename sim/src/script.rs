@@ -8,6 +8,7 @@
 //! cluster 3 window=2          three members, n1 to n3, all running, with options of the protocol;
 //!                             `down` starts none of them, `seed=7` gives timers other jitter,
 //!                             `hoard` keeps frames that are not needed until they are deleted
+//!                             `minority` refuses crashes that would leave no majority at work
 //! disk n1 <words>             what is on the disk of a member that is down
 //! restart n1|all              starts a member that is down
 //! crash n1|all [keep 2]       stops it; 2 of its frames that were not durable survive all the same

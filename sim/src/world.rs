@@ -38,6 +38,8 @@ where
     next_mail: u64,
     /// Whether frames that are not needed are deleted at once, or whenever the driver likes.
     deletes: bool,
+    /// Whether never more than a minority may be away at once: down, or back but still recovering.
+    minority: bool,
     /// How often [`Workload::probe`] was asked.
     probes: u64,
     /// How many times timers run out before progress must have been made.
@@ -136,6 +138,7 @@ where
             trace: None,
             next_mail: 0,
             deletes: true,
+            minority: false,
             probes: 0,
             rounds_max: ROUNDS_MAX,
             steps: 0,
@@ -155,7 +158,7 @@ where
             return Err(format!("a cluster has 1 to {SIZE_MAX} members, not {size}"));
         }
         let members: Vec<NodeId> = (1..=size).map(NodeId).collect();
-        let flags = ["down", "hoard"];
+        let flags = ["down", "hoard", "minority"];
         let valued = words.iter().map(String::as_str);
         let valued = valued.filter(|word| !flags.contains(word));
         let mut options = suite::options(valued)?;
@@ -164,6 +167,7 @@ where
         let config = (suite.config)(&members, &options)?;
         let mut world = World::new(suite, &members, config, seed);
         world.deletes = !words.iter().any(|word| word == "hoard");
+        world.minority = words.iter().any(|word| word == "minority");
         Ok(world)
     }
 
@@ -369,6 +373,17 @@ where
         self.counts.crashes += 1;
         self.digest.number(kept as u64);
         self.note(|| What::Crashed { node: id, kept });
+    }
+
+    /// Whether so many more machines may stop, where never more than a minority may be away at once. A
+    /// replica that says that it is `recovering` is not back yet.
+    pub(crate) fn may_crash(&self, more: usize) -> bool {
+        let here = |machine: &&Machine<P>| {
+            let replica = machine.replica.as_ref();
+            replica.is_some_and(|replica| replica.status().role != "recovering")
+        };
+        let left = self.machines.values().filter(here).count().saturating_sub(more);
+        !self.minority || left > self.machines.len() / 2
     }
 
     /// The application of a member makes its state durable, and tells nobody.

@@ -8,6 +8,7 @@ pub mod paxos_commit;
 pub mod raft;
 pub mod synod;
 pub mod two_phase_commit;
+pub mod viewstamped;
 
 use core::fmt;
 use core::str::FromStr;
@@ -111,6 +112,7 @@ macro_rules! subjects {
 // The protocol, its module here, and `total_order` if that is its problem, else `any`.
 subjects! {
     Raft: raft, total_order;
+    Viewstamped: viewstamped, total_order;
     Chain: chain, total_order;
     Synod: synod, any;
     TwoPhaseCommit: two_phase_commit, any;

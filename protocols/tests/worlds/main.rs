@@ -4,3 +4,4 @@
 mod chain;
 mod harness;
 mod raft;
+mod viewstamped;

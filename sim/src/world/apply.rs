@@ -26,6 +26,7 @@ where
             Command::Quietly(command) => return self.apply(suite, command, &mut Vec::new()),
             Command::Restart(who) => return self.each(*who, false, |world, id| world.restart(id)),
             Command::Crash { who, keep } => {
+                self.expect_quorum(*who)?;
                 return self.each(*who, true, |world, id| {
                     world.crash(id, *keep);
                     Ok(())
@@ -160,6 +161,23 @@ where
         }
         let members: Vec<_> = self.members().map(|id| id.to_string()).collect();
         Err(format!("there is no {id}, only {}", members.join(", ")))
+    }
+
+    /// Whether those who are left may be that few.
+    fn expect_quorum(&self, stops: Who) -> Result<(), String> {
+        let recovers = |id| {
+            let replica = self.replica(id);
+            replica.is_some_and(|replica| replica.status().role == "recovering")
+        };
+        let more = match stops {
+            Who::All => self.members().count(),
+            Who::One(id) if recovers(id) => 0,
+            Who::One(_) => 1,
+        };
+        match self.may_crash(more) {
+            true => Ok(()),
+            false => Err("no more than a minority may be away at once".to_string()),
+        }
     }
 
     fn expect_up(&self, id: NodeId, up: bool) -> Result<(), String> {

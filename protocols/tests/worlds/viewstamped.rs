@@ -1,0 +1,50 @@
+//! Viewstamped Replication; tests of single steps are in `src/viewstamped/paper.rs`.
+
+use quorate_lab::suites::viewstamped::KNOWN;
+use quorate_sim::random::{self, Hurt};
+
+use super::harness;
+
+#[test]
+fn scripts() {
+    harness::scripts(&KNOWN);
+}
+
+#[test]
+fn random_schedules_keep_every_promise_and_end_in_progress() {
+    let runs = harness::schedules(&KNOWN, 200, &Hurt::default());
+    let decided: u64 = runs.iter().map(|run| run.decided).sum();
+    let epochs: u64 = runs.iter().map(|run| run.epoch).sum();
+    println!("decided {decided}, epochs {epochs}");
+    assert!(decided > 200 && epochs > 200, "the schedules are not idle");
+}
+
+/// A replica that lost records recovers as the paper's do, with a nonce.
+#[test]
+fn random_schedules_with_damaged_disks_keep_every_promise_and_end_in_progress() {
+    let hurt = Hurt {
+        damaged_disks: true,
+        ..Hurt::default()
+    };
+    let runs = harness::schedules(&KNOWN, 150, &hurt);
+    let damages: u64 = runs.iter().map(|run| run.counts.damages).sum();
+    println!("damages {damages}");
+    assert!(damages > 0, "disks were damaged");
+}
+
+#[test]
+fn a_seed_decides_everything() {
+    for seed in 0..10 {
+        let run = || random::run(&KNOWN.suite, seed, &Hurt::default());
+        assert_eq!(run(), run());
+    }
+}
+
+#[test]
+fn outside_the_model_a_disk_that_forgets_is_caught() {
+    let hurt = Hurt {
+        lying_disks: true,
+        ..Hurt::default()
+    };
+    harness::caught(&KNOWN, 200, &hurt);
+}
