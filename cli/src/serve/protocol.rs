@@ -5,14 +5,22 @@ use std::time::Duration;
 use clap::ValueEnum;
 use quorate_core::{NodeId, Protocol};
 use quorate_problems::total_order::TotalOrder;
-use quorate_protocols::raft;
+use quorate_protocols::{chain, multipaxos, primary_backup, raft, viewstamped};
 
 /// How the members agree on an order.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(crate) enum Name {
-    /// Raft: a leader is elected by votes.
+    /// Raft: a leader with the most complete log is elected.
     #[default]
     Raft,
+    /// Multi-Paxos: whoever has a quorum's promises fills the slots.
+    Multipaxos,
+    /// Viewstamped Replication: the members take turns as primary.
+    Viewstamped,
+    /// A primary and backups, which a replicated view service names.
+    PrimaryBackup,
+    /// Chain replication: updates go in at the head and are done at the tail.
+    Chain,
 }
 
 /// What every protocol is told.
@@ -55,17 +63,33 @@ impl Name {
     pub(super) fn with<W: With>(self, work: W) -> W::Answer {
         match self {
             Name::Raft => work.with::<raft::Raft>(),
+            Name::Multipaxos => work.with::<multipaxos::MultiPaxos>(),
+            Name::Viewstamped => work.with::<viewstamped::Viewstamped>(),
+            Name::PrimaryBackup => work.with::<primary_backup::PrimaryBackup>(),
+            Name::Chain => work.with::<chain::Chain>(),
         }
     }
 }
 
-impl Served for raft::Raft {
-    fn config(settings: Settings) -> raft::Config {
-        raft::Config {
-            heartbeat: settings.heartbeat,
-            election_timeout: settings.election_timeout,
-            retention_bytes: settings.retention_bytes,
-            ..raft::Config::new(settings.members)
+/// All of them keep the same limits; what they call the time after which a leader is given up differs.
+macro_rules! served {
+    ($($protocol:ty: $new:expr, $timeout:ident;)+) => {$(
+        impl Served for $protocol {
+            fn config(settings: Settings) -> Self::Config {
+                let mut config = $new(settings.members);
+                config.heartbeat = settings.heartbeat;
+                config.$timeout = settings.election_timeout;
+                config.retention_bytes = settings.retention_bytes;
+                config
+            }
         }
-    }
+    )+};
+}
+
+served! {
+    raft::Raft: raft::Config::new, election_timeout;
+    multipaxos::MultiPaxos: multipaxos::Config::new, election_timeout;
+    viewstamped::Viewstamped: viewstamped::Config::new, view_timeout;
+    primary_backup::PrimaryBackup: primary_backup::Config::new, election_timeout;
+    chain::Chain: chain::Config::new, election_timeout;
 }

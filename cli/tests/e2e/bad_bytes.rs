@@ -164,7 +164,7 @@ async fn a_peer_of_another_cluster_is_turned_away() {
         for member in &cluster.members {
             said.push_str(&member.last_words(200));
         }
-        let words = ["--initial-cluster-token on both", "cluster ID mismatch"];
+        let words = ["--protocol on both", "cluster ID mismatch"];
         words.iter().any(|word| said.contains(word)).then_some(())
     })
     .await;

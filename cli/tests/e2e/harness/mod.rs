@@ -30,6 +30,13 @@ pub(crate) fn protocol() -> Option<String> {
     std::env::var("QUORATE_E2E_PROTOCOL").ok()
 }
 
+/// Whether the protocol goes on without members that it does not hear from, and takes them in again:
+/// each time that is a new epoch.
+pub(crate) fn has_views() -> bool {
+    let protocol = protocol();
+    protocol.is_some_and(|name| ["primary-backup", "chain"].contains(&name.as_str()))
+}
+
 /// Looks again and again until there is an answer; panics with `what` when patience ends.
 pub(crate) async fn eventually<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
     match within(PATIENCE, look).await {
