@@ -133,6 +133,7 @@ impl Viewstamped {
         peer.next = peer.next.max(peer.matched.next());
         if from != me {
             source.send_prepares(from, peer, fx);
+            source.send_commit(from, peer, fx);
         }
         if advanced {
             self.maybe_commit(fx);

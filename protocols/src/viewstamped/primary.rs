@@ -105,7 +105,7 @@ impl Source<'_> {
         round: u64,
         fx: &mut Effects<Viewstamped>,
     ) {
-        peer.told = peer.told.max(self.commit);
+        peer.told = peer.told.max(self.commit.min(peer.matched));
         // Early: that the view has begun is on disk, and the rest is committed.
         fx.send_early(
             to,
@@ -122,14 +122,16 @@ impl Source<'_> {
 
     /// Tells a replica what it may deliver, unless it knows.
     pub(super) fn send_commit(&self, to: NodeId, peer: &mut Peer, fx: &mut Effects<Viewstamped>) {
-        if self.commit > peer.told {
-            peer.told = self.commit;
+        // Who does not have it yet could do nothing with it, and is told once it answers.
+        let commit = self.commit.min(peer.matched);
+        if commit > peer.told {
+            peer.told = commit;
             // Early: it is committed, whatever happens to this replica.
             fx.send_early(
                 to,
                 Message::Commit {
                     view: self.view,
-                    commit: self.commit,
+                    commit,
                 },
             );
         }

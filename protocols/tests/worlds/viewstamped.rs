@@ -48,3 +48,29 @@ fn outside_the_model_a_disk_that_forgets_is_caught() {
     };
     harness::caught(&KNOWN, 200, &hurt);
 }
+
+/// Replicas that keep nothing, as in the paper, of which no more than a minority is away at once.
+#[test]
+fn random_schedules_of_volatile_replicas_keep_every_promise_and_end_in_progress() {
+    let hurt = Hurt {
+        options: "memory=volatile minority".to_string(),
+        ..Hurt::default()
+    };
+    let runs = harness::schedules(&KNOWN, 150, &hurt);
+    let crashes: u64 = runs.iter().map(|run| run.counts.crashes).sum();
+    assert!(crashes > 100, "replicas recovered");
+}
+
+#[test]
+fn outside_the_model_a_majority_that_forgets_is_caught() {
+    let hurt = Hurt {
+        options: "memory=volatile".to_string(),
+        ..Hurt::default()
+    };
+    harness::caught(&KNOWN, 200, &hurt);
+}
+
+#[test]
+fn each_museum_script_shows_its_flaw_and_nothing_without_it() {
+    harness::museum(&KNOWN);
+}
