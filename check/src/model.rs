@@ -44,6 +44,13 @@ pub trait Model: Sync + Sized {
     /// What must be true.
     fn properties(&self) -> Vec<Property<Self>>;
 
+    /// Whether something could happen in this state that only a limit of the model leaves out. What
+    /// cannot be reached from such states may be reached in the system all the same.
+    fn is_cut_off(&self, state: &Self::State) -> bool {
+        let _ = state;
+        false
+    }
+
     /// The action in words, given the state that it happens in.
     fn describe(&self, state: &Self::State, action: &Self::Action) -> String {
         let _ = state;
@@ -80,6 +87,8 @@ pub struct Property<M: Model> {
     pub kind: Kind,
     /// The states that it speaks of.
     pub holds: fn(&M, &M::State) -> bool,
+    /// Of a live property: the states from which one of those must be reachable.
+    pub from: fn(&M, &M::State) -> bool,
 }
 
 /// What a property says.
@@ -98,20 +107,33 @@ pub enum Kind {
 impl<M: Model> Property<M> {
     /// It holds in every state.
     pub fn always(name: &'static str, holds: fn(&M, &M::State) -> bool) -> Property<M> {
-        let kind = Kind::Always;
-        Property { name, kind, holds }
+        Property::new(name, Kind::Always, holds)
     }
 
     /// It holds in some state.
     pub fn sometimes(name: &'static str, holds: fn(&M, &M::State) -> bool) -> Property<M> {
-        let kind = Kind::Sometimes;
-        Property { name, kind, holds }
+        Property::new(name, Kind::Sometimes, holds)
     }
 
     /// A state in which it holds can still be reached from every state.
     pub fn live(name: &'static str, holds: fn(&M, &M::State) -> bool) -> Property<M> {
-        let kind = Kind::Live;
-        Property { name, kind, holds }
+        Property::new(name, Kind::Live, holds)
+    }
+
+    /// The same, but only from some states.
+    #[must_use]
+    pub fn from(mut self, from: fn(&M, &M::State) -> bool) -> Property<M> {
+        self.from = from;
+        self
+    }
+
+    fn new(name: &'static str, kind: Kind, holds: fn(&M, &M::State) -> bool) -> Property<M> {
+        Property {
+            name,
+            kind,
+            holds,
+            from: |_, _| true,
+        }
     }
 }
 

@@ -13,6 +13,7 @@ fn config(size: u64) -> Config {
         members: (1..=size).map(NodeId).collect(),
         source: None,
         early: false,
+        gives_up: false,
     }
 }
 
@@ -110,7 +111,7 @@ fn what_leaves_early_and_is_forgotten_is_noticed() {
     let report = Explorer::new(&world(bad, limits)).breadth_first();
     let (_, found) = report.counterexample().expect("the promise was forgotten");
     assert_eq!(found.steps.len(), 8, "{:?}", found.steps);
-    let early = ["broadcast n1 x", "fire n1 Tell", "crash n1"];
+    let early = ["broadcast n1 x", "choose 0 fire n1 Tell", "crash n1"];
     assert_eq!(found.steps[..3], early);
     for step in ["restart n1", "deliver n1 n2 Rumour", "broadcast n1 y"] {
         assert!(found.steps.iter().any(|other| other == step), "{step}");
@@ -171,5 +172,66 @@ fn sleep_sets_find_the_planted_bugs_too() {
         let report = Explorer::new(&world).depth_first_with_sleep_sets();
         let (_, found) = report.counterexample().expect("it is there to be found");
         assert!(found.state.violation().is_some());
+    }
+}
+
+#[test]
+fn what_can_still_be_reached_is_told_from_what_cannot_and_from_what_limits_leave_open() {
+    let live = "all can still follow one leader";
+    let patient = |gives_up, fires, crashes, tells| {
+        let config = Config {
+            gives_up,
+            ..config(3)
+        };
+        let limits = Limits {
+            patience: vec![("Tell".to_string(), tells)],
+            ..limits(fires, crashes, &["broadcast x"])
+        };
+        let world = world(config, limits);
+        let report = Explorer::new(&world).breadth_first();
+        assert_eq!(report.extent, Extent::Exhausted);
+        let plain = Explorer::new(&world).plain().depth_first();
+        assert_eq!(report.distinct, plain.distinct);
+        report
+    };
+    let enough = patient(false, 0, 0, 2);
+    assert!(matches!(enough.verdict(live), Some(Outcome::Holds)));
+    let too_few = patient(false, 0, 0, 1);
+    let (name, first) = too_few.left_open().expect("both others must be told");
+    assert_eq!(name, live);
+    assert!(too_few.counterexample().is_none());
+    assert!(first.steps.is_empty(), "{:?}", first.steps);
+    // Who gives up can leave one out for ever: no timer runs any more, so no limit is to blame.
+    let given_up = patient(true, 2, 0, 2);
+    let (name, found) = given_up.counterexample().expect("two can tell one another");
+    assert_eq!(name, live);
+    assert!(found.state.violation().is_none());
+    let tells = found.steps.iter().filter(|step| step.contains("fire "));
+    assert!(tells.count() >= 1, "{:?}", found.steps);
+    // What was forgotten before it was told cannot be heard of again.
+    let forgotten = patient(false, 0, 1, 2);
+    let (_, found) = forgotten
+        .counterexample()
+        .expect("it was asked for only once");
+    let verbs = found.steps.iter().map(|step| &step[..5]);
+    assert_eq!(verbs.collect::<Vec<_>>(), ["broad", "crash"]);
+}
+
+#[test]
+fn worlds_that_wait_as_bytes_are_the_same() {
+    for (fires, crashes) in [(1, 1), (2, 0)] {
+        let world = world(config(3), limits(fires, crashes, &["broadcast x"]));
+        let world = world.with_symmetry(gossip::symmetry());
+        let packed = Explorer::new(&world).breadth_first();
+        let plain = Explorer::new(&world).plain().threads(1).breadth_first();
+        let deep = Explorer::new(&world).threads(2).depth_first();
+        assert_eq!(
+            (packed.distinct, packed.generated),
+            (plain.distinct, plain.generated)
+        );
+        assert_eq!(
+            (packed.distinct, packed.generated),
+            (deep.distinct, deep.generated)
+        );
     }
 }

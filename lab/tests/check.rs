@@ -4,7 +4,7 @@
 use std::process::{Command, Output};
 
 use quorate_check::world::{Limits, Symmetry, World};
-use quorate_check::{Explorer, Extent, Report};
+use quorate_check::{Explorer, Extent, Outcome, Report};
 use quorate_core::NodeId;
 use quorate_lab::suites::raft::KNOWN;
 use quorate_protocols::raft::{Config, Flaw, Raft};
@@ -99,6 +99,31 @@ fn a_vote_that_is_not_on_disk() {
         ..elections(2)
     };
     find(limits, Flaw::EarlyVote, 14);
+}
+
+#[test]
+fn after_an_election_all_can_still_follow_one_leader() {
+    let live = "all can still follow one leader";
+    let patient = |patience: &[(&str, u8)]| {
+        let patience = patience.iter();
+        let limits = Limits {
+            patience: patience
+                .map(|&(name, most)| (name.to_string(), most))
+                .collect(),
+            ..elections(1)
+        };
+        let world = world(limits, None).with_symmetry(RENAME);
+        Explorer::new(&world).breadth_first()
+    };
+    // Whoever was elected, if anybody was, tells in its next heartbeat what is decided.
+    let report = patient(&[("Heartbeat", 1)]);
+    assert_eq!(exhausted(&report), 0);
+    assert!(matches!(report.verdict(live), Some(Outcome::Holds)));
+    // Without one they are not told, and whether heartbeats will come is left open.
+    let report = patient(&[("Silence", 1)]);
+    let (name, first) = report.left_open().expect("followers were not told");
+    assert_eq!(name, live);
+    assert!(first.steps.is_empty(), "{:?}", first.steps);
 }
 
 fn lab(arguments: &[&str]) -> Output {

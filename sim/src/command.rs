@@ -115,6 +115,13 @@ pub enum Command {
     Show(Who),
     /// A command without its trace.
     Quietly(Box<Command>),
+    /// A command that lets one replica take one step, with what that is to choose.
+    Choose {
+        /// Its choices in order; the first way wherever it goes on choosing.
+        answers: Vec<u32>,
+        /// The command.
+        command: Box<Command>,
+    },
     /// A request of the problem.
     Request {
         /// What kind.
@@ -163,6 +170,7 @@ pub struct Selector {
 /// The first words of all commands but requests.
 pub const VERBS: &[&str] = &[
     "advance",
+    "choose",
     "cluster",
     "crash",
     "cut",
@@ -246,6 +254,7 @@ impl Command {
             ["status"] => Command::Status,
             ["show", who] => Command::Show(self::who(who)?),
             ["quietly", words @ ..] => Command::Quietly(Box::new(Command::parse(words)?)),
+            ["choose", answers, words @ ..] if !words.is_empty() => choose(answers, words)?,
             [verb, ..] if VERBS.contains(verb) => {
                 return Err(format!("wrong arguments: {}", words.join(" ")));
             }
@@ -334,6 +343,26 @@ impl Selector {
             ordinal,
         })
     }
+}
+
+/// Reads choices, and the command that they are for.
+fn choose(answers: &str, words: &[&str]) -> Result<Command, String> {
+    let answers = answers.split(',').map(number);
+    let answers = answers.collect::<Result<_, _>>()?;
+    let command = Command::parse(words)?;
+    let one_step = match &command {
+        Command::Fire { .. } | Command::Request { .. } => true,
+        Command::Restart(who) | Command::Sync { who, .. } => *who != Who::All,
+        Command::Mail { fate, mail } => {
+            *fate == Fate::Deliver && mail.from.is_some() && mail.to.is_some()
+        }
+        _ => false,
+    };
+    if !one_step {
+        return Err(format!("not one step of one replica: {command}"));
+    }
+    let command = Box::new(command);
+    Ok(Command::Choose { answers, command })
 }
 
 fn number<T: FromStr>(word: &str) -> Result<T, String> {
@@ -443,6 +472,10 @@ impl fmt::Display for Command {
             Command::Status => write!(f, "status"),
             Command::Show(who) => write!(f, "show {who}"),
             Command::Quietly(command) => write!(f, "quietly {command}"),
+            Command::Choose { answers, command } => {
+                let answers: Vec<_> = answers.iter().map(u32::to_string).collect();
+                write!(f, "choose {} {command}", answers.join(","))
+            }
             Command::Request {
                 verb,
                 node,
@@ -505,7 +538,8 @@ mod tests {
             crash n2 keep 3|fire n1 Election|advance 250|advance 0.015|advance 12.5|deliver all|deliver n1 n2|drop * n2 Vote|\
             duplicate n1 n2 Vote 2|deliver n1 n2 * 3|forge n1 n2 00ff1a|sync all|sync n1 2|\
             cut n1 n2|isolate n3|heal|settle|flush n1|delete n1 4|lose n1 2|damage n2 3 4|progress|\
-            progress n1 n2|status|show n1|quietly settle|broadcast n1 \"a b\"";
+            progress n1 n2|status|show n1|quietly settle|\
+            choose 1 fire n1 Election|choose 2,0 deliver n1 n2 Vote|broadcast n1 \"a b\"";
         for line in lines.split('|').chain(["partition n1 n2 | n2 n3 | n4"]) {
             let words: Vec<&str> = line.split_whitespace().collect();
             let command = Command::parse(&words).expect(line);
@@ -532,6 +566,12 @@ mod tests {
             ("advance 1.x", "not milliseconds"),
             ("advance x", "not a number: x"),
             ("partition n1 n2", "a partition has two sides"),
+            ("choose", "wrong arguments: choose"),
+            ("choose 1", "wrong arguments: choose 1"),
+            ("choose one fire n1 Election", "not a number: one"),
+            ("choose 1 settle", "not one step of one replica: settle"),
+            ("choose 1 deliver all", "not one step of one replica"),
+            ("choose 1 restart all", "not one step of one replica"),
         ];
         for (line, reason) in refused {
             let words: Vec<&str> = line.split_whitespace().collect();

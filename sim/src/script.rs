@@ -34,6 +34,9 @@
 //! status                      one line for each member
 //! show n1|all                 what the protocol has to say about itself
 //! quietly <command>           any of these, without its trace
+//! choose 1,0 <command>        the replica that takes a step because of it chooses the second way, then the
+//!                             first, and the first wherever it goes on choosing; for `fire`, `deliver`
+//!                             of one piece of mail, `sync`, `restart` and requests
 //! ```
 //!
 //! Everything else is a request of the problem, as in `broadcast n1 "x"`, `read n1`, `compact n1`.

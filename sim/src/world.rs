@@ -13,6 +13,7 @@ use crate::{Disk, Suite, Watch, Workload, suite};
 
 mod apply;
 mod carry;
+mod choice;
 mod digest;
 mod progress;
 mod record;
@@ -40,6 +41,8 @@ where
     deletes: bool,
     /// Whether never more than a minority may be away at once: down, or back but still recovering.
     minority: bool,
+    /// What the next replica to take a step is to choose, last choice first, if that was dictated.
+    dictated: Option<Vec<u32>>,
     /// How often [`Workload::probe`] was asked.
     probes: u64,
     /// How many times timers run out before progress must have been made.
@@ -139,6 +142,7 @@ where
             next_mail: 0,
             deletes: true,
             minority: false,
+            dictated: None,
             probes: 0,
             rounds_max: ROUNDS_MAX,
             steps: 0,
@@ -415,10 +419,17 @@ where
             records: Box::new(machine.disk.records().into_iter()),
             checkpoint: P::Problem::on_open(&mut self.oracle, &mut machine.app, id),
         };
-        let choice = Choice::Seeded(seed ^ (id.0 << 32) ^ incarnation);
+        let mut choice = Choice::Seeded(seed ^ (id.0 << 32) ^ incarnation);
         let durable = machine.disk.durable();
         let config = &self.config;
-        let opened = catch(|| Node::open(config, boot, durable, choice, now));
+        let mut dictated = self.dictated.take();
+        let opened = catch(|| {
+            let seeded = choice::dictate(&mut dictated, &mut choice);
+            let mut replica = Node::open(config, boot, durable, choice, now);
+            choice::restore(&mut dictated, replica.choice(), seeded);
+            replica
+        });
+        self.dictated = dictated;
         self.digest.number(incarnation);
         self.counts.restarts += u64::from(incarnation > 1);
         self.note(|| What::Started {

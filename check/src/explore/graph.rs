@@ -16,20 +16,34 @@ struct Graph {
     states: Vec<(u64, u32)>,
     /// The steps, as pairs of states: to, from.
     steps: Vec<(u32, u32)>,
-    /// For each property of this kind, the good states.
+    /// For each property of this kind, the good states, and those from which they must be reachable.
     good: Vec<Vec<bool>>,
+    from: Vec<Vec<bool>>,
+    /// Where a limit of the model leaves something out.
+    cut_off: Vec<bool>,
 }
 
 /// Judges all properties of this kind on a model that is known to be finite.
+///
+/// A state from which no good one can be reached breaks the property if no state where something was left
+/// out can be reached either. Otherwise that is all that is known of it.
 pub(super) fn judge<M: Model>(search: &Search<'_, M>) {
     let mut graph = draw(search);
     graph.steps.sort_unstable();
-    for ((_, finding), good) in search.findings_of(Kind::Live).zip(&graph.good) {
-        let reached = graph.backwards(good);
-        let lost = graph.states.iter().zip(&reached);
-        let lost = lost.filter(|(_, reached)| !**reached);
-        if let Some((print, depth)) = lost.map(|(state, _)| *state).min_by_key(|s| (s.1, s.0)) {
+    let may_go_on = graph.backwards(&graph.cut_off);
+    for (at, (_, finding)) in search.findings_of(Kind::Live).enumerate() {
+        let reached = graph.backwards(&graph.good[at]);
+        let numbers = 0..graph.states.len();
+        let lost = numbers.filter(|&state| graph.from[at][state] && !reached[state]);
+        let (unknown, lost): (Vec<usize>, Vec<usize>) = lost.partition(|&state| may_go_on[state]);
+        let first = |states: &[usize]| {
+            let states = states.iter().map(|&state| graph.states[state]);
+            states.min_by_key(|&(print, depth)| (depth, print))
+        };
+        if let Some((print, depth)) = first(&lost) {
             finding.settle(depth, print);
+        } else if let Some((print, depth)) = first(&unknown) {
+            finding.leave_open(depth, print, unknown.len() as u64);
         }
     }
 }
@@ -46,6 +60,8 @@ fn draw<M: Model>(search: &Search<'_, M>) -> Graph {
         states: Vec::new(),
         steps: Vec::new(),
         good: live.iter().map(|_| Vec::new()).collect(),
+        from: live.iter().map(|_| Vec::new()).collect(),
+        cut_off: Vec::new(),
     };
     let mut numbers: HashMap<u64, u32, BuildHasherDefault<Same>> = HashMap::default();
     let mut level = Vec::new();
@@ -59,6 +75,10 @@ fn draw<M: Model>(search: &Search<'_, M>) -> Graph {
             for (good, property) in graph.good.iter_mut().zip(&live) {
                 good.push((property.holds)(model, state));
             }
+            for (from, property) in graph.from.iter_mut().zip(&live) {
+                from.push((property.from)(model, state));
+            }
+            graph.cut_off.push(model.is_cut_off(state));
         }
         (number, number == next)
     };

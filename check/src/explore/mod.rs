@@ -175,6 +175,8 @@ struct Finding {
     settled: Mutex<Option<(u32, u64)>>,
     /// The same, to be read without a lock.
     is_settled: AtomicBool,
+    /// The shallowest state of which limits leave open whether it settles it, and how many there are.
+    open: Mutex<Option<(u32, u64, u64)>>,
     /// The path there, if it is known already.
     path: Mutex<Option<Vec<u64>>>,
 }
@@ -187,6 +189,7 @@ impl<'a, M: Model> Search<'a, M> {
             name: property.name,
             settled: Mutex::new(None),
             is_settled: AtomicBool::new(false),
+            open: Mutex::new(None),
             path: Mutex::new(None),
         });
         Search {
@@ -319,6 +322,10 @@ impl Finding {
         self.is_settled.store(true, Ordering::Relaxed);
     }
 
+    fn leave_open(&self, depth: u32, print: u64, count: u64) {
+        *locked(&self.open) = Some((depth, print, count));
+    }
+
     fn verdict<M: Model>(
         &self,
         extent: Extent,
@@ -330,7 +337,14 @@ impl Finding {
             (Kind::Sometimes, None, Extent::Exhausted) => Outcome::NeverSeen,
             (Kind::Sometimes, None, _) => Outcome::NotSeenYet,
             (Kind::Always | Kind::Live, Some(target), _) => Outcome::Violated(path(self, target)),
-            (Kind::Always | Kind::Live, None, Extent::Exhausted) => Outcome::Holds,
+            (Kind::Live, None, Extent::Exhausted) => match *locked(&self.open) {
+                Some((depth, print, states)) => Outcome::OpenFrom {
+                    states,
+                    first: path(self, (depth, print)),
+                },
+                None => Outcome::Holds,
+            },
+            (Kind::Always, None, Extent::Exhausted) => Outcome::Holds,
             (Kind::Always, None, _) => Outcome::HoldsSoFar,
             (Kind::Live, None, _) => Outcome::Undecided,
         };

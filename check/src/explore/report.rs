@@ -65,6 +65,14 @@ pub enum Outcome<M: Model> {
     NotSeenYet,
     /// It speaks of all runs, and not all were explored.
     Undecided,
+    /// All was explored, and the limits of the model leave it undecided: from so many states no good
+    /// one is reached within them.
+    OpenFrom {
+        /// How many.
+        states: u64,
+        /// The shortest way to one of them.
+        first: Option<Counterexample<M>>,
+    },
 }
 
 /// A way to a state that should not be.
@@ -116,6 +124,19 @@ impl<M: Model> Report<M> {
             })
     }
 
+    /// The first way to a state from which limits leave open what can be reached, with the property.
+    #[must_use]
+    pub fn left_open(&self) -> Option<(&'static str, &Counterexample<M>)> {
+        self.verdicts
+            .iter()
+            .find_map(|verdict| match &verdict.outcome {
+                Outcome::OpenFrom {
+                    first: Some(first), ..
+                } => Some((verdict.name, first)),
+                _ => None,
+            })
+    }
+
     /// New states per second.
     #[must_use]
     pub fn rate(&self) -> f64 {
@@ -136,6 +157,13 @@ impl<M: Model> fmt::Display for Outcome<M> {
             Outcome::NeverSeen => f.write_str("NEVER SEEN"),
             Outcome::NotSeenYet => f.write_str("not seen as far as explored"),
             Outcome::Undecided => f.write_str("undecided: not everything was explored"),
+            Outcome::OpenFrom { states, first } => {
+                write!(f, "undecided: not within the limits from {states} states")?;
+                match first {
+                    Some(first) => write!(f, ", the first after {} steps", first.steps.len()),
+                    None => Ok(()),
+                }
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use quorate_problems::Workload;
 
 use super::local::{Given, Stimulus};
-use super::state::{Above, Answer, Machine, State, Told};
+use super::state::{Above, Answer, Machine, Running, State, Told};
 use super::{Checkable, World};
 use crate::fingerprint::{combine, fingerprint};
 
@@ -48,6 +48,15 @@ pub enum Event<T> {
         /// The budget that it runs out on.
         budget: u8,
     },
+    /// A timer runs out, and from now on nothing is hurt any more.
+    FirePatiently {
+        /// Whose.
+        machine: usize,
+        /// Which.
+        timer: T,
+        /// The budget of patience that it runs out on.
+        budget: u8,
+    },
     /// The next request is made.
     Request {
         /// At which machine.
@@ -73,11 +82,25 @@ impl<P: Checkable> World<P> {
         if state.violated.is_some() {
             return;
         }
+        let is_patient = state.spent.is_patient();
         let mut add = |event| {
-            actions.push(Action {
-                event,
-                answers: Vec::new(),
-            });
+            let hurts = match event {
+                Event::Deliver { .. }
+                | Event::Sync { .. }
+                | Event::FirePatiently { .. }
+                | Event::Restart { .. } => false,
+                Event::Lose { .. }
+                | Event::Duplicate { .. }
+                | Event::Fire { .. }
+                | Event::Request { .. }
+                | Event::Crash { .. } => true,
+            };
+            if !(is_patient && hurts) {
+                actions.push(Action {
+                    event,
+                    answers: Vec::new(),
+                });
+            }
         };
         for (mail, &number) in state.mail.iter().enumerate() {
             let letter = self.letter(number);
@@ -131,15 +154,18 @@ impl<P: Checkable> World<P> {
         if !self.is_ready(machine) {
             return;
         }
-        for &(timer, budget) in &machine.timers {
-            let budgets = &self.limits.fires_of;
-            let fires_max = match budget {
-                0 => self.limits.fires,
-                own => budgets[usize::from(own) - 1].1,
-            };
-            if state.spent.fires[usize::from(budget)] < fires_max {
-                let machine = at;
+        for running in &machine.timers {
+            let (machine, timer) = (at, running.timer);
+            if self.has_budget(state, running) {
+                let budget = running.budget;
                 add(Event::Fire {
+                    machine,
+                    timer,
+                    budget,
+                });
+            }
+            if let Some(budget) = self.patience_for(state, running) {
+                add(Event::FirePatiently {
                     machine,
                     timer,
                     budget,
@@ -151,34 +177,61 @@ impl<P: Checkable> World<P> {
         }
     }
 
+    /// Whether a timer may still run out.
+    fn has_budget(&self, state: &State<P>, running: &Running<P::Timer>) -> bool {
+        let fires_max = match running.budget {
+            0 => self.limits.fires,
+            own => self.limits.fires_of[usize::from(own) - 1].1,
+        };
+        state.spent.fires[usize::from(running.budget)] < fires_max
+    }
+
+    /// The budget of patience on which a timer may still run out.
+    fn patience_for(&self, state: &State<P>, running: &Running<P::Timer>) -> Option<u8> {
+        let class = usize::from(running.patience?);
+        let left = state.spent.patience[class] < self.limits.patience[class].1;
+        left.then_some(class as u8)
+    }
+
+    /// Whether a timer runs that only limits keep from running out.
+    pub(super) fn leaves_out_a_timer(&self, state: &State<P>) -> bool {
+        let machines = state.machines.iter().map(|&number| self.machine(number));
+        let mut timers = machines.flat_map(|machine| &machine.timers);
+        timers.any(|running| {
+            let may = !state.spent.is_patient() && self.has_budget(state, running);
+            !may && self.patience_for(state, running).is_none()
+        })
+    }
+
     /// Whether a machine is up and free to do something.
     fn is_ready(&self, machine: &Machine<P>) -> bool {
         let busy = self.limits.prompt_disks && machine.disk.pending() > 0;
         machine.node.is_some() && !busy
     }
 
-    /// Lets it happen. Other ways in which choices could fall are added to `others`.
+    /// Lets it happen, and says how many ways there were at each choice. Other ways in which they could
+    /// fall are added to `others`.
     pub(super) fn happen(
         &self,
         state: &mut State<P>,
         event: &Event<P::Timer>,
         answers: &[u32],
         others: &mut Vec<Action<P::Timer>>,
-    ) {
+    ) -> &[u32] {
         let asked = match *event {
             Event::Deliver { mail } => self.deliver(state, mail, answers),
             Event::Lose { mail } => {
                 state.spent.losses += 1;
                 let lost = state.mail.remove(mail);
                 state.subtract(&self.letter(lost).prints);
-                return;
+                return &[];
             }
             Event::Duplicate { mail } => {
                 state.spent.duplicates += 1;
                 let number = state.mail[mail];
                 state.mail.push(number);
                 state.add(&self.letter(number).prints);
-                return;
+                return &[];
             }
             Event::Sync { machine } => self.act(state, machine, &Stimulus::Sync, answers),
             Event::Fire {
@@ -187,6 +240,14 @@ impl<P: Checkable> World<P> {
                 budget,
             } => {
                 state.spent.fires[usize::from(budget)] += 1;
+                self.act(state, machine, &Stimulus::Fire(timer), answers)
+            }
+            Event::FirePatiently {
+                machine,
+                timer,
+                budget,
+            } => {
+                state.spent.patience[usize::from(budget)] += 1;
                 self.act(state, machine, &Stimulus::Fire(timer), answers)
             }
             Event::Request { machine } => self.request(state, machine, answers),
@@ -210,6 +271,7 @@ impl<P: Checkable> World<P> {
             state.sums = self.sums(state);
         }
         branch(event, answers, asked, others);
+        asked
     }
 
     fn deliver(&self, state: &mut State<P>, mail: usize, answers: &[u32]) -> &[u32] {

@@ -32,6 +32,7 @@ impl<P: Checkable> Independence for World<P> {
         const CRASHES: usize = TIMER_CLASSES + 1;
         const LOSSES: usize = TIMER_CLASSES + 2;
         const DUPLICATES: usize = TIMER_CLASSES + 3;
+        const PATIENCE: usize = TIMER_CLASSES + 4;
         let (place, budget) = match action.event {
             Event::Deliver { mail } => (self.letter(before.mail[mail]).to, None),
             Event::Lose { mail } => (self.letter(before.mail[mail]).to, Some(LOSSES)),
@@ -40,6 +41,9 @@ impl<P: Checkable> Independence for World<P> {
             Event::Fire {
                 machine, budget, ..
             } => (machine, Some(usize::from(budget))),
+            Event::FirePatiently {
+                machine, budget, ..
+            } => (machine, Some(PATIENCE + usize::from(budget))),
             Event::Request { machine } => (machine, Some(REQUESTS)),
             Event::Crash { machine, .. } => (machine, Some(CRASHES)),
         };
@@ -53,7 +57,9 @@ impl<P: Checkable> Independence for World<P> {
     }
 
     fn has_chosen(&self, action: &Action<P::Timer>) -> bool {
-        !action.answers.is_empty()
+        // What happens out of patience ends much that could happen anywhere, so it depends on everything:
+        // as if it had been chosen.
+        !action.answers.is_empty() || matches!(action.event, Event::FirePatiently { .. })
     }
 }
 
@@ -71,6 +77,9 @@ impl<P: Checkable> World<P> {
             Event::Fire {
                 machine: at, timer, ..
             } => combine(5, combine(machine(at), fingerprint(&timer))),
+            Event::FirePatiently {
+                machine: at, timer, ..
+            } => combine(9, combine(machine(at), fingerprint(&timer))),
             Event::Request { machine: at } => combine(6, machine(at)),
             Event::Crash { machine: at, keep } => combine(7, combine(machine(at), keep as u64)),
             Event::Restart { machine: at } => combine(8, machine(at)),

@@ -17,7 +17,7 @@ mod words;
 use std::fmt::Debug;
 use std::hash::Hash;
 
-use quorate_core::{Faults, NodeId, Problem, Protocol};
+use quorate_core::{Faults, NodeId, Problem, Protocol, Status};
 use quorate_problems::Workload;
 
 use crate::fingerprint::fingerprint;
@@ -141,6 +141,11 @@ pub struct Limits {
     pub losses: u8,
     /// How often mail may be doubled.
     pub duplicates: u8,
+    /// How often the timers of some names may run out after that: once one of these has, nothing is
+    /// hurt any more. Mail arrives, disks finish, machines start again, and nothing else happens. From
+    /// each state before, that must suffice for all to follow one leader and to have decided what any
+    /// of them has. Nothing is asked for if there are none.
+    pub patience: Vec<(String, u8)>,
     /// Whether a replica does nothing else before its disk has finished. That keeps worlds small, but
     /// leaves out what can happen to a replica with a slow disk.
     pub prompt_disks: bool,
@@ -190,6 +195,12 @@ impl<P: Checkable> World<P> {
         if limits.fires_of.len() > TIMERS_MAX {
             return Err(format!(
                 "at most {TIMERS_MAX} timers can have limits of their own"
+            ));
+        }
+        if limits.patience.len() > state::PATIENCE_CLASSES {
+            return Err(format!(
+                "at most {} timers can run out of patience",
+                state::PATIENCE_CLASSES
             ));
         }
         for request in &limits.requests {
@@ -279,7 +290,7 @@ impl<P: Checkable> Model for World<P> {
     }
 
     fn properties(&self) -> Vec<Property<World<P>>> {
-        vec![
+        let mut properties = vec![
             Property::always("every promise is kept", |_, state: &State<P>| {
                 state.violation().is_none()
             }),
@@ -288,23 +299,46 @@ impl<P: Checkable> Model for World<P> {
                     .replicas(state)
                     .any(|replica| replica.status().decided > 0)
             }),
-            Property::sometimes(
-                "everybody has decided the same",
-                |world: &World<P>, state: &State<P>| {
-                    let mut decided = world
-                        .replicas(state)
-                        .map(|replica| replica.status().decided);
-                    let first = decided.next().unwrap_or(0);
-                    first > 0
-                        && decided.all(|other| other == first)
-                        && world.replicas(state).count() == world.members.len()
-                },
-            ),
-        ]
+            Property::sometimes("everybody has decided the same", World::all_agree),
+        ];
+        if !self.limits.patience.is_empty() {
+            let live = Property::live("all can still follow one leader", World::all_follow);
+            properties.push(live.from(|_, state| !state.spent.is_patient()));
+        }
+        properties
+    }
+
+    fn is_cut_off(&self, state: &State<P>) -> bool {
+        self.leaves_out_a_timer(state)
     }
 
     fn describe(&self, state: &State<P>, action: &Action<P::Timer>) -> String {
-        self.command(state, &action.event)
+        self.command(state, action)
+    }
+}
+
+impl<P: Checkable> World<P> {
+    /// Whether all members are up and have decided the same, which is something.
+    fn all_agree(&self, state: &State<P>) -> bool {
+        let mut decided = self.replicas(state).map(|replica| replica.status().decided);
+        let first = decided.next().unwrap_or(0);
+        first > 0
+            && decided.all(|other| other == first)
+            && self.replicas(state).count() == self.members.len()
+    }
+
+    /// Whether they besides follow one leader in one epoch, and have nothing that is not decided.
+    fn all_follow(&self, state: &State<P>) -> bool {
+        let mut statuses = self.replicas(state).map(|replica| replica.status());
+        let Some(first) = statuses.next() else {
+            return false;
+        };
+        let same = |other: Status| (other.leader, other.epoch) == (first.leader, first.epoch);
+        let mut heads = self.replicas(state).map(|replica| replica.status());
+        first.leader.is_some()
+            && statuses.all(same)
+            && heads.all(|status| status.head == status.decided)
+            && self.all_agree(state)
     }
 }
 

@@ -3,11 +3,11 @@
 use std::marker::PhantomData;
 
 use super::prints::Prints;
-use super::state::{Spent, State, TIMER_CLASSES};
+use super::state::{PATIENCE_CLASSES, Spent, State, TIMER_CLASSES};
 use super::{Checkable, World};
 
 /// Bytes of what was spent.
-const SPENT: usize = TIMER_CLASSES + 4;
+const SPENT: usize = TIMER_CLASSES + 4 + PATIENCE_CLASSES;
 
 impl<P: Checkable> World<P> {
     /// Writes a state: what was spent, what was violated, and the numbers of its parts.
@@ -18,9 +18,11 @@ impl<P: Checkable> World<P> {
             crashes,
             losses,
             duplicates,
+            patience,
         } = state.spent;
         bytes.extend(fires);
         bytes.extend([requests, crashes, losses, duplicates]);
+        bytes.extend(patience);
         let violated = state.violated.as_deref();
         let violated = violated.map_or(0, |reason| self.number_of_failure(reason) + 1);
         let watching = [violated, state.above, state.judged];
@@ -48,6 +50,7 @@ impl<P: Checkable> World<P> {
                 crashes: rest[1],
                 losses: rest[2],
                 duplicates: rest[3],
+                patience: rest[4..].try_into().expect("the length is right"),
             },
             violated: violated.map(|reason| self.known.failures.get(reason).clone()),
             sums: Prints::default(),

@@ -114,8 +114,8 @@ impl<P: Checkable> World<P> {
             }
             (node.gate().written(), node.gate().synced()).hash(&mut hasher);
             self.hash_held(node, &names, &mut hasher);
-            for (timer, _) in &machine.timers {
-                timer.hash(&mut hasher);
+            for running in &machine.timers {
+                running.timer.hash(&mut hasher);
             }
             hasher.finish()
         };

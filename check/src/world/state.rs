@@ -11,13 +11,16 @@ use quorate_problems::Workload;
 use super::disk::Disk;
 use super::local::Outcome;
 use super::prints::Prints;
-use super::{Checkable, Judge, World, name};
+use super::{Checkable, Judge, Limits, World, name};
 use crate::fingerprint::fingerprint;
 use crate::parts::{Memo, Parts};
 
 /// How many kinds of timers can be counted apart: all those without a limit of their own are the
 /// first kind.
 pub(super) const TIMER_CLASSES: usize = 6;
+
+/// How many kinds of timers can run out of patience.
+pub(super) const PATIENCE_CLASSES: usize = 4;
 
 /// The state of a world.
 pub struct State<P: Checkable> {
@@ -57,9 +60,17 @@ pub(super) struct Machine<P: Checkable> {
     pub(super) node: Option<Node<P>>,
     pub(super) disk: Disk,
     pub(super) incarnation: u64,
-    /// The running timers, each with the budget that it runs out on.
-    pub(super) timers: Vec<(P::Timer, u8)>,
+    pub(super) timers: Vec<Running<P::Timer>>,
     pub(super) prints: Prints,
+}
+
+/// A running timer.
+pub(super) struct Running<T> {
+    pub(super) timer: T,
+    /// The budget that it runs out on.
+    pub(super) budget: u8,
+    /// And that of patience, if there is one.
+    pub(super) patience: Option<u8>,
 }
 
 /// Mail under way, from one place to another.
@@ -110,6 +121,15 @@ pub(super) struct Spent {
     pub(super) crashes: u8,
     pub(super) losses: u8,
     pub(super) duplicates: u8,
+    /// Timers that ran out out of patience.
+    pub(super) patience: [u8; PATIENCE_CLASSES],
+}
+
+impl Spent {
+    /// Whether nothing is hurt any more.
+    pub(super) fn is_patient(&self) -> bool {
+        self.patience != [0; PATIENCE_CLASSES]
+    }
 }
 
 // Derived instances would ask the same of `P`.
@@ -264,18 +284,23 @@ impl<P: Checkable> World<P> {
 }
 
 impl<P: Checkable> Machine<P> {
-    /// The running timers of a node, with the budget of each.
-    pub(super) fn timers_of(world: &World<P>, node: &Node<P>) -> Vec<(P::Timer, u8)> {
-        let budget = |timer: <P as Protocol>::Timer| {
-            let named = &world.limits.fires_of;
-            let name = (!named.is_empty()).then(|| name(&timer));
-            let own = named
-                .iter()
-                .position(|(other, _)| Some(other) == name.as_ref());
-            own.map_or(0, |own| own as u8 + 1)
+    /// The running timers of a node, with the budgets of each.
+    pub(super) fn timers_of(world: &World<P>, node: &Node<P>) -> Vec<Running<P::Timer>> {
+        let Limits {
+            fires_of, patience, ..
+        } = &world.limits;
+        let named = |limits: &[(String, u8)], timer: &<P as Protocol>::Timer| {
+            let name = (!limits.is_empty()).then(|| name(timer));
+            let own = limits.iter().position(|(o, _)| Some(o) == name.as_ref());
+            own.map(|own| own as u8)
         };
         let timers = node.timers().iter();
-        timers.map(|(timer, _)| (timer, budget(timer))).collect()
+        let timers = timers.map(|(timer, _)| Running {
+            timer,
+            budget: named(fires_of, &timer).map_or(0, |own| own + 1),
+            patience: named(patience, &timer),
+        });
+        timers.collect()
     }
 }
 

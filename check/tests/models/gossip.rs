@@ -16,6 +16,8 @@ pub(crate) struct Config {
     pub(crate) source: Option<NodeId>,
     /// A planted bug: rumours leave before the replica can no longer forget them.
     pub(crate) early: bool,
+    /// Another: who has told somebody tells nobody else.
+    pub(crate) gives_up: bool,
 }
 
 #[derive(Clone, Hash, Debug)]
@@ -124,7 +126,9 @@ impl Protocol for Gossip {
             true => fx.send_early(chosen, Rumour(payload)),
             false => fx.send(chosen, Rumour(payload)),
         }
-        fx.set_timer(Timer::Tell, Duration::ZERO..Duration::from_millis(5));
+        if !self.config.gives_up {
+            fx.set_timer(Timer::Tell, Duration::ZERO..Duration::from_millis(5));
+        }
     }
 
     fn window(&self) -> usize {
@@ -136,7 +140,11 @@ impl Protocol for Gossip {
         Status {
             role: "gossip",
             epoch: 0,
-            leader: None,
+            // Whoever heard of something follows the source, or the first if anybody can be it.
+            leader: self
+                .heard
+                .as_ref()
+                .and(self.config.source.or(Some(NodeId(1)))),
             head: decided,
             decided,
         }

@@ -45,6 +45,10 @@ pub(super) struct Check {
     /// How often mail may be doubled.
     #[arg(long, default_value_t = 0)]
     duplicates: u8,
+    /// Asks besides whether all can still follow one leader, from whatever state they are in, if nothing is
+    /// hurt any more and the timers of this name run out so often, as in `Election=1`. Can be repeated.
+    #[arg(long = "patience", value_name = "NAME=COUNT")]
+    patience: Vec<String>,
     /// Replicas do nothing else before their disks have finished: far fewer states, but slow disks are
     /// left out.
     #[arg(long)]
@@ -89,10 +93,10 @@ pub(super) struct Check {
 enum Order {
     /// Level by level: the script of a violation is a shortest one.
     Breadth,
-    /// Path by path, on one core: takes the least memory.
+    /// Path by path, each core its own: takes the least memory.
     Depth,
-    /// Path by path, on one core, and of steps that do not touch one another in one order only: takes
-    /// the fewest steps.
+    /// Path by path, on one core whatever `--threads` says, and of steps that do not touch one another in
+    /// one order only: takes the fewest steps.
     Sleep,
 }
 
@@ -107,16 +111,13 @@ impl Check {
     }
 
     fn limits(&self) -> Result<Limits> {
-        let fires_of = self.timers.iter().map(|text| {
-            let (name, count) = text.split_once('=').context("expected NAME=COUNT")?;
-            let count = count
-                .parse()
-                .with_context(|| format!("not a number: {count}"))?;
-            Ok((name.to_string(), count))
-        });
+        if !self.patience.is_empty() && self.order != Order::Breadth {
+            bail!("--patience needs the whole graph, which is drawn breadth first only");
+        }
         Ok(Limits {
             fires: self.fires,
-            fires_of: fires_of.collect::<Result<_>>()?,
+            fires_of: counts(&self.timers)?,
+            patience: counts(&self.patience)?,
             requests: self.requests.clone(),
             crashes: self.crashes,
             losses: self.losses,
@@ -132,6 +133,18 @@ impl Check {
     }
 }
 
+/// Reads how often the timers of some names may run out.
+fn counts(texts: &[String]) -> Result<Vec<(String, u8)>> {
+    let counts = texts.iter().map(|text| {
+        let (name, count) = text.split_once('=').context("expected NAME=COUNT")?;
+        let count = count
+            .parse()
+            .with_context(|| format!("not a number: {count}"))?;
+        Ok((name.to_string(), count))
+    });
+    counts.collect()
+}
+
 struct Work<'a>(&'a Check);
 
 impl Visit for Work<'_> {
@@ -141,7 +154,8 @@ impl Visit for Work<'_> {
         let arguments = self.0;
         let world = world(arguments, known)?;
         let report = explore(arguments, &world);
-        let script = match report.counterexample() {
+        let shown = report.counterexample().or_else(|| report.left_open());
+        let script = match shown {
             Some((_, found)) => Some(script_of(arguments, known, &found.steps)?),
             None => None,
         };
@@ -277,7 +291,10 @@ fn as_json<P: Checkable>(
         let known = match &verdict.outcome {
             Outcome::Holds | Outcome::Seen { .. } => Some(true),
             Outcome::Violated(_) | Outcome::NeverSeen => Some(false),
-            Outcome::HoldsSoFar | Outcome::NotSeenYet | Outcome::Undecided => None,
+            Outcome::HoldsSoFar
+            | Outcome::NotSeenYet
+            | Outcome::Undecided
+            | Outcome::OpenFrom { .. } => None,
         };
         serde_json::json!({
             "property": verdict.name,

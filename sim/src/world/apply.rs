@@ -19,11 +19,15 @@ where
     /// Carries out a command. `said` collects what it answers, which no trace contains.
     ///
     /// # Errors
-    /// What makes no sense about it, in which case nothing has happened.
+    /// What makes no sense about it, in which case nothing has happened; or that there were more choices
+    /// for a replica than it made.
     pub fn apply(&mut self, suite: &Suite<P>, command: &Command, said: &mut Vec<String>) -> Done {
         match command {
             Command::Cluster { .. } => return Err("a cluster is a world of its own".to_string()),
             Command::Quietly(command) => return self.apply(suite, command, &mut Vec::new()),
+            Command::Choose { answers, command } => {
+                return self.choosing(suite, answers, command, said);
+            }
             Command::Restart(who) => return self.each(*who, false, |world, id| world.restart(id)),
             Command::Crash { who, keep } => {
                 self.expect_quorum(*who)?;
@@ -71,6 +75,25 @@ where
             | Command::Damage { .. } => self.disks(suite, command)?,
         }
         Ok(Ok(()))
+    }
+
+    /// Carries out a command with what the replica is to choose.
+    fn choosing(
+        &mut self,
+        suite: &Suite<P>,
+        answers: &[u32],
+        command: &Command,
+        said: &mut Vec<String>,
+    ) -> Done {
+        self.dictated = Some(answers.iter().rev().copied().collect());
+        let done = self.apply(suite, command, said);
+        match self.dictated.take() {
+            Some(left) if !left.is_empty() && done == Ok(Ok(())) => {
+                let chosen = answers.len() - left.len();
+                Err(format!("it chose {chosen} times only"))
+            }
+            _ => done,
+        }
     }
 
     /// The words that mean one piece of the mail under way, as precise as needed.

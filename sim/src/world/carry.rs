@@ -6,7 +6,7 @@ use std::sync::Arc;
 use quorate_core::{NodeId, Output, Protocol, Reader, Wire};
 use quorate_node::{Frames, Input, Node};
 
-use super::{Flying, Machine, Outcome, World, name};
+use super::{Flying, Machine, Outcome, World, choice, name};
 use crate::Workload;
 use crate::panics::catch;
 use crate::trace::{Loss, MailId, What};
@@ -29,10 +29,17 @@ where
 
     /// Lets a replica do something, if it is up, and carries out what it asks for.
     pub(super) fn act(&mut self, id: NodeId, step: impl FnOnce(&mut Node<P>)) -> Outcome {
+        let mut dictated = self.dictated.take();
         let Some(replica) = &mut self.machine(id).replica else {
             return Ok(());
         };
-        match catch(|| step(replica)) {
+        let stepped = catch(|| {
+            let seeded = choice::dictate(&mut dictated, replica.choice());
+            step(replica);
+            choice::restore(&mut dictated, replica.choice(), seeded);
+        });
+        self.dictated = dictated;
+        match stepped {
             Ok(()) => self.collect(id),
             Err(text) => self.panicked(id, &text),
         }
