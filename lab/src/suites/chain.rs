@@ -64,15 +64,17 @@ const OPTIONS: &[&str] = &[
     "timeout",
     "min",
     "service",
+    "master",
     "flaw",
 ];
 
 fn config(members: &[NodeId], options: &Options<'_>) -> Parsed<Config> {
     let mut config = Config::new(members);
+    // The view service: one process that keeps no copy, or one that does.
     if let Some(value) = options.get("service") {
-        let node = value.parse();
-        let node = node.map_err(|_| format!("not a node: service={value}"))?;
-        config = config.with_service(node);
+        config = config.with_service(node(members, "service", value)?);
+    } else if let Some(value) = options.get("master") {
+        config.service = Some(node(members, "master", value)?);
     }
     for (&key, &value) in options {
         match key {
@@ -84,12 +86,17 @@ fn config(members: &[NodeId], options: &Options<'_>) -> Parsed<Config> {
             "retry" => config.snapshot_retry = Duration::from_millis(number(key, value)?),
             "timeout" => config.election_timeout = Duration::from_millis(number(key, value)?),
             "min" => config.members_min = number(key, value)?,
-            "service" => {}
+            "service" | "master" => {}
             "flaw" => config.flaw = Some(flaw(Flaw::EXHIBITS, value)?),
             _ => return Err(unknown_option(key, OPTIONS)),
         }
     }
     Ok(config)
+}
+
+fn node(members: &[NodeId], key: &str, value: &str) -> Parsed<NodeId> {
+    let node = value.parse().ok().filter(|node| members.contains(node));
+    node.ok_or_else(|| format!("not a member: {key}={value}"))
 }
 
 /// Limits are where things go wrong, so most worlds have tight ones.

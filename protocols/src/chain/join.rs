@@ -45,7 +45,8 @@ impl Chain {
             return;
         };
         let lacks = self.log.last().index.since(link.stored);
-        if self.established && lacks <= self.config.window as u64 {
+        let streams = link.flow == Flow::Stream;
+        if self.established && streams && lacks <= self.config.window as u64 {
             self.seat.report(fx, |report| {
                 if !report.ready.contains(&from) {
                     report.ready.push(from);

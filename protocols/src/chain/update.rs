@@ -183,7 +183,7 @@ impl Chain {
             fx.send(self.me, Message::Stored { view, index });
         }
         self.for_each_link(|source, to, link| source.pass_on(to, link, fx));
-        if self.has(Flaw::DirtyRead) {
+        if self.has(Flaw::DirtyRead) && self.established && !self.is_tail() {
             self.commit_through(index, fx);
         }
     }

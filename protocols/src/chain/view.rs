@@ -46,10 +46,11 @@ impl Chain {
         if let Message::Ping(_) | Message::Current(_) | Message::Views(_) = message {
             return true;
         }
-        let present = message.view().is_none_or(|view| view == self.view.number);
-        self.loss.is_none()
-            && self.config.members.contains(&from)
-            && (present || self.has(Flaw::Unfenced))
+        let present = match self.has(Flaw::Unfenced) {
+            true => message.view() <= Some(self.view.number),
+            false => message.view().is_none_or(|view| view == self.view.number),
+        };
+        present && self.loss.is_none() && self.config.members.contains(&from)
     }
 
     pub(super) fn on_views_message(

@@ -48,3 +48,15 @@ fn outside_the_model_a_disk_that_forgets_is_caught() {
 fn scripts() {
     harness::scripts(&KNOWN);
 }
+
+#[test]
+fn each_museum_script_shows_its_flaw_and_nothing_without_it() {
+    harness::museum(&KNOWN);
+}
+
+#[test]
+fn a_search_finds_the_common_flaws_at_once() {
+    for flaw in ["early-ack", "dirty-read"] {
+        harness::found(&KNOWN, flaw, 100);
+    }
+}
