@@ -1,7 +1,8 @@
 //! What the log is made of: epochs, indexes and entries.
 
-use alloc::vec::Vec;
-use core::fmt;
+use alloc::vec::{self, Vec};
+use core::iter::Chain;
+use core::{fmt, option};
 
 use quorate_core::{Checkpoint, Malformed, Payload, Reader, Wire};
 
@@ -157,6 +158,19 @@ impl Entries {
             }
             None => Entries::NONE,
         }
+    }
+}
+
+impl IntoIterator for Entries {
+    type Item = Entry;
+    type IntoIter = Chain<option::IntoIter<Entry>, vec::IntoIter<Entry>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        let (one, many) = match self {
+            Entries::One(entry) => (Some(entry), Vec::new()),
+            Entries::Many(entries) => (None, entries),
+        };
+        one.into_iter().chain(many)
     }
 }
 

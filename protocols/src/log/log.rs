@@ -78,13 +78,14 @@ impl Log {
     /// Appends an entry, which `frame` is going to make durable; where it is now.
     pub fn push(&mut self, entry: Entry, frame: Frame) -> Index {
         debug_assert!(entry.epoch >= self.last().epoch, "epochs never decrease");
-        let bytes = self.bytes_through(self.last().index) + entry.bytes();
+        let before = self.slots.back().map_or(self.base_bytes, |slot| slot.bytes);
+        let bytes = before + entry.bytes();
         self.slots.push_back(Slot {
             entry,
             frame,
             bytes,
         });
-        self.last().index
+        self.base.index.plus(self.slots.len())
     }
 
     /// Drops the entry at `index` and all behind it.

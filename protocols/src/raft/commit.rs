@@ -17,7 +17,7 @@ impl Raft {
         let Role::Leader(leader) = &self.role else {
             return;
         };
-        let matched = |id| leader.peers.get(&id).map_or(Index(0), |peer| peer.matched);
+        let matched = leader.peers.values().map(|peer| peer.matched);
         let reached = self.voters.reached(matched);
         let own = self.log.epoch_at(reached) == Some(self.term) || self.has(Flaw::Figure8);
         if reached > self.commit && own {

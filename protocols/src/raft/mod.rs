@@ -101,7 +101,7 @@ impl Protocol for Raft {
                 commit,
                 entries,
                 ..
-            } => self.on_append(from, previous, commit, &entries, fx),
+            } => self.on_append(from, previous, commit, entries, fx),
             Message::Appended { index, .. } => self.on_appended(from, index, fx),
             Message::Rejected { previous, hint, .. } => self.on_rejected(from, previous, hint, fx),
             Message::Leading { round, commit, .. } => self.on_leading(from, round, commit, fx),

@@ -120,10 +120,8 @@ impl Raft {
         let Role::Leader(leader) = &mut self.role else {
             return;
         };
-        let peers = &leader.peers;
-        let confirmed = self
-            .voters
-            .reached(|id| peers.get(&id).map_or(0, |peer| peer.round));
+        let rounds = leader.peers.values().map(|peer| peer.round);
+        let confirmed = self.voters.reached(rounds);
         let reads = &mut leader.reads;
         if (confirmed < reads.round && !unconfirmed) || reads.asked.is_empty() {
             return;

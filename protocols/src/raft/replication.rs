@@ -63,19 +63,19 @@ impl Raft {
         from: NodeId,
         previous: Position,
         commit: Index,
-        entries: &Entries,
+        entries: Entries,
         fx: &mut Effects<Raft>,
     ) {
         if !self.hear(from, fx) {
             return;
         }
-        let mut entries = entries.as_slice();
+        let mut count = entries.as_slice().len();
         let mut previous = previous;
         // What is committed here is in every later leader's log (5.4.3), so only what lies behind it
         // needs comparing. Nothing committed can be truncated, and nothing compacted is missed.
         let known = usize::try_from(self.commit.since(previous.index)).unwrap_or(usize::MAX);
         if known > 0 {
-            entries = entries.get(known..).unwrap_or_default();
+            count = count.saturating_sub(known);
             let index = self.commit;
             let term = self
                 .log
@@ -95,9 +95,9 @@ impl Raft {
             );
             return;
         }
-        self.take_entries(previous.index, entries, fx);
+        self.take_entries(previous.index, entries.into_iter().skip(known), fx);
         self.maybe_rejoined(fx);
-        let index = previous.index.plus(entries.len());
+        let index = previous.index.plus(count);
         fx.send(
             from,
             Message::Appended {
@@ -111,7 +111,12 @@ impl Raft {
 
     /// Figure 2, AppendEntries 3 and 4: entries that are here already stay, since a late message may
     /// carry less than what is here; from the first that differs on, the leader's replace them.
-    fn take_entries(&mut self, previous: Index, entries: &[Entry], fx: &mut Effects<Raft>) {
+    fn take_entries(
+        &mut self,
+        previous: Index,
+        entries: impl Iterator<Item = Entry>,
+        fx: &mut Effects<Raft>,
+    ) {
         let mut index = previous;
         for entry in entries {
             index = index.next();
@@ -124,10 +129,7 @@ impl Raft {
                 None => {}
             }
             self.log.push(entry.clone(), fx.frame());
-            fx.persist(Record::Append {
-                index,
-                entry: entry.clone(),
-            });
+            fx.persist(Record::Append { index, entry });
         }
         if self.has(Flaw::StaleCut) && index < self.log.last().index {
             self.log.truncate(index.next());
@@ -161,7 +163,10 @@ impl Raft {
             source.send_committed(from, peer, fx);
         }
         if advanced {
-            self.maybe_commit(fx);
+            // What is committed already cannot be committed by one more.
+            if index > self.commit {
+                self.maybe_commit(fx);
+            }
             self.maybe_hand_over(from, fx);
         }
     }

@@ -49,14 +49,12 @@ impl Voters {
         self.iter().filter(|&id| agrees(id)).count() > self.ids.len() / 2
     }
 
-    /// The largest value that a quorum has reached. Clusters are small, so comparing each with each
-    /// is cheaper than sorting a copy.
+    /// The largest value that a quorum has reached, of one value for each voter. Clusters are small, so
+    /// comparing each with each is cheaper than sorting a copy.
     #[must_use]
-    pub fn reached<V: Ord + Copy + Default>(&self, value: impl Fn(NodeId) -> V) -> V {
-        self.iter()
-            .map(&value)
-            .filter(|&candidate| self.is_quorum(|id| value(id) >= candidate))
-            .max()
-            .unwrap_or_default()
+    pub fn reached<V: Ord + Copy + Default>(&self, values: impl Iterator<Item = V> + Clone) -> V {
+        let quorum = self.ids.len() / 2 + 1;
+        let there = |&candidate: &V| values.clone().filter(|&v| v >= candidate).count() >= quorum;
+        values.clone().filter(there).max().unwrap_or_default()
     }
 }
