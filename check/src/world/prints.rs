@@ -114,6 +114,8 @@ impl<P: Checkable> World<P> {
             }
             (node.gate().written(), node.gate().synced()).hash(&mut hasher);
             self.hash_held(node, &names, &mut hasher);
+            // With their number: a name that is the only one of its kind is nothing to a hasher.
+            machine.timers.len().hash(&mut hasher);
             for running in &machine.timers {
                 running.timer.hash(&mut hasher);
             }
