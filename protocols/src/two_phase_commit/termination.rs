@@ -13,6 +13,7 @@ impl TwoPhaseCommit {
     /// nobody knew, it is blocked.
     pub(super) fn on_outcome_late(&mut self, fx: &mut Effects<TwoPhaseCommit>) {
         if self.has(Flaw::HeuristicAbort) && matches!(self.standing, Standing::Uncertain(_)) {
+            fx.output(Output::Suspect(self.config.coordinator));
             self.decide(Outcome::Abort, fx);
             return;
         }

@@ -3,5 +3,8 @@
 
 mod chain;
 mod harness;
+mod paxos_commit;
 mod raft;
+mod synod;
+mod two_phase_commit;
 mod viewstamped;
