@@ -5,6 +5,7 @@
 
 pub mod chain;
 pub mod paxos_commit;
+pub mod primary_backup;
 pub mod raft;
 pub mod synod;
 pub mod two_phase_commit;
@@ -113,6 +114,7 @@ macro_rules! subjects {
 subjects! {
     Raft: raft, total_order;
     Viewstamped: viewstamped, total_order;
+    PrimaryBackup: primary_backup, total_order;
     Chain: chain, total_order;
     Synod: synod, any;
     TwoPhaseCommit: two_phase_commit, any;

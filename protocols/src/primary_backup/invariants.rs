@@ -8,7 +8,7 @@ use quorate_core::{Frame, NodeId};
 
 use super::primary::Primary;
 use super::view::Role;
-use super::{Entry, Flaw, Index, Mode, Number, PrimaryBackup};
+use super::{Entry, Index, Mode, Number, PrimaryBackup};
 use crate::views::Replicator;
 
 impl<M: Replicator> PrimaryBackup<M> {
@@ -43,8 +43,8 @@ impl<M: Replicator> PrimaryBackup<M> {
             primary.active || last.epoch < self.number,
             "nothing is ordered in a view that is not active"
         );
-        if self.has(Flaw::Unfenced) || self.has(Flaw::SameView) {
-            return; // What it knows of others may be wrong.
+        if self.config.flaw.is_some() {
+            return; // What it knows of others may be wrong, which is to be seen in what comes of it.
         }
         for (&id, peer) in &primary.peers {
             assert!(

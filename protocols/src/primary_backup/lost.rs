@@ -8,7 +8,7 @@
 use quorate_core::Effects;
 
 use super::view::Role;
-use super::{Position, PrimaryBackup, Record};
+use super::{Flaw, Position, PrimaryBackup, Record};
 use crate::views::{Number, Replicator, Standing};
 
 impl<M: Replicator> PrimaryBackup<M> {
@@ -28,7 +28,8 @@ impl<M: Replicator> PrimaryBackup<M> {
         let Role::Lost { state } = self.role else {
             return true;
         };
-        if self.seat.known().lost < self.incarnation {
+        let unknown = self.seat.known().lost < self.incarnation;
+        if unknown && !self.has(Flaw::ForgetfulService) {
             if self.seat.take_mended() {
                 // Those who replicate the view service recover by themselves. What they write from now on
                 // counts, so what is damaged must go.

@@ -79,11 +79,17 @@ impl Primary {
         least.min().unwrap_or_default()
     }
 
-    /// The members that have not answered for `patience` heartbeats, or do not come any further.
+    /// The members that have not answered for `patience` heartbeats, or do not come any further: that may
+    /// be the primary itself, if its disk has stopped.
     pub(super) fn missing(&self, patience: u32) -> impl Iterator<Item = NodeId> + '_ {
-        let gone = move |peer: &Peer| peer.silent > patience || peer.stuck > 2 * patience;
-        let others = self.members.iter().skip(1).copied();
-        others.filter(move |id| self.peers.get(id).is_some_and(gone))
+        let gone = move |&(place, id): &(usize, &NodeId)| {
+            let peer = self.peers.get(id);
+            peer.is_some_and(|peer| {
+                (place > 0 && peer.silent > patience) || peer.stuck > 2 * patience
+            })
+        };
+        let members = self.members.iter().enumerate().filter(gone);
+        members.map(|(_, id)| *id)
     }
 
     /// The spares that have all that was delivered a heartbeat ago.
@@ -391,8 +397,9 @@ impl<M: Replicator> PrimaryBackup<M> {
         };
         let ready: Vec<NodeId> = primary.ready().collect();
         let missing: Vec<NodeId> = primary.missing(patience).collect();
+        let active = primary.active;
         primary.goal = commit;
-        self.for_each_peer(|_, _, peer| {
+        for peer in primary.peers.values_mut() {
             peer.silent = peer.silent.saturating_add(1);
             let waits = peer.matched < last && !matches!(peer.flow, Flow::Snapshot { .. });
             peer.stuck = if waits {
@@ -403,10 +410,10 @@ impl<M: Replicator> PrimaryBackup<M> {
             if let Flow::Snapshot { heartbeats, .. } = &mut peer.flow {
                 *heartbeats = heartbeats.saturating_add(1);
             }
-        });
+        }
         self.send_heartbeats(fx);
         self.for_each_peer(|source, to, peer| {
-            if peer.matched < last || !matches!(peer.flow, Flow::Replicate) {
+            if !active || peer.matched < last || !matches!(peer.flow, Flow::Replicate) {
                 source.send_probe(to, peer, fx);
             }
         });

@@ -121,7 +121,9 @@ impl<S> Decision<'_, S> {
     /// Whether a server can lead the next view.
     fn may_lead(&self, id: NodeId) -> bool {
         let holds = match self.config.careless {
-            Some(Careless::Hasty) if !self.views.is_active() => self.view.contains(id),
+            Some(Careless::Hasty) if !self.views.is_active() && self.view.number > Number(0) => {
+                self.view.contains(id)
+            }
             _ => self.views.holders().contains(&id),
         };
         holds && self.is_usable(id)
@@ -167,7 +169,11 @@ impl<S> Decision<'_, S> {
             return None;
         }
         let there = servers.iter().copied().filter(|&id| self.is_usable(id));
-        Some(there.collect())
+        let mut members: Vec<NodeId> = there.collect();
+        let lead = members.iter().position(|&id| self.may_lead(id))?;
+        let lead = members.remove(lead);
+        members.insert(0, lead);
+        Some(members)
     }
 
     /// The members of the next view if this one does not work.

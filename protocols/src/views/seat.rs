@@ -26,6 +26,12 @@ const COMPACT_EVERY: u64 = 16;
 /// For how many ticks the service waits for what it proposed before it proposes again.
 const PROPOSAL_TICKS: u32 = 3;
 
+/// An impatient service is only that much less patient with the leader of those who replicate it.
+const SILENCE_TICKS_MIN: u32 = 5;
+
+/// A service that waits for an operator has a leader all the same.
+const SILENCE_TICKS_MAX: u32 = 100;
+
 /// A protocol that has a seat in a view service replicated by `M`.
 pub trait Host<M: Protocol>: Protocol {
     /// Wraps a message about views.
@@ -192,7 +198,11 @@ impl<M: Replicator> Seat<M> {
             }
             Service::Replicated(service) => {
                 let (ping, patience) = (config.ping, config.patience);
-                let service = M::paced(service, ping, ping * patience.max(1));
+                let service = M::paced(
+                    service,
+                    ping,
+                    ping * patience.clamp(SILENCE_TICKS_MIN, SILENCE_TICKS_MAX),
+                );
                 let boot = (me, incarnation, survival);
                 let lift = Wrapped::<P> {
                     checkpoint,

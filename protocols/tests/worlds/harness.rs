@@ -90,11 +90,16 @@ fn without_the_flaw<P: Checkable>(known: &Known<P>, text: &str) -> BTreeSet<Stri
 
 /// The first few hundred seeds find this flaw; `docs/testing.md` has the numbers of all.
 pub(crate) fn found<P: Checkable>(known: &Known<P>, flaw: &str, seeds: u64) {
+    found_with(known, &format!("flaw={flaw}"), seeds);
+}
+
+/// The same with any options that make a protocol promise less.
+pub(crate) fn found_with<P: Checkable>(known: &Known<P>, options: &str, seeds: u64) {
     let hurt = Hurt {
-        options: format!("flaw={flaw}"),
+        options: options.to_string(),
         shrink: false,
         ..Hurt::default()
     };
     let mut runs = (0..seeds).map(|seed| random::run(&known.suite, seed, &hurt));
-    assert!(runs.any(|run| run.is_err()), "{flaw} was not found");
+    assert!(runs.any(|run| run.is_err()), "{options} was not found");
 }

@@ -4,6 +4,7 @@
 mod chain;
 mod harness;
 mod paxos_commit;
+mod primary_backup;
 mod raft;
 mod synod;
 mod two_phase_commit;
