@@ -43,25 +43,28 @@ fn seeds_keep_every_promise_and_end_in_progress() {
 }
 
 #[test]
-fn seeds_with_damaged_disks_are_recovered_from() {
-    let damage = Hurt {
-        damage: true,
-        ..hurt()
-    };
-    let runs = (100..112).map(|seed| run(&SUITE, seed, &damage));
-    let runs = runs.map(|run| run.unwrap_or_else(|failure| panic!("{failure}")));
-    let damaged: u64 = runs.map(|summary| summary.damaged).sum();
-    assert!(damaged > 0, "some of it is noticed");
+fn a_replica_with_a_damaged_log_comes_back_as_a_spare_and_joins() {
+    let plan = "cluster seed=4 members=3 hurt_ms=2500 clients=4\n\
+                900.000 crash n2\n\
+                901.000 rot n2 log\n\
+                950.000 start n2\n";
+    // Not every bit that rots matters.
+    let damaged =
+        (0..8).map(|seed| planned(&plan.replace("seed=4", &format!("seed={seed}"))).damaged);
+    assert!(damaged.sum::<u64>() > 0, "some of it is noticed");
 }
 
 /// Whichever of three stops, the others go on, and do not lose what was acknowledged.
 #[test]
 fn head_middle_and_tail_are_each_survived() {
+    let before = planned("cluster seed=7 members=3 hurt_ms=2000 clients=4").answered;
     for member in 1..=3 {
-        let plan = format!(
-            "cluster seed=7 members=3 core=2 hurt_ms=6000 clients=4\n2000.000 crash n{member}\n"
+        let plan =
+            format!("cluster seed=7 members=3 hurt_ms=6000 clients=4\n2000.000 crash n{member}\n");
+        let answered = planned(&plan).answered;
+        assert!(
+            answered > 2 * before,
+            "{answered} with n{member} gone, {before} before"
         );
-        let summary = planned(&plan.replace(" core=2", ""));
-        assert!(summary.answered > 1000, "{summary:?}");
     }
 }
