@@ -17,22 +17,29 @@ const DETAIL_CHARS_MAX: usize = 14;
 
 /// The label of a message.
 pub(crate) fn label(kind: &str, text: &str) -> Label {
-    let detail = fields(text).and_then(|(_, fields)| {
-        let mut telling = fields.into_iter().rev().filter_map(|(name, value)| {
-            match (value.as_str(), name.as_str()) {
-                ("false" | "[]" | "None", _) => None,
-                ("true", name) => Some(name.to_string()),
-                (_, "term" | "incarnation" | "view" | "ballot" | "round" | "epoch" | "commit") => {
-                    None
-                }
-                _ => Some(value),
-            }
-        });
-        telling.next()
+    let fields = fields(text).map(|(_, fields)| fields).unwrap_or_default();
+    let detail = fields.iter().rev().find_map(telling).or_else(|| {
+        // Where ballots compete, a message about nothing else is about its ballot.
+        let ballot = fields.iter().find(|(name, _)| name == "ballot");
+        ballot.map(|(_, ballot)| ballot.clone())
     });
     Label {
         kind: kind.to_string(),
         detail: detail.filter(|detail| detail.chars().count() <= DETAIL_CHARS_MAX),
+    }
+}
+
+/// What a field says of a message, if that tells it from others of its kind.
+fn telling((name, value): &(String, String)) -> Option<String> {
+    match (value.as_str(), name.as_str()) {
+        ("false" | "[]" | "None", _) => None,
+        ("true", name) => Some(name.to_string()),
+        (_, "term" | "incarnation" | "view" | "ballot" | "round" | "epoch" | "commit") => None,
+        (value, _) => {
+            let inner = value.strip_prefix("Some(");
+            let inner = inner.and_then(|inner| inner.strip_suffix(')'));
+            Some(inner.unwrap_or(value).to_string())
+        }
     }
 }
 
@@ -64,7 +71,11 @@ fn known(text: &str) -> Option<String> {
             let (_, inner) = self::fields(field("0")?)?;
             Some(format!("state through {}", inner.first()?.1))
         }
-        "Decide" => Some(format!("decides {}", clip(field("0")?, 16))),
+        "Decide" => Some(match field("0")? {
+            "Commit" => "commits".to_string(),
+            "Abort" => "aborts".to_string(),
+            value => format!("decides {}", clip(value, 16)),
+        }),
         "Suspect" => Some(format!("suspects {}", field("0")?)),
         "ReadReady" => Some(format!("read {} at {}", field("id")?, field("position")?)),
         _ => None,
@@ -88,7 +99,13 @@ pub(crate) fn request(text: &str) -> String {
         None => (text.to_string(), Vec::new()),
     };
     let mut words = vec![name.to_lowercase()];
-    words.extend(values.into_iter().filter(|value| value != "None"));
+    let values = values.into_iter().filter(|value| value != "None");
+    words.extend(
+        values.map(|value| match value.chars().all(char::is_alphabetic) {
+            true => value.to_lowercase(),
+            false => value,
+        }),
+    );
     clip(&words.join(" "), 24)
 }
 
@@ -177,6 +194,11 @@ mod tests {
         assert_eq!(short("RequestVote", vote), "RequestVote transfer");
         assert_eq!(short("Granted", "Granted { term: 4 }"), "Granted");
         assert_eq!(short("Ping", "Ping"), "Ping");
+        assert_eq!(short("Prepare", "Prepare { ballot: 2.n1 }"), "Prepare 2.n1");
+        let promise = "Promise { ballot: 2.n1, accepted: None }";
+        assert_eq!(short("Promise", promise), "Promise 2.n1");
+        let promise = "Promise { ballot: 2.n1, accepted: Some(1.n2 \"b\") }";
+        assert_eq!(short("Promise", promise), "Promise 1.n2 \"b\"");
         assert_eq!(short("Ordered", "Ordered(\"a, b\")"), "Ordered \"a, b\"");
     }
 
@@ -192,6 +214,7 @@ mod tests {
         let strange = "Deliver { something: else }";
         assert_eq!(output(strange).as_deref(), Some("Deliver { something: el…"));
         assert_eq!(output("Decide(\"a\")").as_deref(), Some("decides \"a\""));
+        assert_eq!(output("Decide(Commit)").as_deref(), Some("commits"));
         assert_eq!(output("Suspect(n2)").as_deref(), Some("suspects n2"));
         assert_eq!(output("attack").as_deref(), Some("attack"));
     }
@@ -202,6 +225,7 @@ mod tests {
         assert_eq!(request("Read { id: 1 }"), "read 1");
         assert_eq!(request("Transfer { to: None }"), "transfer");
         assert_eq!(request("Attack"), "attack");
+        assert_eq!(request("Vote(Yes)"), "vote yes");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Every scene ends as it says, and a scene that makes no sense is refused with its line.
 
 use quorate_core::NodeId;
+use quorate_sim::trace::{Event, Loss, What};
 
 use super::{Scene, Wrong, find, local, names, run};
 
@@ -65,8 +66,7 @@ fn false_suspicion_is_safe() {
     let outcome = outcome("raft/false-suspicion");
     assert!(outcome.sheet.iter().all(|verdict| verdict.holds));
     let trace = &outcome.worlds[0].recording.trace;
-    let crashed =
-        |what: &quorate_sim::trace::What| matches!(what, quorate_sim::trace::What::Crashed { .. });
+    let crashed = |what: &What| matches!(what, What::Crashed { .. });
     assert!(
         !trace.events.iter().any(|event| crashed(&event.what)),
         "all are alive"
@@ -77,6 +77,66 @@ fn false_suspicion_is_safe() {
 fn figure_8_is_safe_with_the_rule_and_broken_without_it() {
     assert!(holds(&outcome("raft/figure-8"), "agreement"));
     assert!(!holds(&outcome("raft/figure-8-broken"), "agreement"));
+}
+
+/// D12, E7: the same faults side by side. The one that collected the votes, or led, crashes at the same
+/// point, and nothing else goes wrong.
+#[test]
+fn where_two_phase_commit_is_blocked_paxos_commit_and_a_quorum_go_on() {
+    let names = [
+        "two-phase-commit/blocked",
+        "paxos-commit/not-blocked",
+        "raft/not-blocked",
+    ];
+    let [blocked, paxos, raft] = names.map(outcome);
+    for outcome in [&blocked, &paxos, &raft] {
+        let trace = &outcome.worlds[0].recording.trace;
+        let fault = |what: &What| match what {
+            What::Crashed { node, .. } => Some(*node),
+            What::Cut { .. }
+            | What::Lost {
+                why: Loss::Dropped, ..
+            } => Some(NodeId(0)),
+            _ => None,
+        };
+        let faults = trace.events.iter().filter_map(|event| fault(&event.what));
+        assert_eq!(faults.collect::<Vec<_>>(), [NodeId(1)]);
+        assert!(holds(outcome, "agreement"));
+    }
+    assert!(!holds(&blocked, "nobody is blocked"));
+    assert!(holds(&paxos, "nobody is blocked"));
+    assert!(holds(&raft, "every request is answered"));
+    for outcome in [&paxos, &raft] {
+        let trace = &outcome.worlds[0].recording.trace;
+        let mut late = trace.events.iter().rev();
+        let decides = |what: &What| matches!(what, What::Output { decision: true, .. });
+        let crash = late.position(|event| matches!(event.what, What::Crashed { .. }));
+        let after = trace.events.iter().rev().take(crash.expect("n1 crashes"));
+        let decided = after.filter(|event| decides(&event.what)).count();
+        assert!(decided >= 2, "both that are left go on");
+    }
+}
+
+/// E7: unanimity is not consensus. A majority is enough for the one, and not for the other.
+#[test]
+fn the_flatmates_cannot_outvote_who_is_away() {
+    let outcome = outcome("two-phase-commit/flatmates");
+    let [home, away, outvoted] = outcome.worlds.as_slice() else {
+        panic!("three worlds");
+    };
+    let decided = |told: &super::tell::Told, wanted: &str| {
+        let outputs = told.recording.trace.events.iter();
+        let wanted = |event: &&Event| match &event.what {
+            What::Output { text, .. } => text == wanted,
+            _ => false,
+        };
+        outputs.filter(wanted).count()
+    };
+    assert_eq!(decided(home, "Decide(Commit)"), 3);
+    assert_eq!(decided(away, "Decide(Abort)"), 2);
+    assert!(home.violations.is_empty() && away.violations.is_empty());
+    assert!(decided(outvoted, "Decide(Commit)") > 0);
+    assert!(!outvoted.violations.is_empty());
 }
 
 fn refused(text: &str) -> Wrong {
