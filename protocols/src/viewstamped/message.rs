@@ -48,10 +48,10 @@ pub enum Message {
         round: u64,
         /// The primary's commit-number.
         commit: Index,
-        /// Through where entries were sent to the receiver: whoever has less has missed some.
-        sent: Index,
         /// Through where the receiver has acknowledged: whoever has more says so again.
         matched: Index,
+        /// Through where entries were sent to the receiver: whoever has less has missed some.
+        sent: Index,
     },
     /// "When I received round `round`, I was in `view`."
     Heard {
@@ -60,26 +60,26 @@ pub enum Message {
         /// The round.
         round: u64,
     },
-    /// "I want to be in `view`" (4.2, step 1). Promises nothing.
+    /// "I want to be in view `wanted`" (4.2, step 1). Promises nothing.
     StartViewChange {
-        /// The view that the sender wants to enter, or is in.
-        view: View,
-        /// The view that it is in, from which there is no way back.
+        /// The view that the sender is in, from which there is no way back.
         entered: View,
+        /// The view that it wants to enter, or is in.
+        wanted: View,
     },
     /// "I am in `view` and take no part in any before it. My log is of view `normal`" (4.2, step 2). The log
     /// itself is fetched if it is needed (5.3).
     DoViewChange {
         /// The view that the sender is in.
         view: View,
-        /// The last view in which its status was normal.
-        normal: View,
-        /// The end of its log.
-        last: Position,
         /// Its commit-number.
         commit: Index,
         /// Who recovered when, as far as it knows.
         crashes: Crashes,
+        /// The last view in which its status was normal.
+        normal: View,
+        /// The end of its log.
+        last: Position,
     },
     /// "`view` begins with my log, which ends at `last`" (4.2, step 4).
     StartView {
@@ -304,18 +304,18 @@ impl Wire for Message {
                 view,
                 round,
                 commit,
-                sent,
                 matched,
-            } => put!(out, 4, view, round, commit, sent, matched),
+                sent,
+            } => put!(out, 4, view, round, commit, matched, sent),
             Message::Heard { view, round } => put!(out, 5, view, round),
-            Message::StartViewChange { view, entered } => put!(out, 6, view, entered),
+            Message::StartViewChange { entered, wanted } => put!(out, 6, entered, wanted),
             Message::DoViewChange {
                 view,
-                normal,
-                last,
                 commit,
                 crashes,
-            } => put!(out, 7, view, normal, last, commit, crashes),
+                normal,
+                last,
+            } => put!(out, 7, view, commit, crashes, normal, last),
             Message::StartView { view, last, commit } => put!(out, 8, view, last, commit),
             Message::GetState { view, after } => put!(out, 9, view, after),
             Message::NewState {
@@ -367,23 +367,23 @@ impl Wire for Message {
                 view: Wire::decode(input)?,
                 round: Wire::decode(input)?,
                 commit: Wire::decode(input)?,
-                sent: Wire::decode(input)?,
                 matched: Wire::decode(input)?,
+                sent: Wire::decode(input)?,
             },
             5 => Message::Heard {
                 view: Wire::decode(input)?,
                 round: Wire::decode(input)?,
             },
             6 => Message::StartViewChange {
-                view: Wire::decode(input)?,
                 entered: Wire::decode(input)?,
+                wanted: Wire::decode(input)?,
             },
             7 => Message::DoViewChange {
                 view: Wire::decode(input)?,
-                normal: Wire::decode(input)?,
-                last: Wire::decode(input)?,
                 commit: Wire::decode(input)?,
                 crashes: Wire::decode(input)?,
+                normal: Wire::decode(input)?,
+                last: Wire::decode(input)?,
             },
             8 => Message::StartView {
                 view: Wire::decode(input)?,

@@ -14,6 +14,8 @@ mod forward;
 mod invariants;
 mod message;
 mod normal;
+#[cfg(test)]
+mod paper;
 mod primary;
 mod reads;
 mod recovery;

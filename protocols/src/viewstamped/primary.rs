@@ -113,9 +113,9 @@ impl Source<'_> {
                 view: self.view,
                 round,
                 commit: self.commit,
+                matched: peer.matched,
                 // Whatever is compacted away counts as sent: it has to be asked for.
                 sent: peer.next.before().max(self.log.base().index),
-                matched: peer.matched,
             },
         );
     }

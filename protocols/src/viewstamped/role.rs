@@ -123,8 +123,8 @@ impl Viewstamped {
                 ..
             } => self.on_presiding(from, round, commit, (sent, matched), fx),
             Message::Heard { round, .. } => self.on_heard(from, round, fx),
-            Message::StartViewChange { view, entered } => {
-                self.on_start_view_change(from, view, entered, fx);
+            Message::StartViewChange { entered, wanted } => {
+                self.on_start_view_change(from, wanted, entered, fx);
             }
             Message::DoViewChange {
                 normal,

@@ -154,30 +154,27 @@ impl Viewstamped {
             self.deliver_through(commit.min(end), fx);
         }
         self.maybe_caught_up(end, last, fx);
+        // An answer without entries is no reason to ask again at once.
+        if end < last && !entries.is_empty() {
+            self.ask_once(fx);
+        }
     }
 
     /// The log here is the teacher's through `end`, and the teacher's ends at `last`.
     fn maybe_caught_up(&mut self, end: Index, last: Index, fx: &mut Effects<Viewstamped>) {
         match &self.role {
-            Role::Backup => {
-                self.acknowledge(fx);
-                if end < last {
-                    self.ask_state(fx);
-                }
-            }
+            Role::Backup => self.acknowledge(fx),
             Role::Changing(change) => match change.chosen {
                 Some(chosen) if end >= chosen.last.index => self.start_view(fx),
                 None if end >= last => {
                     self.become_backup(end, fx);
                     self.acknowledge(fx);
                 }
-                Some(_) | None => self.ask_state(fx),
+                Some(_) | None => {}
             },
             Role::Recovering(recovery) => {
                 if end >= last && recovery.needed.is_some_and(|needed| end >= needed) {
                     self.recovered(end, fx);
-                } else {
-                    self.ask_state(fx);
                 }
             }
             Role::Primary(_) | Role::Starting => {}

@@ -86,8 +86,8 @@ impl Viewstamped {
         fx.send_early(
             to,
             Message::StartViewChange {
-                view: self.suspicion.wanted,
                 entered: self.view,
+                wanted: self.suspicion.wanted,
             },
         );
     }

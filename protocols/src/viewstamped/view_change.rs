@@ -90,10 +90,10 @@ impl Viewstamped {
             self.replicas.primary(self.view),
             Message::DoViewChange {
                 view: self.view,
-                normal: self.normal,
-                last: self.log.last(),
                 commit: self.commit,
                 crashes: self.crashes.clone(),
+                normal: self.normal,
+                last: self.log.last(),
             },
         );
         self.leak(Flaw::ForgottenView, fx);
@@ -215,7 +215,8 @@ impl Viewstamped {
         match self.role {
             Role::Starting if from == self.me => self.become_primary(fx),
             Role::Changing(_) if from != self.me && self.log.matches(last) => {
-                self.become_backup(last.index, fx);
+                // A late one may be overtaken by a transfer of what was committed in the view since.
+                self.become_backup(last.index.max(self.commit), fx);
                 self.acknowledge(fx);
                 self.deliver_through(commit, fx);
             }
