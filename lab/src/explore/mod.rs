@@ -199,21 +199,21 @@ where
                 true => up.as_slice(),
                 false => leader.map_or(&[][..], std::slice::from_ref),
             };
-            for id in whom {
-                let command = self.request(ask, *id);
+            for (place, id) in whom.iter().enumerate() {
+                let command = self.request(ask, *id, place);
                 choices.push(choice("requests", command, String::new()));
             }
         }
         choices
     }
 
-    /// A request in the words of a script.
-    fn request(&self, ask: &Ask, whom: NodeId) -> String {
+    /// A request in the words of a script. `place` tells it from what is offered at others.
+    fn request(&self, ask: &Ask, whom: NodeId, place: usize) -> String {
         let (verb, rest) = ask.words.split_once(' ').unwrap_or((ask.words, ""));
         let mut asked = self.path.iter();
         let of_this_kind = |line: &&String| line.split(' ').next() == Some(verb);
         let count = asked.by_ref().filter(of_this_kind).count();
-        let fresh = format!("\"{}\"", letter(count));
+        let fresh = format!("\"{}\"", letter(count + place));
         let words = format!("{verb} {whom} {}", rest.replace('*', &fresh));
         words.trim_end().to_string()
     }
