@@ -151,7 +151,7 @@ impl MultiPaxos {
 
     /// Leader: what a phase-2 quorum has accepted in this ballot is chosen. Slots are chosen in any
     /// order; what can be delivered is what has no hole before it.
-    fn maybe_choose(&mut self, fx: &mut Effects<MultiPaxos>) {
+    pub(super) fn maybe_choose(&mut self, fx: &mut Effects<MultiPaxos>) {
         let Role::Leader(leader) = &self.role else {
             return;
         };

@@ -47,39 +47,34 @@ impl MultiPaxos {
         self.role = Role::Canvasser {
             supported: BTreeSet::new(),
         };
-        let (ballot, chosen) = (self.promised.next(self.me), self.chosen);
+        let (after, chosen) = (self.promised, self.chosen);
         // Early: a canvass changes nothing anywhere, and neither does its answer.
-        fx.send_early(self.me, Message::Support { ballot });
+        fx.send_early(self.me, Message::Support { after });
         for peer in self.others() {
             // Early: as above.
-            fx.send_early(peer, Message::Canvass { ballot, chosen });
+            fx.send_early(peer, Message::Canvass { after, chosen });
         }
     }
 
     pub(super) fn on_canvass(
         &self,
         from: NodeId,
-        ballot: Ballot,
+        after: Ballot,
         chosen: Slot,
         fx: &mut Effects<MultiPaxos>,
     ) {
-        if ballot <= self.promised {
+        if after.next(from) <= self.promised {
             // With this ballot it would be refused; with a higher one it would not.
             let promised = self.promised;
             fx.send(from, Message::Refused { promised });
         } else if self.leader.is_none() && self.may_promise() && self.can_tell(chosen.next()) {
             // Early: nothing follows from it here.
-            fx.send_early(from, Message::Support { ballot });
+            fx.send_early(from, Message::Support { after });
         }
     }
 
-    pub(super) fn on_support(
-        &mut self,
-        from: NodeId,
-        ballot: Ballot,
-        fx: &mut Effects<MultiPaxos>,
-    ) {
-        if ballot != self.promised.next(self.me) {
+    pub(super) fn on_support(&mut self, from: NodeId, after: Ballot, fx: &mut Effects<MultiPaxos>) {
+        if after != self.promised {
             return; // Of an earlier canvass.
         }
         if let Role::Canvasser { supported } = &mut self.role {

@@ -14,18 +14,19 @@ use crate::log::{Entries, Position};
 /// What replicas tell one another.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Message {
-    /// "I would begin `ballot`; I know everything that is chosen through `chosen`." Nobody promises
-    /// anything (PreVote: Ongaro's thesis 2014, 9.6, for the same reason).
+    /// "I would begin my next ballot after `after`; I know everything that is chosen through `chosen`."
+    /// Nobody promises anything (PreVote: Ongaro's thesis 2014, 9.6, for the same reason).
     Canvass {
-        /// A ballot higher than any that the sender knows.
-        ballot: Ballot,
+        /// What the sender has promised.
+        after: Ballot,
         /// How far it has delivered.
         chosen: Slot,
     },
-    /// "I would promise it to you, and hear from no leader." Promises nothing.
+    /// "I would promise that one to you, and hear from no leader." Promises nothing.
     Support {
-        /// The ballot that was asked about.
-        ballot: Ballot,
+        /// From the question: what was promised when it was asked. Who has promised more since must ask
+        /// again, even if its next ballot is the same.
+        after: Ballot,
     },
     /// "I begin `ballot`: what have you accepted in the slots from `first` on?" (phase 1a)
     Prepare {

@@ -19,6 +19,8 @@ mod leader;
 mod learn;
 mod lease;
 mod message;
+#[cfg(test)]
+mod paper;
 mod prepare;
 mod reads;
 mod recovery;

@@ -270,6 +270,8 @@ impl MultiPaxos {
             Flow::Unknown => source.send_probe(to, peer, fx),
             Flow::Stream | Flow::Snapshot { .. } => source.send_values(to, peer, fx),
         });
+        // Those who promised may know more to be chosen than this replica does.
+        self.maybe_choose(fx);
     }
 
     /// The leader's own acceptor accepts what it proposes, like any other.

@@ -42,8 +42,8 @@ impl MultiPaxos {
             leased: false,
             round: 0,
         };
-        if boot.survival != Survival::Fresh {
-            // What it answered before it stopped may have given a lease.
+        if boot.incarnation > 1 {
+            // What it answered before it stopped may have given a lease, although nothing is written.
             replica.give_lease(fx);
         }
         if boot.survival == Survival::Damaged {

@@ -101,8 +101,8 @@ impl MultiPaxos {
     /// What comes of a message that belongs to the present.
     pub(super) fn take(&mut self, from: NodeId, message: Message, fx: &mut Effects<MultiPaxos>) {
         match message {
-            Message::Canvass { ballot, chosen } => self.on_canvass(from, ballot, chosen, fx),
-            Message::Support { ballot } => self.on_support(from, ballot, fx),
+            Message::Canvass { after, chosen } => self.on_canvass(from, after, chosen, fx),
+            Message::Support { after } => self.on_support(from, after, fx),
             Message::Prepare {
                 ballot,
                 first,

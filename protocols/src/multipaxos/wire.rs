@@ -32,8 +32,8 @@ macro_rules! wire {
 }
 
 wire! {
-    1 => Canvass { ballot, chosen };
-    2 => Support { ballot };
+    1 => Canvass { after, chosen };
+    2 => Support { after };
     3 => Prepare { ballot, first, wanted_by, incarnation };
     4 => Promise { ballot, incarnation, first, through, votes, complete };
     5 => Refused { promised };
