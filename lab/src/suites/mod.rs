@@ -4,6 +4,7 @@
 //! the name into a [`Subject`], and [`Subject::visit`] calls a generic piece of work with the type.
 
 pub mod chain;
+pub mod multipaxos;
 pub mod paxos_commit;
 pub mod primary_backup;
 pub mod raft;
@@ -113,6 +114,7 @@ macro_rules! subjects {
 // The protocol, its module here, and `total_order` if that is its problem, else `any`.
 subjects! {
     Raft: raft, total_order;
+    MultiPaxos: multipaxos, total_order;
     Viewstamped: viewstamped, total_order;
     PrimaryBackup: primary_backup, total_order;
     Chain: chain, total_order;

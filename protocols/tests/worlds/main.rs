@@ -3,6 +3,7 @@
 
 mod chain;
 mod harness;
+mod multipaxos;
 mod paxos_commit;
 mod primary_backup;
 mod raft;
