@@ -25,6 +25,7 @@ mod workload;
 use std::process::ExitCode;
 
 use measure::Plan;
+use subjects::Subject;
 
 fn main() -> ExitCode {
     let mut plan = Plan::FULL;
@@ -53,10 +54,12 @@ fn main() -> ExitCode {
         }
     }
     let subjects = subjects::all();
-    let chosen: Vec<_> = subjects
-        .iter()
-        .filter(|one| one.name.contains(&plan.only))
-        .collect();
+    let named = |one: &&Subject| one.name == plan.only;
+    let any = |one: &&Subject| one.name.contains(&plan.only);
+    let mut chosen: Vec<&Subject> = subjects.iter().filter(named).collect();
+    if chosen.is_empty() {
+        chosen = subjects.iter().filter(any).collect();
+    }
     let measured = measure::all(&chosen, &plan);
     print!("{}", table::markdown(&chosen, &measured));
     ExitCode::SUCCESS

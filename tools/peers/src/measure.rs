@@ -27,7 +27,7 @@ pub struct Plan {
 impl Plan {
     /// What the documentation shows.
     pub const FULL: Plan = Plan {
-        rounds: 7,
+        rounds: 5,
         warm_up: 50_000,
         turn: Duration::from_millis(300),
         only: String::new(),

@@ -66,10 +66,14 @@ impl Blocks {
         if self.filling.is_empty() {
             return None;
         }
-        let free = self
-            .used
-            .front()
-            .is_some_and(|oldest| Arc::strong_count(oldest) == 1);
+        let is_free = |block: &Arc<Vec<u8>>| Arc::strong_count(block) == 1;
+        // Mostly the oldest is free, but what a view service keeps of its few messages stays for long.
+        for _ in 0..4 {
+            if !self.used.front().is_none_or(is_free) {
+                self.used.rotate_left(1);
+            }
+        }
+        let free = self.used.front().is_some_and(is_free);
         let reused = if free { self.used.pop_front() } else { None };
         let mut next = reused.unwrap_or_default();
         Arc::get_mut(&mut next)

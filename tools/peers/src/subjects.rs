@@ -2,7 +2,7 @@
 
 use quorate_core::{NodeId, Protocol};
 use quorate_problems::total_order::TotalOrder;
-use quorate_protocols::raft;
+use quorate_protocols::{chain, multipaxos, primary_backup, raft, viewstamped};
 
 use crate::harness::Cluster;
 use crate::omni::Omni;
@@ -20,12 +20,8 @@ const RETENTION_BYTES: u64 = 256 << 10;
 pub enum Kind {
     /// A crate of others.
     Peer,
-    /// A protocol of ours under the same conditions.
+    /// A protocol of ours.
     Ours,
-    /// A protocol of ours whose messages are encoded and decoded.
-    Encoded,
-    /// A protocol of ours with the batching of our service in front of it.
-    Batched,
 }
 
 /// One row.
@@ -41,22 +37,34 @@ pub struct Subject {
 /// Everybody, peers first.
 pub fn all() -> Vec<Subject> {
     let mut all = vec![
-        peer("raft 0.7 (tikv)", || Box::new(Tikv::start())),
-        peer("omnipaxos 0.2", || Box::new(Omni::start())),
-        peer("openraft 0.9, one thread", || {
+        peer("raft 0.7 (crate)", || Box::new(Tikv::start())),
+        peer("omnipaxos 0.2 (crate)", || Box::new(Omni::start())),
+        peer("openraft 0.9 (crate), one thread", || {
             Box::new(Open::start(Threads::One))
         }),
-        peer("openraft 0.9, two threads", || {
+        peer("openraft 0.9 (crate), two threads", || {
             Box::new(Open::start(Threads::Two))
         }),
     ];
-    let raft = |members: &[NodeId]| raft::Config {
-        window: WINDOW_MAX,
-        flight_entries_max: 2 * WINDOW_MAX as u64,
-        retention_bytes: RETENTION_BYTES,
-        ..raft::Config::new(members)
-    };
-    all.extend(ours::<raft::Raft>("raft", raft));
+    /// One of ours: its name, its type and its configuration, which all have the same limits.
+    macro_rules! ours {
+        ($($name:literal: $protocol:ty = $config:ident)*) => {$({
+            let config = |members: &[NodeId]| $config::Config {
+                window: WINDOW_MAX,
+                flight_entries_max: 2 * WINDOW_MAX as u64,
+                retention_bytes: RETENTION_BYTES,
+                ..$config::Config::new(members)
+            };
+            all.extend(ours::<$protocol>($name, config));
+        })*};
+    }
+    ours! {
+        "raft": raft::Raft = raft
+        "multipaxos": multipaxos::MultiPaxos = multipaxos
+        "viewstamped": viewstamped::Viewstamped = viewstamped
+        "primary-backup": primary_backup::PrimaryBackup = primary_backup
+        "chain": chain::Chain = chain
+    }
     all
 }
 
@@ -81,18 +89,18 @@ where
     };
     [
         subject(
-            format!("Quorate {name}"),
+            name.to_string(),
             Kind::Ours,
             Box::new(move || Box::new(Ours::<P, Values<P>>::start(config, Packing::Alone))),
         ),
         subject(
-            format!("Quorate {name}, encoded"),
-            Kind::Encoded,
+            format!("{name}, encoded"),
+            Kind::Ours,
             Box::new(move || Box::new(Ours::<P, Bytes>::start(config, Packing::Alone))),
         ),
         subject(
-            format!("Quorate {name}, batched"),
-            Kind::Batched,
+            format!("{name}, batched"),
+            Kind::Ours,
             Box::new(move || Box::new(Ours::<P, Values<P>>::start(config, Packing::Together))),
         ),
     ]

@@ -28,13 +28,13 @@ pub fn markdown(subjects: &[&Subject], measured: &Measured) -> String {
         ),
         ("by processor time", |turn| 1e9 / turn.cpu_ns),
     ] {
-        out.push('\n');
         ratios(&mut out, subjects, measured, title, pick);
     }
     out
 }
 
-/// How often as good as each peer, in the median of the rounds.
+/// How often as good as each crate, in the median of the rounds. A crate that was measured in several ways
+/// counts by what was best in the round.
 fn ratios(
     out: &mut String,
     subjects: &[&Subject],
@@ -42,20 +42,34 @@ fn ratios(
     title: &str,
     pick: fn(&Turn) -> f64,
 ) {
-    let is_peer = |at: &usize| subjects[*at].kind == Kind::Peer;
-    let peers: Vec<usize> = (0..subjects.len()).filter(is_peer).collect();
-    let names: Vec<&str> = peers.iter().map(|&at| subjects[at].name.as_str()).collect();
+    let mut crates: Vec<(&str, Vec<usize>)> = Vec::new();
+    for (at, subject) in subjects.iter().enumerate() {
+        if subject.kind == Kind::Peer {
+            let name = subject.name.split(' ').next().unwrap_or_default();
+            match crates.iter_mut().find(|known| known.0 == name) {
+                Some(known) => known.1.push(at),
+                None => crates.push((name, vec![at])),
+            }
+        }
+    }
+    if crates.is_empty() {
+        return;
+    }
+    let names: Vec<&str> = crates.iter().map(|one| one.0).collect();
+    out.push('\n');
     heading(out, title, &names);
-    for at in (0..subjects.len()).filter(|at| !is_peer(at)) {
-        row(out, &subjects[at].name, |window| {
-            let ours = &measured[window][at];
-            let ratio = |&peer: &usize| {
-                let theirs = &measured[window][peer];
-                let pairs = ours.iter().zip(theirs);
-                let ratios = pairs.map(|(ours, theirs)| pick(ours) / pick(theirs));
-                format!("{:.1}", median(ratios.collect()))
+    let ours = subjects.iter().enumerate();
+    for (at, subject) in ours.filter(|(_, subject)| subject.kind == Kind::Ours) {
+        row(out, &subject.name, |window| {
+            let turns = &measured[window];
+            let ratio = |(_, ways): &(&str, Vec<usize>)| {
+                let rounds = turns[at].iter().enumerate().map(|(round, turn)| {
+                    let theirs = ways.iter().map(|&way| pick(&turns[way][round]));
+                    pick(turn) / theirs.fold(0.0, f64::max)
+                });
+                format!("{:.1}", median(rounds.collect()))
             };
-            peers.iter().map(ratio).collect::<Vec<_>>().join(" | ")
+            crates.iter().map(ratio).collect::<Vec<_>>().join(" | ")
         });
     }
 }
