@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use quorate_core::{Checkpoint, Malformed, Payload, Reader, Wire};
+use quorate_core::{Checkpoint, Malformed, NodeId, Payload, Reader, Wire};
 
 use super::service::{ViewsMessage, ViewsRecord};
 use super::{View, ViewNumber};
@@ -90,6 +90,8 @@ pub enum Message {
         view: ViewNumber,
         /// Which question it is.
         question: Question,
+        /// Whether to pass it on along the chain: not everybody may be reached otherwise.
+        relay: bool,
     },
     /// "When I received the question I was in this view, and through `index` all from me to the tail
     /// have everything on disk."
@@ -98,35 +100,69 @@ pub enum Message {
         view: ViewNumber,
         /// The question that it answers.
         question: Question,
-        /// At the tail: the last committed index.
-        index: Index,
+        /// The answer.
+        answer: Answer,
     },
 }
 
 /// Names a question for versions.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Question {
-    /// The asking replica's incarnation: rounds are numbered within one.
+    /// Who asks.
+    pub asker: NodeId,
+    /// Its incarnation: rounds are numbered within one.
     pub incarnation: u64,
     /// How many questions it had asked with this one.
     pub round: u64,
 }
 
-impl fmt::Debug for Question {
-    /// `2.7`: the seventh of the second incarnation.
+/// Answers a question for versions.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Answer {
+    /// Whose answer it is, since answers may be passed on.
+    pub member: NodeId,
+    /// From it to the tail, all have this on disk; at the tail, the last committed index.
+    pub index: Index,
+}
+
+impl fmt::Debug for Answer {
+    /// `n3 has 7`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.incarnation, self.round)
+        write!(f, "{} has {:?}", self.member, self.index)
+    }
+}
+
+impl Wire for Answer {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.member.encode(out);
+        self.index.encode(out);
+    }
+
+    fn decode(input: &mut Reader<'_>) -> Result<Answer, Malformed> {
+        Ok(Answer {
+            member: Wire::decode(input)?,
+            index: Wire::decode(input)?,
+        })
+    }
+}
+
+impl fmt::Debug for Question {
+    /// `n1.2.7`: the seventh of n1's second incarnation.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.asker, self.incarnation, self.round)
     }
 }
 
 impl Wire for Question {
     fn encode(&self, out: &mut Vec<u8>) {
+        self.asker.encode(out);
         self.incarnation.encode(out);
         self.round.encode(out);
     }
 
     fn decode(input: &mut Reader<'_>) -> Result<Question, Malformed> {
         Ok(Question {
+            asker: Wire::decode(input)?,
             incarnation: Wire::decode(input)?,
             round: Wire::decode(input)?,
         })
@@ -237,12 +273,16 @@ impl Wire for Message {
             Message::Entered { view, last } => put!(out, 6, view, last),
             Message::Snapshot { view, checkpoint } => put!(out, 7, view, checkpoint),
             Message::Forward { payload } => put!(out, 8, payload),
-            Message::VersionAsked { view, question } => put!(out, 9, view, question),
+            Message::VersionAsked {
+                view,
+                question,
+                relay,
+            } => put!(out, 9, view, question, relay),
             Message::Version {
                 view,
                 question,
-                index,
-            } => put!(out, 10, view, question, index),
+                answer,
+            } => put!(out, 10, view, question, answer),
         }
     }
 
@@ -286,11 +326,12 @@ impl Wire for Message {
             9 => Message::VersionAsked {
                 view: Wire::decode(input)?,
                 question: Wire::decode(input)?,
+                relay: Wire::decode(input)?,
             },
             10 => Message::Version {
                 view: Wire::decode(input)?,
                 question: Wire::decode(input)?,
-                index: Wire::decode(input)?,
+                answer: Wire::decode(input)?,
             },
             11 => Message::Ping(Wire::decode(input)?),
             12 => Message::Current(Wire::decode(input)?),

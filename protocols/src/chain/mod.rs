@@ -1,6 +1,5 @@
 //! Chain replication (van Renesse and Schneider, "Chain replication for supporting high throughput and
-//! availability", OSDI 2004) with reads at every replica (Terrace and Freedman, "Object storage on
-//! CRAQ", USENIX ATC 2009).
+//! availability", 2004) with reads at every replica (Terrace and Freedman, "CRAQ", 2009).
 //!
 //! The head orders, everybody passes on, what has reached the tail is committed, and a view service says
 //! who stands where. `README.md` has the messages, the deviations, and why nothing is lost.
@@ -38,7 +37,7 @@ pub use flaw::Flaw;
 pub use invariants::Chains;
 use link::Link;
 use loss::Loss;
-pub use message::{Message, Question, Record, Timer};
+pub use message::{Answer, Message, Question, Record, Timer};
 use reads::Reads;
 use service::Service;
 
@@ -48,7 +47,6 @@ pub struct Chain {
     me: NodeId,
     incarnation: u64,
     config: Config,
-    /// This replica's part in the view service.
     seat: Service,
     /// The view that this replica has entered.
     view: View,
@@ -57,10 +55,9 @@ pub struct Chain {
     log: Log,
     /// Everything through here is committed and has been delivered.
     commit: Index,
-    /// The log is known to agree with the head's through here; unknown when a view begins.
+    /// The log agrees with the head's through here; unknown when a view begins.
     agreed: Option<Index>,
-    /// From this replica to the tail, all have everything through here on disk: so it was said in
-    /// this view.
+    /// In this view it was said that from here to the tail all have this on disk.
     stored: Index,
     /// Whom it passes updates on to: its successor; behind the tail, those who want to join.
     links: BTreeMap<NodeId, Link>,
@@ -117,10 +114,12 @@ impl Protocol for Chain {
             Message::Entered { last, .. } => self.on_entered(from, last, fx),
             Message::Snapshot { checkpoint, .. } => self.on_snapshot(from, checkpoint, fx),
             Message::Forward { payload } => self.propose(payload, fx),
-            Message::VersionAsked { question, .. } => self.on_version_asked(from, question, fx),
+            Message::VersionAsked {
+                question, relay, ..
+            } => self.on_asked(from, question, relay, fx),
             Message::Version {
-                question, index, ..
-            } => self.on_version(from, question, index, fx),
+                question, answer, ..
+            } => self.on_version(from, question, answer, fx),
         }
     }
 

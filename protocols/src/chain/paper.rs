@@ -11,7 +11,7 @@ use quorate_core::{
 };
 use quorate_problems::total_order::{Output, Request};
 
-use super::{Chain, Config, Message, Question, Record, Timer, View, ViewNumber};
+use super::{Answer, Chain, Config, Message, Question, Record, Timer, View, ViewNumber};
 use crate::log::{Content, Entries, Entry, Epoch, Index, Position};
 use crate::raft;
 use crate::views::{self, Known, Report};
@@ -261,28 +261,40 @@ fn nobody_passes_on_what_is_not_known_to_be_the_heads() {
     );
 }
 
+fn question(asker: u64, round: u64) -> Question {
+    Question {
+        asker: NodeId(asker),
+        incarnation: 1,
+        round,
+    }
+}
+
+fn asked(asker: u64, relay: bool) -> Message {
+    Message::VersionAsked {
+        view: ViewNumber(1),
+        question: question(asker, 1),
+        relay,
+    }
+}
+
+fn version(asker: u64, round: u64, member: u64, index: u64) -> Message {
+    Message::Version {
+        view: ViewNumber(1),
+        question: question(asker, round),
+        answer: Answer {
+            member: NodeId(member),
+            index: Index(index),
+        },
+    }
+}
+
 /// A tail that was stopped does not know at once what it had acknowledged.
 #[test]
 fn a_tail_names_a_version_only_when_it_knows_it() {
-    let asked = || Message::VersionAsked {
-        view: ViewNumber(1),
-        question: Question {
-            incarnation: 1,
-            round: 1,
-        },
-    };
     let mut tail = Alone::open(3, log_of(&[1, 1]));
-    assert!(tail.on(1, asked()).is_empty());
+    assert!(tail.on(1, asked(1, false)).is_empty());
     tail.on(3, stored(1, 2));
-    let version = Message::Version {
-        view: ViewNumber(1),
-        question: Question {
-            incarnation: 1,
-            round: 1,
-        },
-        index: Index(2),
-    };
-    assert_eq!(tail.on(1, asked()), [(1, version)]);
+    assert_eq!(tail.on(1, asked(1, false)), [(1, version(1, 1, 3, 2))]);
 }
 
 /// CRAQ 2.3, made safe without a perfect failure detector (checklist, T35).
@@ -294,23 +306,25 @@ fn a_read_is_answered_when_all_members_have_confirmed_the_view() {
     tail.on(4, current(1, &[1, 2, 3], true));
     tail.clear();
     tail.chain.on_request(Request::Read { id: 7 }, &mut tail.fx);
-    let asked: Vec<u64> = tail.sent().iter().map(|(to, _)| *to).collect();
-    assert_eq!(asked, [1, 2]);
-    let version = |round| Message::Version {
-        view: ViewNumber(1),
-        question: Question {
-            incarnation: 1,
-            round,
-        },
-        index: Index(0),
-    };
-    tail.on(1, version(1));
+    assert_eq!(tail.sent(), [(1, asked(3, false)), (2, asked(3, false))]);
+    tail.on(1, version(3, 1, 1, 0));
     assert!(tail.fx.outputs.is_empty(), "n2 may be in a later view");
-    tail.on(2, version(0));
+    tail.on(2, version(3, 0, 2, 0));
     assert!(tail.fx.outputs.is_empty(), "that answers another question");
-    tail.on(2, version(1));
+    tail.on(2, version(3, 1, 2, 0));
     let ready = Output::ReadReady { id: 7, position: 1 };
     assert_eq!(tail.fx.outputs, [ready]);
+}
+
+/// Two members that do not reach each other directly do so along the chain.
+#[test]
+fn a_question_that_is_repeated_goes_along_the_chain_and_its_answers_come_back() {
+    let mut middle = Alone::placed(2, vec![]);
+    let sent = middle.on(1, asked(1, true));
+    assert_eq!(sent, [(1, version(1, 1, 2, 0)), (3, asked(1, true))]);
+    let answer = || version(1, 1, 3, 0);
+    assert_eq!(middle.on(3, answer()), [(1, answer())]);
+    assert_eq!(middle.on(1, asked(1, false)), [(1, version(1, 1, 2, 0))]);
 }
 
 #[test]
@@ -404,21 +418,8 @@ fn what_is_encoded_is_decoded_and_what_is_cut_is_refused() {
         Message::Forward {
             payload: Payload::from_vec(b"x".to_vec(), 5),
         },
-        Message::VersionAsked {
-            view: number,
-            question: Question {
-                incarnation: 2,
-                round: 3,
-            },
-        },
-        Message::Version {
-            view: number,
-            question: Question {
-                incarnation: 2,
-                round: 3,
-            },
-            index: Index(4),
-        },
+        asked(2, true),
+        version(2, 3, 1, 4),
     ] {
         round_trip(&message);
     }

@@ -7,14 +7,13 @@
 //! and before it had entered that view nothing could be committed there. `README.md` has the
 //! argument. All reads that arrive while one round of questions is under way share the next.
 
-use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::mem;
 
 use quorate_core::{Effects, NodeId};
 use quorate_problems::total_order::Output;
 
-use super::message::{Message, Question};
+use super::message::{Answer, Message, Question};
 use super::{Chain, Flaw};
 use crate::log::Index;
 
@@ -25,10 +24,10 @@ const WAITING_MAX: usize = 4096;
 /// The reads at a replica.
 #[derive(Clone, Default, Hash, Debug)]
 pub(super) struct Reads {
-    /// The last question asked.
-    question: Question,
+    /// The number of the last round begun.
+    round: u64,
     /// Which members have answered it.
-    answered: BTreeSet<NodeId>,
+    answered: Vec<NodeId>,
     /// The last committed index that they know of.
     index: Index,
     /// The reads that it is for; none when no round is under way.
@@ -54,8 +53,7 @@ impl Chain {
             return;
         }
         mem::swap(&mut reads.waiting, &mut reads.asked);
-        reads.question.round += 1;
-        reads.question.incarnation = self.incarnation;
+        reads.round += 1;
         reads.answered.clear();
         reads.index = self.stored;
         self.ask_versions(fx);
@@ -68,21 +66,46 @@ impl Chain {
         !self.is_tail() || self.log.epoch_at(self.stored) == Some(self.view.number)
     }
 
+    /// The question of the present round.
+    fn question(&self) -> Question {
+        Question {
+            asker: self.me,
+            incarnation: self.incarnation,
+            round: self.reads.round,
+        }
+    }
+
     /// Asks those who have not answered yet.
     fn ask_versions(&self, fx: &mut Effects<Chain>) {
-        let (view, question) = (self.view.number, self.reads.question);
         for &member in &self.view.members {
             if member != self.me && !self.reads.answered.contains(&member) {
-                // Early: a question promises nothing.
-                fx.send_early(member, Message::VersionAsked { view, question });
+                self.ask_version(member, self.question(), false, fx);
             }
         }
     }
 
-    /// A heartbeat has passed: questions and answers may be lost.
+    fn ask_version(&self, to: NodeId, question: Question, relay: bool, fx: &mut Effects<Chain>) {
+        let view = self.view.number;
+        // Early: a question promises nothing.
+        fx.send_early(
+            to,
+            Message::VersionAsked {
+                view,
+                question,
+                relay,
+            },
+        );
+    }
+
+    /// A heartbeat has passed: questions and answers may be lost, and may go on being lost. Neighbours
+    /// reach each other, or there would be another view; so a question along the chain reaches all.
     pub(super) fn repeat_versions_asked(&self, fx: &mut Effects<Chain>) {
-        if !self.reads.asked.is_empty() {
-            self.ask_versions(fx);
+        if self.reads.asked.is_empty() {
+            return;
+        }
+        self.ask_versions(fx);
+        for neighbour in [self.predecessor(), self.successor()].into_iter().flatten() {
+            self.ask_version(neighbour, self.question(), true, fx);
         }
     }
 
@@ -94,23 +117,44 @@ impl Chain {
         reads.waiting.truncate(WAITING_MAX);
     }
 
-    pub(super) fn on_version_asked(
+    pub(super) fn on_asked(
         &self,
         from: NodeId,
         question: Question,
+        relay: bool,
         fx: &mut Effects<Chain>,
     ) {
         if self.is_member() && self.knows_version() {
-            // Early: that there was no later view here before now no crash can change; and what is
-            // stored is on the disks already.
-            fx.send_early(
-                from,
-                Message::Version {
-                    view: self.view.number,
-                    question,
-                    index: self.stored,
-                },
-            );
+            let (member, index) = (self.me, self.stored);
+            self.answer(from, question, Answer { member, index }, fx);
+        }
+        if let Some(next) = self.beyond(from).filter(|_| relay) {
+            self.ask_version(next, question, true, fx);
+        }
+    }
+
+    fn answer(&self, to: NodeId, question: Question, answer: Answer, fx: &mut Effects<Chain>) {
+        let view = self.view.number;
+        // Early: that there was no later view before now no crash can change, neither here nor where an
+        // answer that is passed on comes from; and what is stored is on the disks already.
+        fx.send_early(
+            to,
+            Message::Version {
+                view,
+                question,
+                answer,
+            },
+        );
+    }
+
+    /// The neighbour on the other side.
+    fn beyond(&self, from: NodeId) -> Option<NodeId> {
+        if self.predecessor() == Some(from) {
+            self.successor()
+        } else if self.successor() == Some(from) {
+            self.predecessor()
+        } else {
+            None
         }
     }
 
@@ -118,13 +162,19 @@ impl Chain {
         &mut self,
         from: NodeId,
         question: Question,
-        index: Index,
+        answer: Answer,
         fx: &mut Effects<Chain>,
     ) {
-        let reads = &mut self.reads;
-        if question == reads.question && !reads.asked.is_empty() {
-            reads.answered.insert(from);
-            reads.index = reads.index.max(index);
+        if question.asker != self.me {
+            if let Some(next) = self.beyond(from) {
+                self.answer(next, question, answer, fx);
+            }
+            return;
+        }
+        let present = question == self.question() && !self.reads.asked.is_empty();
+        if present && !self.reads.answered.contains(&answer.member) {
+            self.reads.answered.push(answer.member);
+            self.reads.index = self.reads.index.max(answer.index);
             self.maybe_answer_reads(fx);
         }
     }
