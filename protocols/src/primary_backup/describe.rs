@@ -24,7 +24,7 @@ impl<M: Replicator> PrimaryBackup<M> {
             self.log.base(),
             entries.join(" ")
         );
-        text += &format!("\n   was told of view {:?}", self.seat.known());
+        text += &format!("\n   was told of {:?}", self.seat.known());
         if self.seat.serves() {
             let views = self.seat.views();
             let presides = if self.seat.presides() {
@@ -32,7 +32,7 @@ impl<M: Replicator> PrimaryBackup<M> {
             } else {
                 ""
             };
-            text += &format!("\n   view service{presides}: {views:?}");
+            text += &format!("\n   the view service{presides}: {views:?}");
         }
         if let Role::Primary(primary) = &self.role {
             for (id, peer) in primary.peers.iter().filter(|(id, _)| **id != self.me) {

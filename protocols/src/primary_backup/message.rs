@@ -142,6 +142,8 @@ pub enum Record<R> {
 /// What a replica waits for. `T` is what those who replicate the view service wait for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Timer<T> {
+    /// Nothing was heard of the primary for the detection time: it may be gone. Runs at those that follow.
+    Silence,
     /// The primary's next heartbeat is due.
     Heartbeat,
     /// A transfer took too long.

@@ -26,7 +26,7 @@ use quorate_problems::total_order::{Request, TotalOrder};
 
 use crate::log::{Content, Entries, Entry, Epoch, Index, Log, Position};
 use crate::raft::Raft;
-use crate::views::{self, Host, Number, Replicator, Seat};
+use crate::views::{self, Number, Replicator, Seat};
 
 pub use config::{Config, Mode, Promotion, ReadsBy};
 pub use flaw::Flaw;
@@ -117,6 +117,7 @@ impl<M: Replicator> Protocol for PrimaryBackup<M> {
 
     fn on_timer(&mut self, timer: Self::Timer, fx: &mut Effects<Self>) {
         match timer {
+            Timer::Silence => self.on_silence(fx),
             Timer::Heartbeat => self.on_heartbeat(fx),
             Timer::Transfer => self.abandon_transfer(fx),
             Timer::Lease => self.on_lease_over(fx),
@@ -140,19 +141,5 @@ impl<M: Replicator> Protocol for PrimaryBackup<M> {
 
     fn attachment(message: &mut Self::Message) -> Option<&mut Checkpoint> {
         message.checkpoint()
-    }
-}
-
-impl<M: Replicator> Host<M> for PrimaryBackup<M> {
-    fn message(message: views::Message<M::Message>) -> Self::Message {
-        message.into()
-    }
-
-    fn record(record: views::Record<M::Record>) -> Self::Record {
-        Record::Views(record)
-    }
-
-    fn timer(timer: views::Timer<M::Timer>) -> Self::Timer {
-        timer.into()
     }
 }

@@ -92,14 +92,15 @@ impl Primary {
         members.map(|(_, id)| *id)
     }
 
-    /// The spares that have all that was delivered a heartbeat ago.
-    pub(super) fn ready(&self) -> impl Iterator<Item = NodeId> + '_ {
+    /// The spares that have all that was delivered a heartbeat ago; with a flaw, all that are there.
+    pub(super) fn ready(&self, hollow: bool) -> impl Iterator<Item = NodeId> + '_ {
         let spares = self
             .peers
             .iter()
             .filter(|(id, _)| !self.members.contains(id));
-        let ready = spares.filter(|(_, peer)| {
-            peer.flow == Flow::Replicate && peer.silent < 2 && peer.matched >= self.goal
+        let ready = spares.filter(move |(_, peer)| {
+            let complete = peer.flow == Flow::Replicate && peer.matched >= self.goal;
+            peer.silent < 2 && (complete || hollow)
         });
         ready.map(|(id, _)| *id)
     }
@@ -392,10 +393,11 @@ impl<M: Replicator> PrimaryBackup<M> {
     /// service how they are.
     pub(super) fn on_heartbeat(&mut self, fx: &mut Effects<Self>) {
         let (last, commit, patience) = (self.log.last().index, self.commit, self.config.patience());
+        let hollow = self.has(Flaw::SpareWithoutTransfer);
         let Role::Primary(primary) = &mut self.role else {
             return;
         };
-        let ready: Vec<NodeId> = primary.ready().collect();
+        let ready: Vec<NodeId> = primary.ready(hollow).collect();
         let missing: Vec<NodeId> = primary.missing(patience).collect();
         let active = primary.active;
         primary.goal = commit;

@@ -7,7 +7,7 @@ use super::config::Mode;
 use super::primary::Flow;
 use super::view::Role;
 use super::{
-    Content, Entries, Entry, Flaw, Index, Message, Number, Position, PrimaryBackup, Record,
+    Content, Entries, Entry, Flaw, Index, Message, Number, Position, PrimaryBackup, Record, Timer,
 };
 use crate::views::Replicator;
 
@@ -219,12 +219,21 @@ impl<M: Replicator> PrimaryBackup<M> {
         if self.hear(from) {
             self.leader = Some(from);
             self.tell_leader(fx);
+            let silence = self.config.election_timeout;
+            fx.set_timer(Timer::Silence, silence..silence);
             let view = self.number;
             // Early: it says what did not happen before now. Only whoever is first in a later view must
             // not forget that it entered it, and that one waits for its disk before anybody hears of it.
             fx.send_early(from, Message::Heard { view, round });
             self.commit_through(commit, fx);
         }
+    }
+
+    /// Follower: the primary is not heard of. What comes of it is for the view service to say; until then
+    /// nothing is passed on to it.
+    pub(super) fn on_silence(&mut self, fx: &mut Effects<Self>) {
+        self.leader = None;
+        self.tell_leader(fx);
     }
 
     /// Follower: more may be delivered.

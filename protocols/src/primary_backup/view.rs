@@ -5,7 +5,7 @@ use quorate_problems::total_order::Output;
 
 use super::primary::Primary;
 use super::{Flaw, Message, Number, Position, PrimaryBackup, Record, Timer};
-use crate::views::{self, Replicator, Standing};
+use crate::views::{self, Host, Replicator, Standing};
 
 /// What a replica is at the moment, with what only that role knows.
 #[derive(Clone, Hash, Debug)]
@@ -154,7 +154,12 @@ impl<M: Replicator> PrimaryBackup<M> {
         fx.persist(Record::View { number: view });
         self.role = Role::Follower;
         self.leader = None;
-        for timer in [Timer::Heartbeat, Timer::Transfer, Timer::Lease] {
+        for timer in [
+            Timer::Silence,
+            Timer::Heartbeat,
+            Timer::Transfer,
+            Timer::Lease,
+        ] {
             fx.stop_timer(timer);
         }
         self.seat.report(fx, |report| {
@@ -219,7 +224,8 @@ impl<M: Replicator> PrimaryBackup<M> {
         }
         if active {
             self.maybe_activate(fx);
-            if matches!(self.role, Role::Follower) && first != Some(self.me) {
+            // Whoever keeps no copy is sent no heartbeats.
+            if !self.keeps_copy() {
                 self.leader = first;
                 self.tell_leader(fx);
             }
@@ -245,5 +251,19 @@ impl<M: Replicator> PrimaryBackup<M> {
             Role::Follower => from != self.me && self.leader.is_none_or(|leader| leader == from),
             Role::Primary(_) | Role::Lost { .. } => false,
         }
+    }
+}
+
+impl<M: Replicator> Host<M> for PrimaryBackup<M> {
+    fn message(message: views::Message<M::Message>) -> Self::Message {
+        message.into()
+    }
+
+    fn record(record: views::Record<M::Record>) -> Self::Record {
+        Record::Views(record)
+    }
+
+    fn timer(timer: views::Timer<M::Timer>) -> Self::Timer {
+        timer.into()
     }
 }

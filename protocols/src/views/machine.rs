@@ -45,7 +45,7 @@ impl View {
 /// that it has; only then may it acknowledge updates. So whatever was acknowledged is at every member of
 /// the view that was active last: the *holders*. The first member of the next view is one of them. A view
 /// that was never active has acknowledged nothing, and may be left for another.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Views {
     view: View,
     active: bool,
@@ -177,6 +177,25 @@ impl fmt::Debug for View {
     /// `3[n2, n1]`: view 3, of which n2 is the first member.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}{:?}", self.number, self.members)
+    }
+}
+
+impl fmt::Debug for Views {
+    /// `view 3[n2, n1], active, held by [n2, n1]`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let active = if self.active { ", active" } else { "" };
+        write!(
+            f,
+            "view {:?}{active}, held by {:?}",
+            self.view, self.holders
+        )?;
+        if !self.absent.is_empty() {
+            write!(f, ", without {:?}", self.absent)?;
+        }
+        if !self.lost.is_empty() {
+            write!(f, ", records lost by {:?}", self.lost)?;
+        }
+        Ok(())
     }
 }
 

@@ -63,7 +63,7 @@ pub enum Standing {
 }
 
 /// What a server is told of the present view.
-#[derive(Clone, Default, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Known {
     /// The view.
     pub view: View,
@@ -121,6 +121,31 @@ impl<R> From<Restated> for Record<R> {
         match restated {
             Restated::Anew => Record::Anew,
             Restated::Damaged => Record::Damaged,
+        }
+    }
+}
+
+impl Report {
+    /// Whether the service should hear it before the next ping is due.
+    pub(super) fn is_news_after(&self, before: &Report) -> bool {
+        self.acknowledged != before.acknowledged
+            || (self.standing != before.standing && self.standing != Standing::Well)
+            || (self.successor != before.successor && self.successor.is_some())
+            || (self.ready != before.ready && !self.ready.is_empty())
+            || (self.missing != before.missing && !self.missing.is_empty())
+    }
+}
+
+impl fmt::Debug for Known {
+    /// What a person would say of it: `view 3[n2, n1], active`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "view {:?}", self.view)?;
+        if self.active {
+            f.write_str(", active")?;
+        }
+        match self.lost {
+            0 => Ok(()),
+            lost => write!(f, ", incarnation {lost} lost its records"),
         }
     }
 }

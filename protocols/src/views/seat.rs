@@ -260,11 +260,11 @@ impl<M: Replicator> Seat<M> {
         mem::take(&mut self.mended)
     }
 
-    /// Says in all pings to come what `change` says; and at once, if it is news that somebody waits for.
+    /// Says in all pings to come what `change` says; and at once, if it is news that the service waits for.
     pub fn report<P: Host<M>>(&mut self, fx: &mut Effects<P>, change: impl FnOnce(&mut Report)) {
         let before = self.report.clone();
         change(&mut self.report);
-        if self.report != before {
+        if self.report.is_news_after(&before) {
             self.ping(fx);
         }
     }
@@ -385,8 +385,13 @@ impl<M: Replicator> Seat<M> {
     fn on_ping<P: Host<M>>(&mut self, from: NodeId, report: Report, fx: &mut Effects<P>) {
         if let Some(detector) = &mut self.detector {
             detector.on_ping(from, report);
+            let number = self.views.view().number;
+            let active = self.views.is_active();
             self.propose(fx);
-            self.tell(from, fx);
+            // If a lone service decided just now, it has told everybody.
+            if (self.views.view().number, self.views.is_active()) == (number, active) {
+                self.tell(from, fx);
+            }
         }
     }
 
