@@ -40,7 +40,8 @@ impl<M: Replicator> PrimaryBackup<M> {
             // Whoever hands over takes nothing more.
             Role::Primary(primary) if primary.transfer.is_some() => 0,
             Role::Primary(_) if self.pending_bytes() >= self.config.window_bytes_max => 0,
-            Role::Primary(primary) if primary.active && !primary.lapsed => {
+            // Nor does one that cannot finish it.
+            Role::Primary(_) if self.leader.is_some() => {
                 let pending = usize::try_from(self.pending_entries()).unwrap_or(usize::MAX);
                 self.config.window.saturating_sub(pending)
             }
