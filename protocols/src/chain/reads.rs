@@ -30,6 +30,8 @@ pub(super) struct Reads {
     answered: Vec<NodeId>,
     /// The last committed index that they know of.
     index: Index,
+    /// Whether somebody's answer came along the chain: then the next question goes along it at once.
+    relayed: bool,
     /// The reads that it is for; none when no round is under way.
     asked: Vec<u64>,
     /// Those that wait for the next one.
@@ -56,7 +58,11 @@ impl Chain {
         reads.round += 1;
         reads.answered.clear();
         reads.index = self.stored;
+        let along = mem::take(&mut reads.relayed);
         self.ask_versions(fx);
+        if along {
+            self.ask_along(fx);
+        }
         self.maybe_answer_reads(fx);
     }
 
@@ -97,13 +103,17 @@ impl Chain {
         );
     }
 
-    /// A heartbeat has passed: questions and answers may be lost, and may go on being lost. Neighbours
-    /// reach each other, or there would be another view; so a question along the chain reaches all.
+    /// A heartbeat has passed: questions and answers may be lost, and may go on being lost.
     pub(super) fn repeat_versions_asked(&self, fx: &mut Effects<Chain>) {
-        if self.reads.asked.is_empty() {
-            return;
+        if !self.reads.asked.is_empty() {
+            self.ask_versions(fx);
+            self.ask_along(fx);
         }
-        self.ask_versions(fx);
+    }
+
+    /// Neighbours reach each other, or there would be another view; so a question along the chain
+    /// reaches all.
+    fn ask_along(&self, fx: &mut Effects<Chain>) {
         for neighbour in [self.predecessor(), self.successor()].into_iter().flatten() {
             self.ask_version(neighbour, self.question(), true, fx);
         }
@@ -174,6 +184,7 @@ impl Chain {
         let present = question == self.question() && !self.reads.asked.is_empty();
         if present && !self.reads.answered.contains(&answer.member) {
             self.reads.answered.push(answer.member);
+            self.reads.relayed |= from != answer.member;
             self.reads.index = self.reads.index.max(answer.index);
             self.maybe_answer_reads(fx);
         }
