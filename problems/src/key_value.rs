@@ -350,6 +350,37 @@ impl Sequential for Numbered {
         }
     }
 
+    fn finds(&self, input: &Input<u32, u32>, output: &Output<u32>) -> Vec<(u32, u64)> {
+        let found = |key: u32, value: Option<u32>| Vec::from([(key, numbered(value))]);
+        match (input, output) {
+            (
+                Input::Get(key) | Input::Put(key, _) | Input::Delete(key) | Input::Swap { key, .. },
+                Output::Value(value),
+            ) => found(*key, *value),
+            (Input::Delete(key), Output::Held(false)) => found(*key, None),
+            (Input::Swap { key, expected, .. }, Output::Done | Output::Held(true)) => {
+                found(*key, *expected)
+            }
+            (
+                Input::Transaction { guards, then, .. },
+                Output::Done | Output::Held(true) | Output::Results(true, _),
+            ) => {
+                let guards = guards.iter();
+                let guards = guards.map(|&(key, is)| (key, numbered(is)));
+                guards.chain(read_first(then, output)).collect()
+            }
+            (Input::Transaction { otherwise, .. }, Output::Results(false, _)) => {
+                read_first(otherwise, output)
+            }
+            (Input::Get(_) | Input::Put(..) | Input::Delete(_) | Input::Swap { .. }, _)
+            | (Input::Transaction { .. }, _) => Vec::new(),
+        }
+    }
+
+    fn content(&self, state: &State, piece: &u32) -> u64 {
+        numbered(state.read(*piece))
+    }
+
     fn simplify(&self, operations: &mut [(Input<u32, u32>, Option<Output<u32>>)]) {
         let mut seen = BTreeSet::new();
         for (input, output) in operations.iter() {
@@ -389,6 +420,34 @@ impl<V> Step<u32, V> {
             Step::Get(key) | Step::Put(key, _) | Step::Delete(key) => *key,
         }
     }
+}
+
+/// What the gets among these steps found in keys that no step before them wrote.
+fn read_first(steps: &[Step<u32, u32>], output: &Output<u32>) -> Vec<(u32, u64)> {
+    let Output::Results(_, values) = output else {
+        return Vec::new();
+    };
+    let mut values = values.iter();
+    let mut written = BTreeSet::new();
+    let mut found = Vec::new();
+    for step in steps {
+        match step {
+            Step::Get(key) => {
+                if let (Some(&value), false) = (values.next(), written.contains(key)) {
+                    found.push((*key, numbered(value)));
+                }
+            }
+            Step::Put(key, _) | Step::Delete(key) => {
+                written.insert(*key);
+            }
+        }
+    }
+    found
+}
+
+/// What is in a key, as a number.
+fn numbered(value: Option<u32>) -> u64 {
+    value.map_or(0, |value| u64::from(value) + 1)
 }
 
 /// Does the steps one after another: what the gets among them found.

@@ -11,6 +11,7 @@
 //! - an operation that cannot influence the one that must return first waits for its turn;
 //! - of operations that look the same, the one that is over first (or was called first) goes first;
 //! - a pending operation waits until something needs it;
+//! - nothing is overwritten that somebody must still find and nobody can bring back;
 //! - a pending operation is an opportunity: a configuration that used more of them up for the same
 //!   state is no better than one already seen.
 //!
@@ -20,6 +21,7 @@ mod memo;
 mod parts;
 mod search;
 mod shrink;
+mod supply;
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -76,6 +78,19 @@ pub trait Sequential {
     fn is_indifferent(&self, input: &Self::Input, one: &Self::State, other: &Self::State) -> bool {
         let _ = (input, one, other);
         false
+    }
+
+    /// What an operation with that output must have found in pieces of the state just before, as
+    /// [`Sequential::content`] numbers it; not all of it need be listed.
+    fn finds(&self, input: &Self::Input, output: &Self::Output) -> Vec<(Self::Piece, u64)> {
+        let _ = (input, output);
+        Vec::new()
+    }
+
+    /// A number for what is in a piece of the state.
+    fn content(&self, state: &Self::State, piece: &Self::Piece) -> u64 {
+        let _ = (state, piece);
+        0
     }
 
     /// May rewrite a history, given as inputs and outputs, into one that is linearizable if and only if

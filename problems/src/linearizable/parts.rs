@@ -63,7 +63,7 @@ pub(super) fn check<M: Sequential>(
 }
 
 impl<'a, M: Sequential> Whole<'a, M> {
-    fn new(machine: &'a M, operations: &'a Operations<M>) -> Whole<'a, M> {
+    pub(super) fn new(machine: &'a M, operations: &'a Operations<M>) -> Whole<'a, M> {
         let mut numbers: BTreeMap<M::Piece, u32> = BTreeMap::new();
         let mut number = |piece| {
             let next = index(numbers.len());

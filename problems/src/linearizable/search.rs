@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use super::Sequential;
 use super::memo::{Memo, NONE, Place, Uses, hash_of, index};
+use super::supply::Supply;
 
 /// How often an operation takes effect.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -114,6 +115,9 @@ struct Search<'a, M: Sequential> {
     last_use: u32,
     uses: Uses,
     memo: Memo<M::State>,
+    /// What operations must find, and the last in the order of returns that could not.
+    supply: Supply<M>,
+    starved: usize,
     /// What was linearized, in that order.
     trail: Vec<u32>,
     frames: Vec<Frame>,
@@ -167,6 +171,8 @@ impl<'a, M: Sequential> Search<'a, M> {
             last_use: NONE,
             uses: Uses::default(),
             memo: Memo::new(),
+            supply: Supply::new(machine, tasks),
+            starved: 0,
             trail: Vec::new(),
             frames: Vec::new(),
             candidates: Vec::new(),
@@ -237,9 +243,9 @@ impl<'a, M: Sequential> Search<'a, M> {
             match self.take_next() {
                 Some(next) => state = next,
                 None => {
-                    return Found::Stuck {
-                        before: self.order[furthest],
-                    };
+                    // Who starved would have had to return at that.
+                    let before = self.order[furthest.max(self.starved)];
+                    return Found::Stuck { before };
                 }
             }
         }
@@ -328,6 +334,7 @@ impl<'a, M: Sequential> Search<'a, M> {
         self.next[previous as usize] = next;
         self.previous[next as usize] = previous;
         self.trail.push(task);
+        self.supply.take(task, Kind::Answered);
         self.tick(task, self.tasks[task as usize].call);
         let position = self.position[task as usize];
         if position as usize != self.frontier {
@@ -366,6 +373,7 @@ impl<'a, M: Sequential> Search<'a, M> {
             return; // It is free, and so will be again.
         };
         self.used[class as usize] += 1;
+        self.supply.take(task, Kind::Pending);
         self.trail.push(task);
         self.last_use = self
             .uses
@@ -379,6 +387,7 @@ impl<'a, M: Sequential> Search<'a, M> {
         };
         while self.trail.len() > frame.trail {
             let Some(task) = self.trail.pop() else { break };
+            self.supply.take_back(task, self.tasks[task as usize].kind);
             if self.position[task as usize] == NONE {
                 self.used[self.class[task as usize] as usize] -= 1;
                 self.last_use = self.uses.take_back(self.last_use);
@@ -422,11 +431,27 @@ impl<'a, M: Sequential> Search<'a, M> {
 
     fn take(&mut self, entry: u32, candidate: Candidate) -> Option<M::State> {
         let state = self.after(self.memo.state(entry), candidate)?;
+        if self.starves(entry, candidate, &state) {
+            return None;
+        }
         match candidate {
             Candidate::Answered(task) => self.linearize(task),
             Candidate::Pending(class) => self.take_chance(class, self.chance(class)?),
         }
         Some(state)
+    }
+
+    /// Whether after this somebody can never find what it needs.
+    fn starves(&mut self, entry: u32, candidate: Candidate, after: &M::State) -> bool {
+        let at = match candidate {
+            Candidate::Answered(task) => task,
+            Candidate::Pending(class) => self.first_of[class as usize],
+        };
+        let (before, task) = (self.memo.state(entry), &self.tasks[at as usize]);
+        let starved = self.supply.starves(self.machine, task, at, before, after);
+        let position = starved.map(|task| self.position[task as usize] as usize);
+        self.starved = self.starved.max(position.unwrap_or(0));
+        position.is_some()
     }
 
     fn after(&self, state: &M::State, candidate: Candidate) -> Option<M::State> {

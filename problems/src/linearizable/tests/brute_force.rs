@@ -212,6 +212,23 @@ fn histories_with_many_losses_agree_with_brute_force() {
 }
 
 #[test]
+fn transactions_with_many_losses_agree_with_brute_force() {
+    for values in [Some(2), None] {
+        let shape = Shape {
+            operations: 8,
+            processes: 4,
+            keys: 3,
+            gets: 30,
+            transactions: 40,
+            lost: 400,
+            values,
+        };
+        let (yes, no) = cross_check(&shape, 0..600);
+        assert!(yes > 500 && no > 200, "{yes} {no}");
+    }
+}
+
+#[test]
 fn different_values_agree_with_brute_force() {
     let shape = Shape {
         operations: 8,

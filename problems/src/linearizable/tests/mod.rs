@@ -5,6 +5,7 @@ use alloc::vec;
 
 mod brute_force;
 mod long;
+mod supply;
 
 type Store = History<Input<&'static str, u32>, Output<u32>>;
 
