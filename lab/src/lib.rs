@@ -10,6 +10,7 @@ pub mod command;
 pub mod draw;
 pub mod explore;
 pub mod history;
+pub mod matrix;
 pub mod scenes;
 pub mod search;
 pub mod suites;

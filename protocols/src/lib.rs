@@ -17,6 +17,7 @@ pub mod museum;
 pub mod paxos_commit;
 pub mod primary_backup;
 pub mod raft;
+pub mod strategies;
 pub mod synod;
 pub mod two_phase_commit;
 pub mod views;

@@ -3,6 +3,7 @@
 mod check;
 mod draw;
 mod explore;
+mod matrix;
 mod paper;
 mod scenes;
 mod sim;
@@ -24,6 +25,7 @@ enum Action {
     Draw(draw::Draw),
     Explore(explore::Explore),
     List(scenes::List),
+    Matrix(matrix::Matrix),
     Run(scenes::Run),
     Sim(sim::Sim),
     Verify(verify::Verify),
@@ -40,6 +42,7 @@ impl Lab {
             Action::Draw(draw) => draw.run(),
             Action::Explore(explore) => explore.run(),
             Action::List(list) => list.run(),
+            Action::Matrix(matrix) => matrix.run(),
             Action::Run(run) => run.run(),
             Action::Sim(sim) => sim.run(),
             Action::Verify(verify) => verify.run(),

@@ -129,6 +129,23 @@ impl Claims {
         }
     }
 
+    /// What is claimed of a replicated service whose strategy promises `also` besides.
+    #[must_use]
+    pub const fn replicated(also: &'static [Promise], epoch: &'static str) -> Claims {
+        Claims {
+            watched: REPLICATED,
+            also,
+            epoch,
+            asks: const { &[of_all("add 1"), of_all("read")] },
+            end: Some(End {
+                wants: |request| request.starts_with("Invoke"),
+                answers: replies,
+                progress: copied,
+                stuck: None,
+            }),
+        }
+    }
+
     /// What is claimed of a protocol of atomic commitment that promises `also` besides, and calls an
     /// epoch so.
     #[must_use]
@@ -145,6 +162,53 @@ impl Claims {
                 stuck: Some(("Blocked", "blocked")),
             }),
         }
+    }
+}
+
+/// What a replicated service promises its clients, and its copies each other.
+const REPLICATED: &[Promise] = &[
+    (
+        "linearizability",
+        "clients are answered as if there were one copy",
+    ),
+    (
+        "durability",
+        "nobody takes over without what was acknowledged",
+    ),
+    (
+        "convergence",
+        "copies that made the same updates are in the same state",
+    ),
+    ("exactly once", "no call is served twice"),
+    ("integrity", "nothing is served that nobody asked for"),
+];
+
+/// Whether an output answers a call: with the same name, where it was asked.
+fn replies(request: &str, output: &str, here: bool) -> bool {
+    let id = |text: &str| {
+        let fields = fields(text)?.1;
+        let mut found = fields.into_iter().filter(|(name, _)| name == "id");
+        found.next().map(|(_, id)| id)
+    };
+    here && output.starts_with("Reply") && id(request) == id(output)
+}
+
+/// How many updates a copy contains.
+fn copied(output: &str) -> Option<u64> {
+    let (name, parts) = fields(output)?;
+    let mut parts = parts.into_iter();
+    match name.as_str() {
+        "Updated" => {
+            let (_, updates) = parts.find(|(name, _)| name == "updates")?;
+            updates.parse().ok()
+        }
+        "Installed" => {
+            let (_, ids) = parts.find(|(name, _)| name == "ids")?;
+            let ids = ids.trim_matches(['[', ']']);
+            let count = ids.split(',').filter(|id| !id.trim().is_empty()).count();
+            u64::try_from(count).ok()
+        }
+        _ => None,
     }
 }
 

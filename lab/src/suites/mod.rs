@@ -8,6 +8,7 @@ pub mod multipaxos;
 pub mod paxos_commit;
 pub mod primary_backup;
 pub mod raft;
+pub mod strategies;
 pub mod synod;
 pub mod two_phase_commit;
 pub mod viewstamped;
@@ -121,6 +122,7 @@ subjects! {
     Synod: synod, any;
     TwoPhaseCommit: two_phase_commit, any;
     PaxosCommit: paxos_commit, any;
+    Strategies: strategies, any;
 }
 
 /// The names of all protocols.

@@ -99,8 +99,19 @@ impl State {
 
     /// A number that is the same for equal states, and almost surely only for them.
     #[must_use]
-    pub fn digest(self) -> u64 {
-        mix(mix(self.value.cast_unsigned()) ^ u64::from(self.items))
+    pub fn digest(self) -> Digest {
+        Digest(mix(mix(self.value.cast_unsigned()) ^ u64::from(self.items)))
+    }
+}
+
+/// What copies compare instead of their states.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Digest(pub u64);
+
+impl fmt::Debug for Digest {
+    /// The first digits, which is enough to tell states apart by eye.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04x}", self.0 >> 48)
     }
 }
 

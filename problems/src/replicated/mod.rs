@@ -19,7 +19,7 @@ use core::str::FromStr;
 
 use quorate_core::{NodeId, Problem};
 
-pub use machine::{Chance, Machine, Nondeterminism, Operation, Outcome, State, perturb};
+pub use machine::{Chance, Digest, Machine, Nondeterminism, Operation, Outcome, State, perturb};
 pub use oracle::{Oracle, Violation};
 pub use workload::Client;
 
@@ -93,15 +93,17 @@ pub enum Output {
     Updated {
         /// The call that asked for it.
         id: CallId,
+        /// How many updates the state contains with it.
+        updates: u64,
         /// The digest of the state with it.
-        digest: u64,
+        digest: Digest,
     },
     /// The state here was replaced by one that contains these updates.
     Installed {
         /// The calls that asked for them.
         ids: Vec<CallId>,
         /// The digest of that state.
-        digest: u64,
+        digest: Digest,
     },
     /// This replica takes over: from now on it is the master.
     Leads {

@@ -5,7 +5,7 @@ use core::fmt;
 
 use quorate_core::NodeId;
 
-use super::machine::mix;
+use super::machine::{Digest, mix};
 use super::points::Points;
 use super::{CallId, Operation, Outcome, Output};
 
@@ -17,14 +17,14 @@ pub struct Oracle {
     points: Points,
     contents: BTreeMap<NodeId, Contents>,
     /// For each set of updates that a copy had, by its fingerprint: the first copy, and its digest.
-    seen: BTreeMap<u64, (NodeId, u64)>,
+    seen: BTreeMap<u64, (NodeId, Digest)>,
 }
 
 /// What one copy contains.
 #[derive(Clone, Default, Hash, Debug)]
 struct Contents {
     ids: BTreeSet<CallId>,
-    digest: u64,
+    digest: Digest,
 }
 
 /// A broken promise.
@@ -42,9 +42,9 @@ pub enum Violation {
     /// Two copies made the same updates and differ.
     Diverged {
         /// One copy, and its digest.
-        one: (NodeId, u64),
+        one: (NodeId, Digest),
         /// The other, and its digest.
-        other: (NodeId, u64),
+        other: (NodeId, Digest),
         /// How many updates both have made.
         updates: usize,
     },
@@ -82,13 +82,18 @@ impl fmt::Display for Violation {
                 f,
                 "linearizability: no one copy would answer {id}, {operation:?}, with {result:?}"
             ),
+            Violation::Diverged { one, other, .. } if one.0 == other.0 => write!(
+                f,
+                "convergence: {} made the same updates again, and came to another state",
+                one.0
+            ),
             Violation::Diverged {
                 one,
                 other,
                 updates,
             } => write!(
                 f,
-                "convergence: {} and {} made the same {updates} updates, and their states differ",
+                "convergence: {} and {} made the same updates ({updates}), and their states differ",
                 one.0, other.0
             ),
             Violation::Lost { master, id } => write!(
@@ -127,7 +132,7 @@ impl Oracle {
     pub fn on_output(&mut self, node: NodeId, output: &Output) -> Result<(), Violation> {
         match output {
             Output::Reply { id, result } => self.on_reply(node, *id, *result),
-            Output::Updated { id, digest } => {
+            Output::Updated { id, digest, .. } => {
                 if !self.asked.contains_key(id) {
                     return Err(Violation::Invented { node, id: *id });
                 }
@@ -195,7 +200,7 @@ impl Oracle {
 
     /// The digest of a copy, if it ever said one.
     #[must_use]
-    pub fn digest(&self, node: NodeId) -> Option<u64> {
+    pub fn digest(&self, node: NodeId) -> Option<Digest> {
         self.contents.get(&node).map(|contents| contents.digest)
     }
 

@@ -59,7 +59,7 @@ impl Points {
                 return true;
             }
             if let Some(early) = possible.early.remove(&id) {
-                if early == result {
+                if possible.explains(early, result) {
                     after.insert(possible);
                 }
                 continue;
@@ -68,11 +68,8 @@ impl Points {
                 if possible.early.contains_key(&next) {
                     continue;
                 }
-                let Some((state, outcome)) = step(possible.state, operation, result) else {
-                    continue;
-                };
                 let mut following = possible.clone();
-                following.state = state;
+                let outcome = following.execute(next, operation);
                 following.early.insert(next, outcome);
                 if known.insert(following.clone()) {
                     waiting.push(following);
@@ -109,20 +106,43 @@ impl Points {
     }
 }
 
-/// Executes an operation. What a draw gives is known only from answers, so it is taken to be what the
-/// answer that needs an explanation says.
-fn step(mut state: State, operation: Operation, told: Outcome) -> Option<(State, Outcome)> {
-    let chance = match (operation, told) {
-        (Operation::Draw | Operation::Stamp, Outcome::Value(value)) => {
-            let number = u32::try_from(value).ok()?;
-            Chance {
-                clock: number,
-                lot: number,
+/// Stands for what a draw gave, until an answer shows it: a number that no machine comes to.
+fn unknown(id: CallId) -> i64 {
+    let id = i64::from(id.number).wrapping_add(i64::from(id.at.0 as u16) << 32);
+    i64::MIN.wrapping_add(id)
+}
+
+impl Possible {
+    fn execute(&mut self, id: CallId, operation: Operation) -> Outcome {
+        match operation {
+            Operation::Draw | Operation::Stamp => {
+                self.state.value = unknown(id);
+                Outcome::Value(self.state.value)
+            }
+            Operation::Read
+            | Operation::Write(_)
+            | Operation::Add(_)
+            | Operation::Multiply(_)
+            | Operation::Buy => self.state.execute(operation, Chance::default()),
+        }
+    }
+
+    /// Whether what was executed early can have given that answer, which may show what was drawn.
+    fn explains(&mut self, early: Outcome, told: Outcome) -> bool {
+        let (Outcome::Value(early), Outcome::Value(told)) = (early, told) else {
+            return early == told;
+        };
+        let is_unknown = early < i64::MIN / 2;
+        if is_unknown {
+            let values = self.early.values_mut().filter_map(|outcome| match outcome {
+                Outcome::Value(value) => Some(value),
+                Outcome::Done | Outcome::Sold | Outcome::SoldOut | Outcome::NotOffered => None,
+            });
+            let values = values.chain([&mut self.state.value]);
+            for value in values.filter(|value| **value == early) {
+                *value = told;
             }
         }
-        (Operation::Draw | Operation::Stamp, _) => return None,
-        _ => Chance::default(),
-    };
-    let outcome = state.execute(operation, chance);
-    Some((state, outcome))
+        is_unknown || early == told
+    }
 }

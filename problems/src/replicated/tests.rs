@@ -6,7 +6,9 @@ use alloc::vec::Vec;
 
 use quorate_core::{Choice, NodeId};
 
-use super::{CallId, Chance, Operation, Oracle, Outcome, Output, Replicated, Request, State};
+use super::{
+    CallId, Chance, Digest, Operation, Oracle, Outcome, Output, Replicated, Request, State,
+};
 use crate::history::{History, Operation as Event};
 use crate::workload::Workload;
 
@@ -25,8 +27,10 @@ fn reply(number: u32, result: Outcome) -> Output {
 }
 
 fn updated(number: u32, digest: u64) -> Output {
+    let digest = Digest(digest);
     Output::Updated {
         id: call(number),
+        updates: 1,
         digest,
     }
 }
@@ -56,7 +60,7 @@ fn each_promise_is_broken_by_itself() {
                 (N2, updated(2, 7)),
                 (N2, updated(1, 8)),
             ][..],
-            "convergence: n1 and n2 made the same 2 updates, and their states differ",
+            "convergence: n1 and n2 made the same updates (2), and their states differ",
         ),
         (
             &[(N1, updated(1, 5)), (N1, updated(1, 6))],
@@ -171,6 +175,31 @@ fn answers_judged_as_they_come_are_judged_as_in_the_whole_history() {
         wrong += u32::from(!verdict);
     }
     assert!((20..180).contains(&wrong), "{wrong} of 200 are wrong");
+}
+
+/// What a draw gave is known as soon as any answer shows it, and is the same in all of them.
+#[test]
+fn a_draw_is_known_by_whichever_answer_comes_first() {
+    let judge = |answers: &[(u32, i64)]| {
+        let mut oracle = Oracle::default();
+        for (number, operation) in [
+            (1, Operation::Draw),
+            (2, Operation::Stamp),
+            (3, Operation::Read),
+        ] {
+            oracle.on_invoke(call(number), operation);
+        }
+        let mut answers = answers.iter();
+        answers.all(|(number, value)| {
+            let output = reply(*number, Outcome::Value(*value));
+            oracle.on_output(N1, &output).is_ok()
+        })
+    };
+    assert!(judge(&[(2, 102), (1, 101), (3, 102)]));
+    assert!(judge(&[(3, 7), (1, 7), (2, 9)]));
+    assert!(judge(&[(3, 7), (2, 7), (1, 9)]));
+    assert!(judge(&[(3, 0), (2, 7), (1, 9)]), "read before both");
+    assert!(!judge(&[(3, 8), (2, 7), (1, 9)]), "nobody drew 8");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Clients of a replicated service in a model, and how their requests are written in scripts.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec;
@@ -19,7 +19,7 @@ pub struct Client {
     asked: u32,
     open: Option<(CallId, Operation)>,
     /// The calls that [`Workload::probe`] waits for.
-    awaited: BTreeSet<CallId>,
+    awaited: BTreeMap<CallId, Operation>,
 }
 
 impl Default for Client {
@@ -28,7 +28,7 @@ impl Default for Client {
             me: NodeId(0),
             asked: 0,
             open: None,
-            awaited: BTreeSet::new(),
+            awaited: BTreeMap::new(),
         }
     }
 }
@@ -133,17 +133,18 @@ impl Workload for Replicated {
             Operation::Write(value),
             Operation::Read,
         ];
-        // One after the other would be a client of its own; an old question is asked again.
-        let open = app.open.filter(|(id, _)| !app.awaited.contains(id));
-        let open = open.map(|(id, operation)| Request::Invoke { id, operation });
-        let new = operations.map(|operation| Request::Invoke {
-            id: app.name(),
-            operation,
-        });
-        let requests: Vec<Request> = open.into_iter().chain(new).collect();
-        let ids = requests.iter().map(|Request::Invoke { id, .. }| *id);
-        app.awaited = ids.collect();
-        requests
+        // What was not answered is asked again, before anything else.
+        let is_new = app.awaited.is_empty();
+        app.awaited.extend(app.open);
+        if is_new {
+            for operation in operations {
+                let id = app.name();
+                app.awaited.insert(id, operation);
+            }
+        }
+        let awaited = app.awaited.iter();
+        let asked = awaited.map(|(&id, &operation)| Request::Invoke { id, operation });
+        asked.collect()
     }
 
     fn is_satisfied(app: &Client) -> bool {

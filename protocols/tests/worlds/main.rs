@@ -7,6 +7,7 @@ mod multipaxos;
 mod paxos_commit;
 mod primary_backup;
 mod raft;
+mod strategies;
 mod synod;
 mod two_phase_commit;
 mod viewstamped;
