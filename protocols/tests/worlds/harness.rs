@@ -68,7 +68,8 @@ pub(crate) fn museum<P: Checkable>(known: &Known<P>) {
     }
 }
 
-/// Plays a script without its flaw, and then asks for progress. What is violated.
+/// Plays a script without its flaw, and then asks for progress: of everybody, unless a comment says
+/// `# Progress is demanded of n1 n2.` What is violated.
 fn without_the_flaw<P: Checkable>(known: &Known<P>, text: &str) -> BTreeSet<String> {
     let mut session = Session::new(&known.suite);
     let mut trace = false;
@@ -84,7 +85,15 @@ fn without_the_flaw<P: Checkable>(known: &Known<P>, text: &str) -> BTreeSet<Stri
             let _ = session.command(&words);
         }
     }
-    session.command(&["progress"]).expect("it is a command");
+    let said = text
+        .lines()
+        .find_map(|line| line.strip_prefix("# Progress is demanded of "));
+    let core = said.unwrap_or_default().trim_end_matches('.');
+    let words: Vec<_> = ["progress"]
+        .into_iter()
+        .chain(core.split_whitespace())
+        .collect();
+    session.command(&words).expect("it is a command");
     session.violations().iter().cloned().collect()
 }
 
