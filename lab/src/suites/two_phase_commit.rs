@@ -36,7 +36,7 @@ pub const SUITE: Suite<TwoPhaseCommit> = Suite {
 };
 
 /// What it promises besides.
-pub(super) const UNANIMITY: &[Promise] = &[(
+const UNANIMITY: &[Promise] = &[(
     "unanimity",
     "nobody commits before all have voted yes, and remember it",
 )];
