@@ -57,6 +57,10 @@ pub(super) struct Sim {
     /// Lets one member of each cluster find parts of its disk unreadable.
     #[arg(long)]
     damaged_disks: bool,
+    /// Never lets more than a minority of a cluster be away at once: down, or back but still recovering,
+    /// which is what replicas withstand that keep nothing. Schedules only.
+    #[arg(long)]
+    minority: bool,
     /// Lets disks forget what they acknowledged, which no protocol withstands. Schedules only.
     #[arg(long)]
     lying_disks: bool,
@@ -190,11 +194,15 @@ impl Sim {
             true => None,
             false => Some(Adversary::parse(words, P::MODEL).map_err(|e| anyhow!("--model: {e}"))?),
         };
+        let mut options = self.words(known)?;
+        if self.minority {
+            options += " minority";
+        }
         let hurt = Hurt {
             steps: self.steps,
             lying_disks: self.lying_disks,
             damaged_disks: self.damaged_disks,
-            options: self.words(known)?,
+            options,
             adversary,
             outside_model: self.outside_model,
             shrink: !self.whole,
@@ -219,8 +227,8 @@ impl Sim {
             return Ok(search::plan(&known.suite, &plan));
         }
         self.check_flaw(known)?;
-        if self.lying_disks || !self.model.is_empty() {
-            bail!("--lying-disks and --model are for --world schedule");
+        if self.lying_disks || self.minority || !self.model.is_empty() {
+            bail!("--lying-disks, --minority and --model are for --world schedule");
         }
         let hurt = cluster::Hurt {
             damage: self.damaged_disks,
