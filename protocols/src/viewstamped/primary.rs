@@ -10,6 +10,7 @@ use quorate_core::{Effects, NodeId};
 use crate::log::{Epoch as View, Index, Log, Position};
 
 use super::reads::Reads;
+use super::role::Role;
 use super::{Config, Message, Replicas, Viewstamped};
 
 /// What only a primary knows.
@@ -160,8 +161,8 @@ impl Viewstamped {
             config: &self.config,
         };
         match &mut self.role {
-            super::role::Role::Primary(primary) => Some((primary, source)),
-            _ => None,
+            Role::Primary(primary) => Some((primary, source)),
+            Role::Starting | Role::Backup | Role::Changing(_) | Role::Recovering(_) => None,
         }
     }
 

@@ -93,12 +93,11 @@ impl Viewstamped {
             return false; // Nobody else sends this, so nothing must come of it.
         }
         if view > self.view {
-            match message {
-                Message::DoViewChange { .. } if self.replicas.primary(view) == self.me => {
-                    self.change_view(view, fx);
-                }
-                _ if message.presides() => self.catch_up(view, fx),
-                _ => return false,
+            let promises = matches!(message, Message::DoViewChange { .. });
+            if promises && self.replicas.primary(view) == self.me {
+                self.change_view(view, fx);
+            } else if message.presides() {
+                self.catch_up(view, fx);
             }
         }
         view == self.view
