@@ -10,7 +10,9 @@ use std::time::Duration;
 use openraft::error::{
     Infallible, RPCError, RaftError, RemoteError, ReplicationClosed, StreamingError,
 };
+use openraft::impls::OneshotResponder;
 use openraft::network::RPCOption;
+use openraft::raft::responder::Responder;
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse,
 };
@@ -368,7 +370,7 @@ impl Cluster for Open {
     }
 }
 
-type Receiver = <openraft::impls::OneshotResponder<Types> as openraft::raft::responder::Responder<Types>>::Receiver;
+type Receiver = <OneshotResponder<Types> as Responder<Types>>::Receiver;
 
 async fn complete(receiver: Option<Receiver>) {
     let answer = receiver.expect("the window is open").await;
