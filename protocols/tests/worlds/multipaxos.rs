@@ -1,6 +1,9 @@
 //! Multi-Paxos; tests of single steps are in `src/multipaxos/paper.rs`.
 
+use quorate_core::Protocol;
 use quorate_lab::suites::multipaxos::KNOWN;
+use quorate_protocols::multipaxos::MultiPaxos;
+use quorate_sim::adversary::Adversary;
 use quorate_sim::random::{self, Hurt};
 
 use super::harness;
@@ -47,4 +50,41 @@ fn outside_the_model_a_disk_that_forgets_is_caught() {
         ..Hurt::default()
     };
     harness::caught(&KNOWN, 200, &hurt);
+}
+
+/// Quorums that are no majorities, in worlds in which everybody comes back in the end.
+#[test]
+fn random_schedules_with_flexible_quorums_keep_every_promise_and_end_in_progress() {
+    for (phase1, phase2, seeds) in [
+        ("grid:1x3", "grid-read:1x3", 60),
+        ("grid-read:2x2", "grid:2x2", 200),
+        ("threshold:4", "threshold:2", 200),
+    ] {
+        let hurt = Hurt {
+            options: format!("phase1={phase1} phase2={phase2}"),
+            adversary: Some(Adversary::of(MultiPaxos::MODEL)),
+            ..Hurt::default()
+        };
+        let mut runs = 0;
+        for seed in 0..seeds {
+            match random::run(&KNOWN.suite, seed, &hurt) {
+                Ok(_) => runs += 1,
+                Err(failure) if failure.reason.contains("does not fit") => {} // Of another size.
+                Err(failure) => panic!("{failure}"),
+            }
+        }
+        assert!(runs > 10, "{phase1}: only {runs} clusters were of its size");
+    }
+}
+
+#[test]
+fn each_museum_script_shows_its_flaw_and_nothing_without_it() {
+    harness::museum(&KNOWN);
+}
+
+#[test]
+fn a_search_finds_the_common_flaws_at_once() {
+    for flaw in ["accept-without-promise", "any-value", "read-too-soon"] {
+        harness::found(&KNOWN, flaw, 300);
+    }
 }
