@@ -1,5 +1,6 @@
-//! The same models under this project's checker and under the stateright crate: the same state types,
-//! the same steps, in the same run.
+//! The same models under this project's checker and under the stateright crate: the same states, one to
+//! one, and the same steps. Registers are actors here, and whole states under stateright and where this
+//! project's checker gets no help.
 //!
 //! ```text
 //! cargo run --release -- [REPETITIONS]        the whole table, in Markdown
