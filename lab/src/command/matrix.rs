@@ -34,6 +34,10 @@ impl Matrix {
     /// # Errors
     /// If the page cannot be written.
     pub(super) fn run(self) -> Result<bool> {
+        // A page that cannot be written is better known before everything is measured.
+        if let Some(file) = &self.html {
+            std::fs::write(file, "").with_context(|| file.display().to_string())?;
+        }
         let bar = match self.json {
             true => ProgressBar::hidden(),
             false => ProgressBar::new_spinner(),

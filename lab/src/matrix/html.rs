@@ -69,7 +69,7 @@ h1 { font-size: 1.6rem; } h2 { font-size: 1.15rem; margin: 2.2rem 0 .2rem; }
 p.note { color: var(--soft); margin: 0 0 .6rem; }
 .bars { display: grid; grid-template-columns: minmax(19rem, auto) 1fr; gap: .15rem .8rem; align-items: center; }
 .bars .name { color: var(--soft); white-space: nowrap; }
-.bar { display: flex; align-items: center; gap: .5rem; }
+.bar { display: flex; align-items: center; gap: .5rem; white-space: nowrap; }
 .bar i { display: block; height: .8rem; min-width: 2px; border-radius: 2px; background: var(--bar); }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; margin: .5rem 0; white-space: nowrap; }
 th, td { text-align: left; padding: .25rem .7rem; border-bottom: 1px solid var(--line); }
@@ -125,7 +125,7 @@ impl Matrix {
             }
         );
         for row in &self.rows {
-            let share = ((bars.value)(row) / longest).clamp(0.0, 1.0) * 80.0;
+            let share = ((bars.value)(row) / longest).clamp(0.0, 1.0) * 70.0;
             let name = row.cell.words().join(" · ");
             let _ = writeln!(
                 out,
