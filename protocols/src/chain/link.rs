@@ -65,6 +65,8 @@ impl Link {
 pub(super) struct Source<'a> {
     pub(super) view: ViewNumber,
     pub(super) commit: Index,
+    /// Whether the view is active.
+    pub(super) active: bool,
     /// What may be passed on.
     pub(super) agreed: Index,
     pub(super) log: &'a Log,
@@ -179,6 +181,10 @@ impl Source<'_> {
         if bytes >= self.config.flight_bytes_max {
             return 0;
         }
-        available.min(self.config.flight_entries_max.saturating_sub(entries))
+        // A view that is to begin waits for all of this, so it goes as fast as bytes allow.
+        match self.active {
+            true => available.min(self.config.flight_entries_max.saturating_sub(entries)),
+            false => available,
+        }
     }
 }

@@ -41,6 +41,7 @@ impl Chain {
         let source = Source {
             view: self.view.number,
             commit: self.commit,
+            active: self.established,
             agreed,
             log: &self.log,
             config: &self.config,
@@ -56,6 +57,7 @@ impl Chain {
         let source = Source {
             view: self.view.number,
             commit: self.commit,
+            active: self.established,
             agreed,
             log: &self.log,
             config: &self.config,
