@@ -137,12 +137,12 @@ fn nodes(members: &[NodeId], value: &str) -> Parsed<Vec<NodeId>> {
     value.split(',').map(node).collect()
 }
 
-/// Limits are where things go wrong, so most worlds have tight ones; and an impatient view service.
+/// Limits are where things go wrong, so most worlds have tight ones.
 fn invent(_: &[NodeId], choice: &mut Choice) -> String {
     let mut pick = |values: [u64; 4]| values[choice.choose(4) as usize];
     format!(
         "patience={} retry={} window={} flight={} bytes={} message={} retention={}",
-        pick([2, 2, 3, 10]),
+        pick([5, 10, 10, 10]),
         pick([0, 300, 1000, 10_000]),
         pick([1, 3, 16, 64]),
         pick([1, 3, 16, 512]),

@@ -45,11 +45,21 @@ pub(super) struct Peer {
     pub(super) told: Index,
     /// The latest round of heartbeats that it answered.
     pub(super) round: u64,
+    /// Whether it was heard of in this view.
+    pub(super) heard: bool,
     /// For how many heartbeats nothing was heard of it.
     pub(super) silent: u32,
     /// For how many heartbeats it has not come any further although it could have.
     pub(super) stuck: u32,
     pub(super) flow: Flow,
+}
+
+impl Peer {
+    /// It is there.
+    pub(super) fn answered(&mut self) {
+        self.heard = true;
+        self.silent = 0;
+    }
 }
 
 /// How entries flow to a peer.
@@ -100,7 +110,7 @@ impl Primary {
             .filter(|(id, _)| !self.members.contains(id));
         let ready = spares.filter(move |(_, peer)| {
             let complete = peer.flow == Flow::Replicate && peer.matched >= self.goal;
-            peer.silent < 2 && (complete || hollow)
+            peer.heard && peer.silent < 2 && (complete || hollow)
         });
         ready.map(|(id, _)| *id)
     }
@@ -177,7 +187,7 @@ impl<S> Source<'_, S> {
     ) where
         M: Replicator<Config = S>,
     {
-        if peer.silent > 1 {
+        if !peer.heard || peer.silent > 1 {
             // It would be lost on a peer that is away, and missed only much later. The first
             // heartbeat after the peer's next answer comes here again.
             peer.flow = Flow::Probe { waiting: true };
@@ -298,7 +308,8 @@ impl<M: Replicator> PrimaryBackup<M> {
             next: last.next(),
             told: Index(0),
             round: 0,
-            silent: 2,
+            heard: false,
+            silent: 0,
             stuck: 0,
             flow: Flow::Probe { waiting: false },
         };

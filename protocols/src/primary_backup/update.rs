@@ -99,7 +99,7 @@ impl<M: Replicator> PrimaryBackup<M> {
         let Some(peer) = primary.peers.get_mut(&from) else {
             return;
         };
-        peer.silent = 0;
+        peer.answered();
         let mut advanced = index > peer.matched;
         if advanced {
             peer.stuck = 0;
@@ -142,7 +142,7 @@ impl<M: Replicator> PrimaryBackup<M> {
         let Some(peer) = primary.peers.get_mut(&from) else {
             return;
         };
-        peer.silent = 0;
+        peer.answered();
         // A spare that lost its records starts over. With a member in that state there is another view.
         let forgot = spare && hint.index < peer.matched;
         if forgot {
@@ -248,7 +248,7 @@ impl<M: Replicator> PrimaryBackup<M> {
         if let Some((primary, _)) = self.leading()
             && let Some(peer) = primary.peers.get_mut(&from)
         {
-            peer.silent = 0;
+            peer.answered();
             peer.round = peer.round.max(round);
             self.maybe_answer_reads(fx);
         }

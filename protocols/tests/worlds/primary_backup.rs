@@ -16,7 +16,12 @@ fn scripts() {
 
 #[test]
 fn random_schedules_keep_every_promise_and_end_in_progress() {
-    let runs = harness::schedules(&KNOWN, 150, &Hurt::default());
+    // An impatient view service makes more views.
+    let hurt = Hurt {
+        options: "patience=2".to_string(),
+        ..Hurt::default()
+    };
+    let runs = harness::schedules(&KNOWN, 150, &hurt);
     let decided: u64 = runs.iter().map(|run| run.decided).sum();
     let epochs: u64 = runs.iter().map(|run| run.epoch).sum();
     println!("decided {decided}, epochs {epochs}");
