@@ -47,8 +47,10 @@ impl<P: Protocol, E: Edge<P>> Rounds<P, E> {
         }
     }
 
-    /// A message arrived.
+    /// A message arrived. What ran out before it did fires first: after a pause nobody may go on counting on
+    /// a timer that has ended, a lease for instance.
     pub fn receive(&mut self, from: NodeId, message: P::Message, now: Instant) {
+        self.node.expire(now);
         self.node.step(Input::Message(from, message), now);
     }
 
