@@ -102,7 +102,7 @@ fn invent(members: &[NodeId], choice: &mut Choice) -> String {
         pick([1, 150, 1000, 1 << 20]),
         pick([0, 0, 500, 1 << 20]),
     );
-    if members.len() % 2 == 0 {
+    if members.len().is_multiple_of(2) {
         let half = members.len() / 2;
         words += match pick([0, 1, 2, 2]) {
             0 => format!(" phase1=threshold:{half}"),
