@@ -386,7 +386,12 @@ where
             let replica = machine.replica.as_ref();
             replica.is_some_and(|replica| replica.status().role != "recovering")
         };
-        let left = self.machines.values().filter(here).count().saturating_sub(more);
+        let left = self
+            .machines
+            .values()
+            .filter(here)
+            .count()
+            .saturating_sub(more);
         !self.minority || left > self.machines.len() / 2
     }
 

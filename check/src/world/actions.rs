@@ -104,16 +104,11 @@ impl<P: Checkable> World<P> {
         };
         for (mail, &number) in state.mail.iter().enumerate() {
             let letter = self.letter(number);
-            let mut before = state.mail[..mail].iter();
-            let overtakes = |&other: &u32| {
-                let same_link = || {
-                    let other = self.letter(other);
-                    (other.from, other.to) == (letter.from, letter.to)
-                };
-                // Of mail that reads the same, one is as good as the other.
-                other == number || !P::MODEL.links.reorder && same_link()
-            };
-            if before.any(overtakes) {
+            let before = &state.mail[..mail];
+            // Of mail that reads the same, one is as good as the other.
+            let overtakes = before.contains(&number)
+                || Self::KEEPS_ORDER && self.before_on_link(before, letter) > 0;
+            if overtakes {
                 continue;
             }
             if self.is_ready(self.machine(state.machines[letter.to])) {

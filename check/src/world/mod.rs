@@ -261,6 +261,7 @@ impl<P: Checkable> Model for World<P> {
             let event = Event::Restart { machine };
             self.happen(&mut state, &event, &[], &mut Vec::new());
         }
+        self.count_order(&mut state);
         vec![state]
     }
 
@@ -275,6 +276,7 @@ impl<P: Checkable> Model for World<P> {
         others: &mut Vec<Action<P::Timer>>,
     ) -> bool {
         self.happen(state, &action.event, &action.answers, others);
+        self.count_order(state);
         true
     }
 

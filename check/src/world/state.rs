@@ -12,7 +12,7 @@ use super::disk::Disk;
 use super::local::Outcome;
 use super::prints::Prints;
 use super::{Checkable, Judge, Limits, World, name};
-use crate::fingerprint::fingerprint;
+use crate::fingerprint::{combine, fingerprint};
 use crate::parts::{Memo, Parts};
 
 /// How many kinds of timers can be counted apart: all those without a limit of their own are the
@@ -26,8 +26,8 @@ pub(super) const PATIENCE_CLASSES: usize = 4;
 pub struct State<P: Checkable> {
     /// The number of each machine.
     pub(super) machines: Vec<u32>,
-    /// The numbers of the mail under way, oldest first. The order is only for scripts: it is not part of
-    /// what the state is.
+    /// The numbers of the mail under way, oldest first. Where mail may overtake mail the order is only for
+    /// scripts, and no part of what the state is.
     pub(super) mail: Vec<u32>,
     pub(super) above: u32,
     pub(super) judged: u32,
@@ -265,7 +265,6 @@ impl<P: Checkable> World<P> {
     pub(super) fn sums(&self, state: &State<P>) -> Prints {
         let machines = state.machines.iter();
         let machines = machines.map(|&number| &self.machine(number).prints);
-        let mail = state.mail.iter().map(|&number| &self.letter(number).prints);
         // Whoever found a promise broken looked no further, so what they remember by then depends on
         // where they began.
         let watches = state.violated.is_none();
@@ -274,12 +273,44 @@ impl<P: Checkable> World<P> {
             [above, &self.known.judged.get(state.judged).prints]
         });
         let mut sums = vec![0u64; self.permutations.len()];
-        for part in machines.chain(mail).chain(watching.into_iter().flatten()) {
+        for part in machines.chain(watching.into_iter().flatten()) {
             for (sum, part) in sums.iter_mut().zip(part) {
                 *sum = sum.wrapping_add(*part);
             }
         }
+        for (at, &number) in state.mail.iter().enumerate() {
+            let letter = self.letter(number);
+            let before = match Self::KEEPS_ORDER {
+                true => self.before_on_link(&state.mail[..at], letter),
+                false => 0,
+            };
+            for (sum, part) in sums.iter_mut().zip(&letter.prints) {
+                let part = match before {
+                    0 => *part,
+                    before => combine(*part, before as u64),
+                };
+                *sum = sum.wrapping_add(part);
+            }
+        }
         sums
+    }
+
+    /// Whether mail arrives in the order in which it was sent. Then that order is part of what a state is.
+    pub(super) const KEEPS_ORDER: bool = !P::MODEL.links.reorder;
+
+    /// Takes the order of mail into account, whose places change with every letter that leaves.
+    pub(super) fn count_order(&self, state: &mut State<P>) {
+        if Self::KEEPS_ORDER {
+            state.sums = self.sums(state);
+        }
+    }
+
+    /// How much of this mail goes the same way as a letter.
+    pub(super) fn before_on_link(&self, mail: &[u32], letter: &Letter) -> usize {
+        let links = mail.iter().map(|&other| self.letter(other));
+        links
+            .filter(|other| (other.from, other.to) == (letter.from, letter.to))
+            .count()
     }
 }
 

@@ -68,9 +68,8 @@ impl Chain {
             }
             source.send_probe(to, link, fx);
         });
-        self.unfed = self.unfed.saturating_add(1);
-        if self.unfed > UNFED_MAX {
-            self.unfed = 0;
+        self.unfed = (self.unfed + 1).min(UNFED_MAX + 1);
+        if self.is_unfed() {
             self.say_entered(fx);
         }
         self.repeat_versions_asked(fx);
@@ -97,5 +96,11 @@ impl Chain {
             }
             link.heard = false;
         }
+        self.tell_head(fx);
+    }
+
+    /// Whether nothing was passed on to this replica for so long that it asks for it.
+    pub(super) fn is_unfed(&self) -> bool {
+        self.unfed > UNFED_MAX
     }
 }

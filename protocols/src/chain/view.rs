@@ -166,9 +166,10 @@ impl Chain {
         self.seat.report(fx, |report| report.acknowledged = number);
     }
 
-    /// Says who is the head, if that changed.
+    /// Says who is the head, if that changed. Where the chain is broken nobody can finish anything, so
+    /// nobody is said to be.
     pub(super) fn tell_head(&mut self, fx: &mut Effects<Chain>) {
-        let now = (self.view.number, self.head());
+        let now = (self.view.number, self.head().filter(|_| !self.is_cut_off()));
         if self.told != now {
             self.told = now;
             fx.output(Output::Lead {
@@ -176,6 +177,13 @@ impl Chain {
                 leader: now.1,
             });
         }
+    }
+
+    /// Whether a neighbour in the chain was not heard of for a timeout.
+    fn is_cut_off(&self) -> bool {
+        let missing = &self.seat.reported().missing;
+        let silent = self.successor().is_some_and(|id| missing.contains(&id));
+        silent || (self.is_member() && !self.is_head() && self.is_unfed())
     }
 
     /// The head, unless this replica was stopped and does not know yet whether its view is over.

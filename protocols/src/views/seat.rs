@@ -269,6 +269,12 @@ impl<M: Replicator> Seat<M> {
         }
     }
 
+    /// What it says in its pings.
+    #[must_use]
+    pub fn reported(&self) -> &Report {
+        &self.report
+    }
+
     /// A message about views arrived.
     pub fn on_message<P: Host<M>>(
         &mut self,
