@@ -68,8 +68,11 @@ impl Chain {
             }
             source.send_probe(to, link, fx);
         });
-        self.unfed = (self.unfed + 1).min(UNFED_MAX + 1);
-        if self.is_unfed() {
+        self.unfed = match self.is_unfed() {
+            true => self.unfed,
+            false => self.unfed + 1,
+        };
+        if self.unfed > UNFED_MAX {
             self.say_entered(fx);
         }
         self.repeat_versions_asked(fx);
@@ -99,8 +102,8 @@ impl Chain {
         self.tell_head(fx);
     }
 
-    /// Whether nothing was passed on to this replica for so long that it asks for it.
+    /// Whether nothing was passed on to this replica for a timeout.
     pub(super) fn is_unfed(&self) -> bool {
-        self.unfed > UNFED_MAX
+        self.unfed > UNFED_MAX && self.config.heartbeat * self.unfed >= self.config.election_timeout
     }
 }

@@ -4,7 +4,7 @@
 //!
 //! The primary orders what it is asked to order and sends it to all backups of its view; what every
 //! member of the view has on disk is delivered. A view service says who is primary: see
-//! [`views`](crate::views). `README.md` has the table of messages; each file below is one part of it.
+//! [`crate::views`]. `README.md` has the table of messages; each file below is one part of it.
 
 mod config;
 mod describe;

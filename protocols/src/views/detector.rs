@@ -1,6 +1,8 @@
 //! Who is dead, and which view should come next: what the service decides from the pings it hears.
 //!
-//! This is guesswork, and only progress depends on it. It is not replicated: whoever answers for the
+//! This is guesswork, and only progress depends on it. Whoever was taken for dead and was not is given more
+//! time from then on, as in Chandra and Toueg's detectors for partial synchrony (1996): otherwise a link
+//! that is now and then slower than the timeout would let views follow one another without end. It is not replicated: whoever answers for the
 //! service hears the pings, counts ticks, and proposes; [`Views::apply`] refuses what is not safe.
 
 use alloc::collections::BTreeMap;
@@ -16,7 +18,12 @@ use super::{Command, Number, View, Views};
 #[derive(Clone, Hash, Debug)]
 pub(super) struct Detector {
     servers: BTreeMap<NodeId, Heard>,
+    /// For how many ticks nobody is taken for dead.
+    patience: u32,
 }
+
+/// How many times as long a server is waited for at most, however often it was taken for dead wrongly.
+const PATIENCE_FACTOR_MAX: u32 = 8;
 
 #[derive(Clone, Default, Hash, Debug)]
 struct Heard {
@@ -24,6 +31,8 @@ struct Heard {
     age: u32,
     /// The last ping, if there was one.
     report: Option<Report>,
+    /// For how many ticks more than others it is waited for.
+    grace: u32,
 }
 
 impl Detector {
@@ -34,10 +43,15 @@ impl Detector {
                 true => config.patience.saturating_sub(2),
                 false => 0,
             };
-            (id, Heard { age, report: None })
+            let heard = Heard {
+                age,
+                ..Heard::default()
+            };
+            (id, heard)
         };
         Detector {
             servers: config.servers.iter().map(heard).collect(),
+            patience: config.patience,
         }
     }
 
@@ -54,6 +68,11 @@ impl Detector {
         let known = heard.report.as_ref();
         let late = known.is_some_and(|known| known.incarnation > report.incarnation);
         if !late {
+            let lived = known.is_some_and(|known| known.incarnation == report.incarnation);
+            if lived && heard.age > self.patience.saturating_add(heard.grace) {
+                let grace_max = self.patience.saturating_mul(PATIENCE_FACTOR_MAX - 1);
+                heard.grace = heard.grace.saturating_add(self.patience).min(grace_max);
+            }
             heard.age = 0;
             heard.report = Some(report);
         }
@@ -89,7 +108,8 @@ struct Decision<'a, S> {
 impl<S> Decision<'_, S> {
     fn is_dead(&self, id: NodeId) -> bool {
         let heard = self.detector.servers.get(&id);
-        heard.is_none_or(|heard| heard.age > self.config.patience)
+        let patience = self.detector.patience;
+        heard.is_none_or(|heard| heard.age > patience.saturating_add(heard.grace))
     }
 
     /// Whether a server lost its records and the service does not know yet.
