@@ -2,7 +2,7 @@
 
 use crate::harness::client::{self, bounded};
 use crate::harness::cluster::{Cluster, ELECTION_TIMEOUT};
-use crate::harness::{rounds, server, within};
+use crate::harness::{eventually, rounds, server, within};
 use crate::history::load::{Load, PREFIX};
 use crate::history::verdict::judge;
 use crate::history::watcher::Watcher;
@@ -186,13 +186,14 @@ async fn every_member_answers_every_request() {
             .await
             .expect("answered");
         assert!(left.ttl() > 0, "a lease is known everywhere");
-        let members = bounded(writer.member_list()).await.expect("answered");
-        let mut names: Vec<&str> = members
-            .members()
-            .iter()
-            .map(|member| member.name())
-            .collect();
-        names.sort_unstable();
-        assert_eq!(names, ["n1", "n2", "n3"]);
+        // A member may serve before it has told the others its name.
+        eventually("everybody has told its name", async || {
+            let members = bounded(writer.member_list()).await.expect("answered");
+            let members = members.members().iter();
+            let mut names: Vec<&str> = members.map(|member| member.name()).collect();
+            names.sort_unstable();
+            (names == ["n1", "n2", "n3"]).then_some(())
+        })
+        .await;
     }
 }
