@@ -58,8 +58,10 @@ async fn a_follower_that_hears_nobody_disturbs_nobody() {
         cluster.proxies[deaf].set(Line::Up);
         cluster.member_ready(deaf).await;
     }
-    assert_eq!(cluster.leader().await, leader, "the same one leads");
+    // Where views name their members, who is deaf is left out and taken in again, each time in a new
+    // view; and if it answered for the view service, somebody else does from then on.
     if !has_views() {
+        assert_eq!(cluster.leader().await, leader, "the same one leads");
         assert_eq!(
             self::term(&cluster, leader).await,
             term,
