@@ -19,7 +19,7 @@ impl Chain {
         Status {
             role: self.role(),
             epoch: self.view.number.0,
-            leader: self.head(),
+            leader: self.told.1,
             head: self.log.last().index.0,
             decided: self.commit.0,
         }
