@@ -22,4 +22,4 @@ pub use payload::{Block, Payload};
 pub use protocol::{
     Boot, Faults, Links, Model, Output, Problem, Protocol, Request, Status, Survival, Timing,
 };
-pub use wire::{Malformed, Reader, Wire};
+pub use wire::{Bytes, Malformed, Reader, Wire};

@@ -21,6 +21,9 @@ pub trait Wire: Sized {
     fn decode(input: &mut Reader<'_>) -> Result<Self, Malformed>;
 }
 
+/// What encodings are written to.
+pub type Bytes = Vec<u8>;
+
 /// Bytes that are not what they should be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Malformed {
@@ -133,6 +136,77 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Implements [`Wire`](crate::Wire) from one list of fields, so that both directions cannot differ: for a
+/// struct its fields in this order, for an enum a tag of one byte and then the variant's fields.
+///
+/// ```
+/// struct Ballot { round: u64, node: quorate_core::NodeId }
+/// quorate_core::wire!(struct Ballot { round, node });
+///
+/// enum Message { Prepare { ballot: Ballot }, Name(String), Bye }
+/// quorate_core::wire!(enum Message, "the tag of a message" {
+///     1 => Prepare { ballot };
+///     2 => Name(name);
+///     3 => Bye;
+/// });
+/// ```
+#[macro_export]
+macro_rules! wire {
+    (struct $name:ident $(<$param:ident>)? { $($field:ident),+ $(,)? }) => {
+        impl $(<$param: $crate::Wire>)? $crate::Wire for $name $(<$param>)? {
+            fn encode(&self, out: &mut $crate::Bytes) {
+                $($crate::Wire::encode(&self.$field, out);)+
+            }
+
+            fn decode(input: &mut $crate::Reader<'_>) -> Result<Self, $crate::Malformed> {
+                // Fields are evaluated in the order written, which is the wire's.
+                Ok($name { $($field: $crate::Wire::decode(input)?),+ })
+            }
+        }
+    };
+    (struct $name:ident($inner:ident)) => {
+        impl $crate::Wire for $name {
+            fn encode(&self, out: &mut $crate::Bytes) {
+                let $name($inner) = self;
+                $crate::Wire::encode($inner, out);
+            }
+
+            fn decode(input: &mut $crate::Reader<'_>) -> Result<Self, $crate::Malformed> {
+                $crate::Wire::decode(input).map($name)
+            }
+        }
+    };
+    (enum $name:ident $(<$param:ident>)?, $expected:literal {
+        $($tag:literal => $variant:ident
+            $(($inner:ident))? $({ $($field:ident),+ $(,)? })?;)+
+    }) => {
+        impl $(<$param: $crate::Wire>)? $crate::Wire for $name $(<$param>)? {
+            fn encode(&self, out: &mut $crate::Bytes) {
+                match self {
+                    $($name::$variant $(($inner))? $({ $($field),+ })? => {
+                        out.push($tag);
+                        $($crate::Wire::encode($inner, out);)?
+                        $($($crate::Wire::encode($field, out);)+)?
+                    })+
+                }
+            }
+
+            fn decode(input: &mut $crate::Reader<'_>) -> Result<Self, $crate::Malformed> {
+                let malformed = input.malformed($expected);
+                Ok(match <u8 as $crate::Wire>::decode(input)? {
+                    $($tag => $name::$variant
+                        $(({
+                            let $inner = $crate::Wire::decode(input)?;
+                            $inner
+                        }))?
+                        $({ $($field: $crate::Wire::decode(input)?),+ })?,)+
+                    _ => return Err(malformed),
+                })
+            }
+        }
+    };
+}
+
 macro_rules! number {
     ($($number:ty)*) => {$(
         impl Wire for $number {
@@ -165,39 +239,9 @@ impl Wire for bool {
     }
 }
 
-impl Wire for NodeId {
-    fn encode(&self, out: &mut Vec<u8>) {
-        self.0.encode(out);
-    }
-
-    fn decode(input: &mut Reader<'_>) -> Result<NodeId, Malformed> {
-        Ok(NodeId(u64::decode(input)?))
-    }
-}
-
-impl Wire for Frame {
-    fn encode(&self, out: &mut Vec<u8>) {
-        self.0.encode(out);
-    }
-
-    fn decode(input: &mut Reader<'_>) -> Result<Frame, Malformed> {
-        Ok(Frame(u64::decode(input)?))
-    }
-}
-
-impl Wire for Checkpoint {
-    fn encode(&self, out: &mut Vec<u8>) {
-        self.position.encode(out);
-        self.epoch.encode(out);
-    }
-
-    fn decode(input: &mut Reader<'_>) -> Result<Checkpoint, Malformed> {
-        Ok(Checkpoint {
-            position: u64::decode(input)?,
-            epoch: u64::decode(input)?,
-        })
-    }
-}
+wire!(struct NodeId(id));
+wire!(struct Frame(number));
+wire!(struct Checkpoint { position, epoch });
 
 impl<T: Wire> Wire for Option<T> {
     fn encode(&self, out: &mut Vec<u8>) {
@@ -212,6 +256,17 @@ impl<T: Wire> Wire for Option<T> {
             true => Some(T::decode(input)?),
             false => None,
         })
+    }
+}
+
+impl<A: Wire, B: Wire> Wire for (A, B) {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.0.encode(out);
+        self.1.encode(out);
+    }
+
+    fn decode(input: &mut Reader<'_>) -> Result<(A, B), Malformed> {
+        Ok((A::decode(input)?, B::decode(input)?))
     }
 }
 

@@ -1,9 +1,8 @@
 //! Messages, records and timers: the whole vocabulary, with reasons.
 
-use alloc::vec::Vec;
 use core::fmt;
 
-use quorate_core::{Checkpoint, Malformed, NodeId, Payload, Reader, Wire};
+use quorate_core::{Checkpoint, NodeId, Payload, wire};
 
 use super::service::{ViewsMessage, ViewsRecord};
 use super::{View, ViewNumber};
@@ -132,19 +131,7 @@ impl fmt::Debug for Answer {
     }
 }
 
-impl Wire for Answer {
-    fn encode(&self, out: &mut Vec<u8>) {
-        self.member.encode(out);
-        self.index.encode(out);
-    }
-
-    fn decode(input: &mut Reader<'_>) -> Result<Answer, Malformed> {
-        Ok(Answer {
-            member: Wire::decode(input)?,
-            index: Wire::decode(input)?,
-        })
-    }
-}
+wire!(struct Answer { member, index });
 
 impl fmt::Debug for Question {
     /// `n1.2.7`: the seventh of n1's second incarnation.
@@ -153,21 +140,7 @@ impl fmt::Debug for Question {
     }
 }
 
-impl Wire for Question {
-    fn encode(&self, out: &mut Vec<u8>) {
-        self.asker.encode(out);
-        self.incarnation.encode(out);
-        self.round.encode(out);
-    }
-
-    fn decode(input: &mut Reader<'_>) -> Result<Question, Malformed> {
-        Ok(Question {
-            asker: Wire::decode(input)?,
-            incarnation: Wire::decode(input)?,
-            round: Wire::decode(input)?,
-        })
-    }
-}
+wire!(struct Question { asker, incarnation, round });
 
 /// What a replica writes down.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -239,134 +212,27 @@ impl Message {
     }
 }
 
-/// Writes a tag and then the fields, in order.
-macro_rules! put {
-    ($out:ident, $tag:literal $(, $field:expr)*) => {{
-        u8::encode(&$tag, $out);
-        $(Wire::encode($field, $out);)*
-    }};
-}
+wire!(enum Message, "the tag of a message" {
+    1 => Views(message);
+    2 => Update { view, previous, commit, entries };
+    3 => Stored { view, index };
+    4 => Linked { view, index, stored };
+    5 => Missing { view, previous, hint };
+    6 => Entered { view, last };
+    7 => Snapshot { view, checkpoint };
+    8 => Forward { payload };
+    9 => VersionAsked { view, question, relay };
+    10 => Version { view, question, answer };
+    11 => Ping(report);
+    12 => Current(known);
+});
 
-impl Wire for Message {
-    fn encode(&self, out: &mut Vec<u8>) {
-        match self {
-            Message::Views(message) => put!(out, 1, message),
-            Message::Ping(report) => put!(out, 11, report),
-            Message::Current(known) => put!(out, 12, known),
-            Message::Update {
-                view,
-                previous,
-                commit,
-                entries,
-            } => put!(out, 2, view, previous, commit, entries),
-            Message::Stored { view, index } => put!(out, 3, view, index),
-            Message::Linked {
-                view,
-                index,
-                stored,
-            } => put!(out, 4, view, index, stored),
-            Message::Missing {
-                view,
-                previous,
-                hint,
-            } => put!(out, 5, view, previous, hint),
-            Message::Entered { view, last } => put!(out, 6, view, last),
-            Message::Snapshot { view, checkpoint } => put!(out, 7, view, checkpoint),
-            Message::Forward { payload } => put!(out, 8, payload),
-            Message::VersionAsked {
-                view,
-                question,
-                relay,
-            } => put!(out, 9, view, question, relay),
-            Message::Version {
-                view,
-                question,
-                answer,
-            } => put!(out, 10, view, question, answer),
-        }
-    }
-
-    fn decode(input: &mut Reader<'_>) -> Result<Message, Malformed> {
-        let malformed = input.malformed("the tag of a message");
-        let tag = u8::decode(input)?;
-        // Fields of a struct expression are evaluated in the order written, which is the wire's.
-        Ok(match tag {
-            1 => Message::Views(Wire::decode(input)?),
-            2 => Message::Update {
-                view: Wire::decode(input)?,
-                previous: Wire::decode(input)?,
-                commit: Wire::decode(input)?,
-                entries: Wire::decode(input)?,
-            },
-            3 => Message::Stored {
-                view: Wire::decode(input)?,
-                index: Wire::decode(input)?,
-            },
-            4 => Message::Linked {
-                view: Wire::decode(input)?,
-                index: Wire::decode(input)?,
-                stored: Wire::decode(input)?,
-            },
-            5 => Message::Missing {
-                view: Wire::decode(input)?,
-                previous: Wire::decode(input)?,
-                hint: Wire::decode(input)?,
-            },
-            6 => Message::Entered {
-                view: Wire::decode(input)?,
-                last: Wire::decode(input)?,
-            },
-            7 => Message::Snapshot {
-                view: Wire::decode(input)?,
-                checkpoint: Wire::decode(input)?,
-            },
-            8 => Message::Forward {
-                payload: Wire::decode(input)?,
-            },
-            9 => Message::VersionAsked {
-                view: Wire::decode(input)?,
-                question: Wire::decode(input)?,
-                relay: Wire::decode(input)?,
-            },
-            10 => Message::Version {
-                view: Wire::decode(input)?,
-                question: Wire::decode(input)?,
-                answer: Wire::decode(input)?,
-            },
-            11 => Message::Ping(Wire::decode(input)?),
-            12 => Message::Current(Wire::decode(input)?),
-            _ => return Err(malformed),
-        })
-    }
-}
-
-impl Wire for Record {
-    fn encode(&self, out: &mut Vec<u8>) {
-        match self {
-            Record::Views(record) => put!(out, 1, record),
-            Record::Append { index, entry } => put!(out, 2, index, entry),
-            Record::Base(position) => put!(out, 3, position),
-            Record::Reset(position) => put!(out, 4, position),
-            Record::Entered(view) => put!(out, 5, view),
-            Record::Lost => put!(out, 6),
-            Record::Excused => put!(out, 7),
-        }
-    }
-
-    fn decode(input: &mut Reader<'_>) -> Result<Record, Malformed> {
-        let malformed = input.malformed("the tag of a record");
-        Ok(match u8::decode(input)? {
-            1 => Record::Views(Wire::decode(input)?),
-            2 => Record::Append {
-                index: Wire::decode(input)?,
-                entry: Wire::decode(input)?,
-            },
-            3 => Record::Base(Wire::decode(input)?),
-            4 => Record::Reset(Wire::decode(input)?),
-            5 => Record::Entered(Wire::decode(input)?),
-            6 => Record::Lost,
-            7 => Record::Excused,
-            _ => return Err(malformed),
-        })
-    }
-}
+wire!(enum Record, "the tag of a record" {
+    1 => Views(record);
+    2 => Append { index, entry };
+    3 => Base(position);
+    4 => Reset(position);
+    5 => Entered(view);
+    6 => Lost;
+    7 => Excused;
+});

@@ -4,7 +4,7 @@ use alloc::vec::{self, Vec};
 use core::iter::Chain;
 use core::{fmt, option};
 
-use quorate_core::{Checkpoint, Malformed, Payload, Reader, Wire};
+use quorate_core::{Checkpoint, Malformed, Payload, Reader, Wire, wire};
 
 /// Counts who was in charge: a term, a view, a ballot. Epoch 0 is before anyone was.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -215,63 +215,18 @@ impl fmt::Debug for Entries {
     }
 }
 
-impl Wire for Epoch {
-    fn encode(&self, out: &mut Vec<u8>) {
-        self.0.encode(out);
-    }
+wire!(struct Epoch(number));
 
-    fn decode(input: &mut Reader<'_>) -> Result<Epoch, Malformed> {
-        u64::decode(input).map(Epoch)
-    }
-}
+wire!(struct Index(number));
 
-impl Wire for Index {
-    fn encode(&self, out: &mut Vec<u8>) {
-        self.0.encode(out);
-    }
+wire!(struct Position { index, epoch });
 
-    fn decode(input: &mut Reader<'_>) -> Result<Index, Malformed> {
-        u64::decode(input).map(Index)
-    }
-}
+wire!(struct Entry { epoch, content });
 
-impl Wire for Position {
-    fn encode(&self, out: &mut Vec<u8>) {
-        self.index.encode(out);
-        self.epoch.encode(out);
-    }
-
-    fn decode(input: &mut Reader<'_>) -> Result<Position, Malformed> {
-        Ok(Position {
-            index: Index::decode(input)?,
-            epoch: Epoch::decode(input)?,
-        })
-    }
-}
-
-impl Wire for Entry {
-    fn encode(&self, out: &mut Vec<u8>) {
-        self.epoch.encode(out);
-        match &self.content {
-            Content::Noop => 0u8.encode(out),
-            Content::Command(payload) => {
-                1u8.encode(out);
-                payload.encode(out);
-            }
-        }
-    }
-
-    fn decode(input: &mut Reader<'_>) -> Result<Entry, Malformed> {
-        let epoch = Epoch::decode(input)?;
-        let malformed = input.malformed("the kind of an entry");
-        let content = match u8::decode(input)? {
-            0 => Content::Noop,
-            1 => Content::Command(Payload::decode(input)?),
-            _ => return Err(malformed),
-        };
-        Ok(Entry { epoch, content })
-    }
-}
+wire!(enum Content, "the kind of an entry" {
+    0 => Noop;
+    1 => Command(payload);
+});
 
 impl Wire for Entries {
     fn encode(&self, out: &mut Vec<u8>) {

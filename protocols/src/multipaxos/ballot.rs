@@ -2,9 +2,7 @@
 
 use core::fmt;
 
-use alloc::vec::Vec;
-
-use quorate_core::{Malformed, NodeId, Reader, Wire};
+use quorate_core::{NodeId, wire};
 
 use crate::log::Entry;
 pub use crate::log::Index as Slot;
@@ -81,44 +79,8 @@ impl fmt::Debug for Cast {
     }
 }
 
-impl Wire for Ballot {
-    fn encode(&self, out: &mut Vec<u8>) {
-        self.round.encode(out);
-        self.node.encode(out);
-    }
+wire!(struct Ballot { round, node });
 
-    fn decode(input: &mut Reader<'_>) -> Result<Ballot, Malformed> {
-        Ok(Ballot {
-            round: Wire::decode(input)?,
-            node: Wire::decode(input)?,
-        })
-    }
-}
+wire!(struct Vote { ballot, entry });
 
-impl Wire for Vote {
-    fn encode(&self, out: &mut Vec<u8>) {
-        self.ballot.encode(out);
-        self.entry.encode(out);
-    }
-
-    fn decode(input: &mut Reader<'_>) -> Result<Vote, Malformed> {
-        Ok(Vote {
-            ballot: Wire::decode(input)?,
-            entry: Wire::decode(input)?,
-        })
-    }
-}
-
-impl Wire for Cast {
-    fn encode(&self, out: &mut Vec<u8>) {
-        self.slot.encode(out);
-        self.vote.encode(out);
-    }
-
-    fn decode(input: &mut Reader<'_>) -> Result<Cast, Malformed> {
-        Ok(Cast {
-            slot: Wire::decode(input)?,
-            vote: Wire::decode(input)?,
-        })
-    }
-}
+wire!(struct Cast { slot, vote });

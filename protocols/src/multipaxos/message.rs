@@ -6,7 +6,7 @@
 
 use alloc::vec::Vec;
 
-use quorate_core::{Checkpoint, Payload};
+use quorate_core::{Checkpoint, Payload, wire};
 
 use super::ballot::{Ballot, Cast, Slot};
 use crate::log::{Entries, Position};
@@ -297,3 +297,32 @@ impl Message {
         }
     }
 }
+
+wire!(enum Message, "the tag of a message" {
+    1 => Canvass { after, chosen };
+    2 => Support { after };
+    3 => Prepare { ballot, first, wanted_by, incarnation };
+    4 => Promise { ballot, incarnation, first, through, votes, complete };
+    5 => Refused { promised };
+    6 => Accept { ballot, first, chosen, entries };
+    7 => Accepted { ballot, first, last, through };
+    8 => Leading { ballot, round, chosen, opened };
+    9 => Heard { ballot, round };
+    10 => Chosen { ballot, through };
+    11 => Snapshot { ballot, checkpoint };
+    12 => Handover { ballot };
+    13 => Forward { payload };
+    14 => ReadAsked { incarnation, id };
+    15 => ReadReady { incarnation, id, slot };
+    16 => Recovering { incarnation };
+    17 => Remembered { incarnation, promised };
+    18 => Forgotten { incarnation };
+});
+
+wire!(enum Record, "the tag of a record" {
+    1 => Promised { ballot, chosen };
+    2 => Accepted(cast);
+    3 => Base(position);
+    4 => Rejoining;
+    5 => Rejoined;
+});

@@ -30,7 +30,6 @@ mod slots;
 mod snapshot;
 mod stability;
 mod transfer;
-mod wire;
 
 use quorate_core::{Boot, Checkpoint, Effects, Model, NodeId, Protocol, Status};
 use quorate_problems::total_order::{Request, TotalOrder};

@@ -5,7 +5,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use quorate_core::{Malformed, NodeId, Reader, Wire};
+use quorate_core::{NodeId, wire};
 use quorate_problems::atomic_commitment::{Outcome, Vote};
 
 use crate::synod::{Ballot, Proposal};
@@ -128,124 +128,26 @@ pub enum Timer {
     Patience,
 }
 
-/// Writes a tag and then the fields, in order.
-macro_rules! put {
-    ($out:ident, $tag:literal $(, $field:expr)*) => {{
-        u8::encode(&$tag, $out);
-        $(Wire::encode($field, $out);)*
-    }};
-}
+wire!(struct Cast { participant, proposal });
 
-impl Wire for Cast {
-    fn encode(&self, out: &mut Vec<u8>) {
-        self.participant.encode(out);
-        self.proposal.encode(out);
-    }
+wire!(struct Ruling { participant, vote });
 
-    fn decode(input: &mut Reader<'_>) -> Result<Cast, Malformed> {
-        Ok(Cast {
-            participant: Wire::decode(input)?,
-            proposal: Wire::decode(input)?,
-        })
-    }
-}
+wire!(enum Message, "the tag of a message" {
+    1 => Vote { vote };
+    2 => Collected;
+    3 => Prepare { ballot };
+    4 => Promise { ballot, accepted };
+    5 => Accept { ballot, votes };
+    6 => Accepted { ballot };
+    7 => Outbid { ballot, promised };
+    8 => Decided { outcome };
+    9 => Wondering;
+});
 
-impl Wire for Ruling {
-    fn encode(&self, out: &mut Vec<u8>) {
-        self.participant.encode(out);
-        self.vote.encode(out);
-    }
-
-    fn decode(input: &mut Reader<'_>) -> Result<Ruling, Malformed> {
-        Ok(Ruling {
-            participant: Wire::decode(input)?,
-            vote: Wire::decode(input)?,
-        })
-    }
-}
-
-impl Wire for Message {
-    fn encode(&self, out: &mut Vec<u8>) {
-        match self {
-            Message::Vote { vote } => put!(out, 1, vote),
-            Message::Collected => put!(out, 2),
-            Message::Prepare { ballot } => put!(out, 3, ballot),
-            Message::Promise { ballot, accepted } => put!(out, 4, ballot, accepted),
-            Message::Accept { ballot, votes } => put!(out, 5, ballot, votes),
-            Message::Accepted { ballot } => put!(out, 6, ballot),
-            Message::Outbid { ballot, promised } => put!(out, 7, ballot, promised),
-            Message::Decided { outcome } => put!(out, 8, outcome),
-            Message::Wondering => put!(out, 9),
-        }
-    }
-
-    fn decode(input: &mut Reader<'_>) -> Result<Message, Malformed> {
-        let malformed = input.malformed("the tag of a message");
-        let tag = u8::decode(input)?;
-        // Fields of a struct expression are evaluated in the order written, which is the wire's.
-        Ok(match tag {
-            1 => Message::Vote {
-                vote: Wire::decode(input)?,
-            },
-            2 => Message::Collected,
-            3 => Message::Prepare {
-                ballot: Wire::decode(input)?,
-            },
-            4 => Message::Promise {
-                ballot: Wire::decode(input)?,
-                accepted: Wire::decode(input)?,
-            },
-            5 => Message::Accept {
-                ballot: Wire::decode(input)?,
-                votes: Wire::decode(input)?,
-            },
-            6 => Message::Accepted {
-                ballot: Wire::decode(input)?,
-            },
-            7 => Message::Outbid {
-                ballot: Wire::decode(input)?,
-                promised: Wire::decode(input)?,
-            },
-            8 => Message::Decided {
-                outcome: Wire::decode(input)?,
-            },
-            9 => Message::Wondering,
-            _ => return Err(malformed),
-        })
-    }
-}
-
-impl Wire for Record {
-    fn encode(&self, out: &mut Vec<u8>) {
-        match self {
-            Record::Voted { vote } => put!(out, 1, vote),
-            Record::Begun { round } => put!(out, 2, round),
-            Record::Promised { ballot } => put!(out, 3, ballot),
-            Record::Accepted { cast } => put!(out, 4, cast),
-            Record::Decided { outcome } => put!(out, 5, outcome),
-        }
-    }
-
-    fn decode(input: &mut Reader<'_>) -> Result<Record, Malformed> {
-        let malformed = input.malformed("the tag of a record");
-        let tag = u8::decode(input)?;
-        Ok(match tag {
-            1 => Record::Voted {
-                vote: Wire::decode(input)?,
-            },
-            2 => Record::Begun {
-                round: Wire::decode(input)?,
-            },
-            3 => Record::Promised {
-                ballot: Wire::decode(input)?,
-            },
-            4 => Record::Accepted {
-                cast: Wire::decode(input)?,
-            },
-            5 => Record::Decided {
-                outcome: Wire::decode(input)?,
-            },
-            _ => return Err(malformed),
-        })
-    }
-}
+wire!(enum Record, "the tag of a record" {
+    1 => Voted { vote };
+    2 => Begun { round };
+    3 => Promised { ballot };
+    4 => Accepted { cast };
+    5 => Decided { outcome };
+});

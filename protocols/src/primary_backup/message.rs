@@ -3,9 +3,7 @@
 //! Messages are facts about their sender. Those that promise something are held until the promise is
 //! durable; the others leave early. The table in `README.md` says which is which.
 
-use alloc::vec::Vec;
-
-use quorate_core::{Checkpoint, Malformed, Payload, Reader, Wire};
+use quorate_core::{Checkpoint, Payload, wire};
 
 use super::{Entries, Entry, Index, Number, Position};
 use crate::views::{self, Known, Report, Views};
@@ -241,147 +239,32 @@ impl<T> From<views::Timer<T>> for Timer<T> {
     }
 }
 
-/// Writes a tag and then the fields, in order.
-macro_rules! put {
-    ($out:ident, $tag:literal $(, $field:expr)*) => {{
-        u8::encode(&$tag, $out);
-        $(Wire::encode($field, $out);)*
-    }};
-}
+wire!(enum Message<X>, "the tag of a message" {
+    1 => Update { view, previous, commit, entries };
+    2 => Updated { view, index };
+    3 => Differs { view, previous, hint };
+    4 => Leading { view, round, commit };
+    5 => Heard { view, round };
+    6 => Committed { view, commit };
+    7 => Snapshot { view, checkpoint };
+    8 => Superseded { view };
+    9 => Forward { payload };
+    10 => ReadAsked { incarnation, id };
+    11 => ReadReady { incarnation, id, index };
+    12 => Ping(report);
+    13 => Current(known);
+    14 => Service(message);
+    15 => State { checkpoint, views, message };
+});
 
-/// Reads the fields of a variant in the order written, which is the wire's.
-macro_rules! take {
-    ($input:ident, $kind:ident :: $variant:ident { $($field:ident),* }) => {
-        $kind::$variant { $($field: Wire::decode($input)?),* }
-    };
-}
-
-impl<X: Wire> Wire for Message<X> {
-    fn encode(&self, out: &mut Vec<u8>) {
-        match self {
-            Message::Update {
-                view,
-                previous,
-                commit,
-                entries,
-            } => put!(out, 1, view, previous, commit, entries),
-            Message::Updated { view, index } => put!(out, 2, view, index),
-            Message::Differs {
-                view,
-                previous,
-                hint,
-            } => put!(out, 3, view, previous, hint),
-            Message::Leading {
-                view,
-                round,
-                commit,
-            } => put!(out, 4, view, round, commit),
-            Message::Heard { view, round } => put!(out, 5, view, round),
-            Message::Committed { view, commit } => put!(out, 6, view, commit),
-            Message::Snapshot { view, checkpoint } => put!(out, 7, view, checkpoint),
-            Message::Superseded { view } => put!(out, 8, view),
-            Message::Forward { payload } => put!(out, 9, payload),
-            Message::ReadAsked { incarnation, id } => put!(out, 10, incarnation, id),
-            Message::ReadReady {
-                incarnation,
-                id,
-                index,
-            } => put!(out, 11, incarnation, id, index),
-            Message::Ping(report) => put!(out, 12, report),
-            Message::Current(known) => put!(out, 13, known),
-            Message::Service(message) => put!(out, 14, message),
-            Message::State {
-                checkpoint,
-                views,
-                message,
-            } => put!(out, 15, checkpoint, views, message),
-        }
-    }
-
-    fn decode(input: &mut Reader<'_>) -> Result<Message<X>, Malformed> {
-        let malformed = input.malformed("the tag of a message");
-        Ok(match u8::decode(input)? {
-            1 => take!(
-                input,
-                Message::Update {
-                    view,
-                    previous,
-                    commit,
-                    entries
-                }
-            ),
-            2 => take!(input, Message::Updated { view, index }),
-            3 => take!(
-                input,
-                Message::Differs {
-                    view,
-                    previous,
-                    hint
-                }
-            ),
-            4 => take!(
-                input,
-                Message::Leading {
-                    view,
-                    round,
-                    commit
-                }
-            ),
-            5 => take!(input, Message::Heard { view, round }),
-            6 => take!(input, Message::Committed { view, commit }),
-            7 => take!(input, Message::Snapshot { view, checkpoint }),
-            8 => take!(input, Message::Superseded { view }),
-            9 => take!(input, Message::Forward { payload }),
-            10 => take!(input, Message::ReadAsked { incarnation, id }),
-            11 => take!(
-                input,
-                Message::ReadReady {
-                    incarnation,
-                    id,
-                    index
-                }
-            ),
-            12 => Message::Ping(Wire::decode(input)?),
-            13 => Message::Current(Wire::decode(input)?),
-            14 => Message::Service(Wire::decode(input)?),
-            15 => take!(
-                input,
-                Message::State {
-                    checkpoint,
-                    views,
-                    message
-                }
-            ),
-            _ => return Err(malformed),
-        })
-    }
-}
-
-impl<R: Wire> Wire for Record<R> {
-    fn encode(&self, out: &mut Vec<u8>) {
-        match self {
-            Record::View { number } => put!(out, 1, number),
-            Record::Append { index, entry } => put!(out, 2, index, entry),
-            Record::Base(position) => put!(out, 3, position),
-            Record::Reset(position) => put!(out, 4, position),
-            Record::Lost => put!(out, 5),
-            Record::Views(record) => put!(out, 6, record),
-        }
-    }
-
-    fn decode(input: &mut Reader<'_>) -> Result<Record<R>, Malformed> {
-        let malformed = input.malformed("the tag of a record");
-        Ok(match u8::decode(input)? {
-            1 => take!(input, Record::View { number }),
-            2 => take!(input, Record::Append { index, entry }),
-            3 => Record::Base(Wire::decode(input)?),
-            4 => Record::Reset(Wire::decode(input)?),
-            5 => Record::Lost,
-            6 => Record::Views(Wire::decode(input)?),
-            _ => return Err(malformed),
-        })
-    }
-}
+wire!(enum Record<R>, "the tag of a record" {
+    1 => View { number };
+    2 => Append { index, entry };
+    3 => Base(position);
+    4 => Reset(position);
+    5 => Lost;
+    6 => Views(record);
+});
 
 impl<R> Record<R> {
     /// A fresh log behind a position.

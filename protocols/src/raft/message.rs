@@ -4,9 +4,7 @@
 //! disk) are held until the promise is durable; the others leave early. The table in `README.md`
 //! says which is which.
 
-use alloc::vec::Vec;
-
-use quorate_core::{Checkpoint, Malformed, NodeId, Payload, Reader, Wire};
+use quorate_core::{Checkpoint, NodeId, Payload, wire};
 
 use crate::log::{Entries, Entry, Epoch as Term, Index, Position};
 
@@ -300,178 +298,33 @@ impl Message {
     }
 }
 
-/// Writes a tag and then the fields, in order.
-macro_rules! put {
-    ($out:ident, $tag:literal $(, $field:expr)*) => {{
-        u8::encode(&$tag, $out);
-        $(Wire::encode($field, $out);)*
-    }};
-}
+wire!(enum Message, "the tag of a message" {
+    1 => PreVote { term, last };
+    2 => PreGranted { term };
+    3 => RequestVote { term, last, transfer, incarnation };
+    4 => Granted { term, incarnation };
+    5 => Outdated { term };
+    6 => Append { term, previous, commit, entries };
+    7 => Appended { term, index };
+    8 => Rejected { term, previous, hint };
+    9 => Leading { term, round, commit };
+    10 => Heard { term, round };
+    11 => Committed { term, commit };
+    12 => Snapshot { term, checkpoint };
+    13 => TimeoutNow { term };
+    14 => Forward { payload };
+    15 => ReadAsked { incarnation, id };
+    16 => ReadReady { incarnation, id, index };
+    17 => Recovering { incarnation };
+    18 => Remembered { incarnation, term };
+    19 => Forgotten { incarnation };
+});
 
-impl Wire for Message {
-    fn encode(&self, out: &mut Vec<u8>) {
-        match self {
-            Message::PreVote { term, last } => put!(out, 1, term, last),
-            Message::PreGranted { term } => put!(out, 2, term),
-            Message::RequestVote {
-                term,
-                last,
-                transfer,
-                incarnation,
-            } => put!(out, 3, term, last, transfer, incarnation),
-            Message::Granted { term, incarnation } => put!(out, 4, term, incarnation),
-            Message::Outdated { term } => put!(out, 5, term),
-            Message::Append {
-                term,
-                previous,
-                commit,
-                entries,
-            } => put!(out, 6, term, previous, commit, entries),
-            Message::Appended { term, index } => put!(out, 7, term, index),
-            Message::Rejected {
-                term,
-                previous,
-                hint,
-            } => put!(out, 8, term, previous, hint),
-            Message::Leading {
-                term,
-                round,
-                commit,
-            } => put!(out, 9, term, round, commit),
-            Message::Heard { term, round } => put!(out, 10, term, round),
-            Message::Committed { term, commit } => put!(out, 11, term, commit),
-            Message::Snapshot { term, checkpoint } => put!(out, 12, term, checkpoint),
-            Message::TimeoutNow { term } => put!(out, 13, term),
-            Message::Forward { payload } => put!(out, 14, payload),
-            Message::ReadAsked { incarnation, id } => put!(out, 15, incarnation, id),
-            Message::ReadReady {
-                incarnation,
-                id,
-                index,
-            } => put!(out, 16, incarnation, id, index),
-            Message::Recovering { incarnation } => put!(out, 17, incarnation),
-            Message::Remembered { incarnation, term } => put!(out, 18, incarnation, term),
-            Message::Forgotten { incarnation } => put!(out, 19, incarnation),
-        }
-    }
-
-    fn decode(input: &mut Reader<'_>) -> Result<Message, Malformed> {
-        let malformed = input.malformed("the tag of a message");
-        let tag = u8::decode(input)?;
-        // Fields of a struct expression are evaluated in the order written, which is the wire's.
-        Ok(match tag {
-            1 => Message::PreVote {
-                term: Wire::decode(input)?,
-                last: Wire::decode(input)?,
-            },
-            2 => Message::PreGranted {
-                term: Wire::decode(input)?,
-            },
-            3 => Message::RequestVote {
-                term: Wire::decode(input)?,
-                last: Wire::decode(input)?,
-                transfer: Wire::decode(input)?,
-                incarnation: Wire::decode(input)?,
-            },
-            4 => Message::Granted {
-                term: Wire::decode(input)?,
-                incarnation: Wire::decode(input)?,
-            },
-            5 => Message::Outdated {
-                term: Wire::decode(input)?,
-            },
-            6 => Message::Append {
-                term: Wire::decode(input)?,
-                previous: Wire::decode(input)?,
-                commit: Wire::decode(input)?,
-                entries: Wire::decode(input)?,
-            },
-            7 => Message::Appended {
-                term: Wire::decode(input)?,
-                index: Wire::decode(input)?,
-            },
-            8 => Message::Rejected {
-                term: Wire::decode(input)?,
-                previous: Wire::decode(input)?,
-                hint: Wire::decode(input)?,
-            },
-            9 => Message::Leading {
-                term: Wire::decode(input)?,
-                round: Wire::decode(input)?,
-                commit: Wire::decode(input)?,
-            },
-            10 => Message::Heard {
-                term: Wire::decode(input)?,
-                round: Wire::decode(input)?,
-            },
-            11 => Message::Committed {
-                term: Wire::decode(input)?,
-                commit: Wire::decode(input)?,
-            },
-            12 => Message::Snapshot {
-                term: Wire::decode(input)?,
-                checkpoint: Wire::decode(input)?,
-            },
-            13 => Message::TimeoutNow {
-                term: Wire::decode(input)?,
-            },
-            14 => Message::Forward {
-                payload: Wire::decode(input)?,
-            },
-            15 => Message::ReadAsked {
-                incarnation: Wire::decode(input)?,
-                id: Wire::decode(input)?,
-            },
-            16 => Message::ReadReady {
-                incarnation: Wire::decode(input)?,
-                id: Wire::decode(input)?,
-                index: Wire::decode(input)?,
-            },
-            17 => Message::Recovering {
-                incarnation: Wire::decode(input)?,
-            },
-            18 => Message::Remembered {
-                incarnation: Wire::decode(input)?,
-                term: Wire::decode(input)?,
-            },
-            19 => Message::Forgotten {
-                incarnation: Wire::decode(input)?,
-            },
-            _ => return Err(malformed),
-        })
-    }
-}
-
-impl Wire for Record {
-    fn encode(&self, out: &mut Vec<u8>) {
-        match self {
-            Record::Vote { term, vote } => put!(out, 1, term, vote),
-            Record::Append { index, entry } => put!(out, 2, index, entry),
-            Record::Base(position) => put!(out, 3, position),
-            Record::Reset(position) => put!(out, 4, position),
-            Record::Rejoining { beyond } => put!(out, 5, beyond),
-            Record::Rejoined => put!(out, 6),
-        }
-    }
-
-    fn decode(input: &mut Reader<'_>) -> Result<Record, Malformed> {
-        let malformed = input.malformed("the tag of a record");
-        Ok(match u8::decode(input)? {
-            1 => Record::Vote {
-                term: Wire::decode(input)?,
-                vote: Wire::decode(input)?,
-            },
-            2 => Record::Append {
-                index: Wire::decode(input)?,
-                entry: Wire::decode(input)?,
-            },
-            3 => Record::Base(Wire::decode(input)?),
-            4 => Record::Reset(Wire::decode(input)?),
-            5 => Record::Rejoining {
-                beyond: Wire::decode(input)?,
-            },
-            6 => Record::Rejoined,
-            _ => return Err(malformed),
-        })
-    }
-}
+wire!(enum Record, "the tag of a record" {
+    1 => Vote { term, vote };
+    2 => Append { index, entry };
+    3 => Base(position);
+    4 => Reset(position);
+    5 => Rejoining { beyond };
+    6 => Rejoined;
+});

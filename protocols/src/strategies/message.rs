@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use quorate_core::{Malformed, NodeId, Reader, Wire};
+use quorate_core::{NodeId, wire};
 use quorate_problems::replicated::{CallId, Chance, Operation, Outcome, State};
 
 /// One update on its way to the copies.
@@ -152,224 +152,30 @@ pub enum Timer {
     Silence(NodeId),
 }
 
-impl Wire for Update {
-    fn encode(&self, out: &mut Vec<u8>) {
-        self.number.encode(out);
-        self.origin.encode(out);
-        self.id.encode(out);
-        self.content.encode(out);
-    }
+wire!(struct Update { number, origin, id, content });
 
-    fn decode(input: &mut Reader<'_>) -> Result<Update, Malformed> {
-        Ok(Update {
-            number: u64::decode(input)?,
-            origin: NodeId::decode(input)?,
-            id: CallId::decode(input)?,
-            content: Content::decode(input)?,
-        })
-    }
-}
+wire!(enum Content, "an operation or a result" {
+    0 => Execute { operation, chance };
+    1 => Adopt { state, result, stamp };
+});
 
-impl Wire for Content {
-    fn encode(&self, out: &mut Vec<u8>) {
-        match self {
-            Content::Execute { operation, chance } => {
-                0u8.encode(out);
-                operation.encode(out);
-                chance.encode(out);
-            }
-            Content::Adopt {
-                state,
-                result,
-                stamp,
-            } => {
-                1u8.encode(out);
-                state.encode(out);
-                result.encode(out);
-                stamp.encode(out);
-            }
-        }
-    }
+wire!(struct Snapshot { number, state, stamp, made });
 
-    fn decode(input: &mut Reader<'_>) -> Result<Content, Malformed> {
-        let malformed = input.malformed("an operation or a result");
-        Ok(match u8::decode(input)? {
-            0 => Content::Execute {
-                operation: Operation::decode(input)?,
-                chance: Chance::decode(input)?,
-            },
-            1 => Content::Adopt {
-                state: State::decode(input)?,
-                result: Outcome::decode(input)?,
-                stamp: u64::decode(input)?,
-            },
-            _ => return Err(malformed),
-        })
-    }
-}
+wire!(enum Message, "a message" {
+    0 => Asked { id, operation };
+    1 => Answered { id, result };
+    2 => Made { epoch, update };
+    3 => Have { epoch, number };
+    4 => Alive { epoch, number };
+    5 => Deposed { epoch };
+    6 => Wanted { id };
+    7 => Granted { epoch, id };
+    8 => Freed { id };
+    9 => Joining;
+    10 => Everything { epoch, snapshot };
+});
 
-impl Wire for Snapshot {
-    fn encode(&self, out: &mut Vec<u8>) {
-        self.number.encode(out);
-        self.state.encode(out);
-        self.stamp.0.encode(out);
-        self.stamp.1.encode(out);
-        let count = u32::try_from(self.made.len()).expect("sequences are shorter than 2^32");
-        count.encode(out);
-        for (id, result) in &self.made {
-            id.encode(out);
-            result.encode(out);
-        }
-    }
-
-    fn decode(input: &mut Reader<'_>) -> Result<Snapshot, Malformed> {
-        /// A call and the shortest outcome.
-        const ENTRY_BYTES_MIN: usize = 13;
-        let number = u64::decode(input)?;
-        let state = State::decode(input)?;
-        let stamp = (u64::decode(input)?, NodeId::decode(input)?);
-        let count = input.count(ENTRY_BYTES_MIN)?;
-        let mut made = Vec::new();
-        for _ in 0..count {
-            made.push((CallId::decode(input)?, Outcome::decode(input)?));
-        }
-        Ok(Snapshot {
-            number,
-            state,
-            stamp,
-            made,
-        })
-    }
-}
-
-impl Wire for Message {
-    fn encode(&self, out: &mut Vec<u8>) {
-        match self {
-            Message::Asked { id, operation } => {
-                0u8.encode(out);
-                id.encode(out);
-                operation.encode(out);
-            }
-            Message::Answered { id, result } => {
-                1u8.encode(out);
-                id.encode(out);
-                result.encode(out);
-            }
-            Message::Made { epoch, update } => {
-                2u8.encode(out);
-                epoch.encode(out);
-                update.encode(out);
-            }
-            Message::Have { epoch, number } => numbers(3, *epoch, *number, out),
-            Message::Alive { epoch, number } => numbers(4, *epoch, *number, out),
-            Message::Deposed { epoch } => {
-                5u8.encode(out);
-                epoch.encode(out);
-            }
-            Message::Wanted { id } => {
-                6u8.encode(out);
-                id.encode(out);
-            }
-            Message::Granted { epoch, id } => {
-                7u8.encode(out);
-                epoch.encode(out);
-                id.encode(out);
-            }
-            Message::Freed { id } => {
-                8u8.encode(out);
-                id.encode(out);
-            }
-            Message::Joining => 9u8.encode(out),
-            Message::Everything { epoch, snapshot } => {
-                10u8.encode(out);
-                epoch.encode(out);
-                snapshot.encode(out);
-            }
-        }
-    }
-
-    fn decode(input: &mut Reader<'_>) -> Result<Message, Malformed> {
-        let malformed = input.malformed("a message");
-        Ok(match u8::decode(input)? {
-            0 => Message::Asked {
-                id: CallId::decode(input)?,
-                operation: Operation::decode(input)?,
-            },
-            1 => Message::Answered {
-                id: CallId::decode(input)?,
-                result: Outcome::decode(input)?,
-            },
-            2 => Message::Made {
-                epoch: u64::decode(input)?,
-                update: Update::decode(input)?,
-            },
-            3 => Message::Have {
-                epoch: u64::decode(input)?,
-                number: u64::decode(input)?,
-            },
-            4 => Message::Alive {
-                epoch: u64::decode(input)?,
-                number: u64::decode(input)?,
-            },
-            5 => Message::Deposed {
-                epoch: u64::decode(input)?,
-            },
-            6 => Message::Wanted {
-                id: CallId::decode(input)?,
-            },
-            7 => Message::Granted {
-                epoch: u64::decode(input)?,
-                id: CallId::decode(input)?,
-            },
-            8 => Message::Freed {
-                id: CallId::decode(input)?,
-            },
-            9 => Message::Joining,
-            10 => Message::Everything {
-                epoch: u64::decode(input)?,
-                snapshot: Snapshot::decode(input)?,
-            },
-            _ => return Err(malformed),
-        })
-    }
-}
-
-fn numbers(tag: u8, epoch: u64, number: u64, out: &mut Vec<u8>) {
-    tag.encode(out);
-    epoch.encode(out);
-    number.encode(out);
-}
-
-impl Wire for Record {
-    fn encode(&self, out: &mut Vec<u8>) {
-        match self {
-            Record::Made {
-                update,
-                result,
-                state,
-            } => {
-                0u8.encode(out);
-                update.encode(out);
-                result.encode(out);
-                state.encode(out);
-            }
-            Record::Installed(snapshot) => {
-                1u8.encode(out);
-                snapshot.encode(out);
-            }
-        }
-    }
-
-    fn decode(input: &mut Reader<'_>) -> Result<Record, Malformed> {
-        let malformed = input.malformed("a record");
-        Ok(match u8::decode(input)? {
-            0 => Record::Made {
-                update: Update::decode(input)?,
-                result: Outcome::decode(input)?,
-                state: State::decode(input)?,
-            },
-            1 => Record::Installed(Snapshot::decode(input)?),
-            _ => return Err(malformed),
-        })
-    }
-}
+wire!(enum Record, "a record" {
+    0 => Made { update, result, state };
+    1 => Installed(snapshot);
+});

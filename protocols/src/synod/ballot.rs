@@ -1,9 +1,8 @@
 //! What proposals are numbered with.
 
-use alloc::vec::Vec;
 use core::fmt;
 
-use quorate_core::{Malformed, NodeId, Reader, Wire};
+use quorate_core::{NodeId, wire};
 
 /// The number of a proposal ("Paxos Made Simple", 2.2). Different proposers draw theirs from disjoint
 /// sets, and any two are ordered: by round, and within a round by the names of their proposers.
@@ -32,19 +31,7 @@ impl fmt::Debug for Ballot {
     }
 }
 
-impl Wire for Ballot {
-    fn encode(&self, out: &mut Vec<u8>) {
-        self.round.encode(out);
-        self.proposer.encode(out);
-    }
-
-    fn decode(input: &mut Reader<'_>) -> Result<Ballot, Malformed> {
-        Ok(Ballot {
-            round: Wire::decode(input)?,
-            proposer: Wire::decode(input)?,
-        })
-    }
-}
+wire!(struct Ballot { round, proposer });
 
 /// A value with its number.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -61,16 +48,4 @@ impl<V: fmt::Debug> fmt::Debug for Proposal<V> {
     }
 }
 
-impl<V: Wire> Wire for Proposal<V> {
-    fn encode(&self, out: &mut Vec<u8>) {
-        self.ballot.encode(out);
-        self.value.encode(out);
-    }
-
-    fn decode(input: &mut Reader<'_>) -> Result<Proposal<V>, Malformed> {
-        Ok(Proposal {
-            ballot: Wire::decode(input)?,
-            value: Wire::decode(input)?,
-        })
-    }
-}
+wire!(struct Proposal<V> { ballot, value });

@@ -3,9 +3,7 @@
 //! Messages are facts about their sender. Those that promise something are held until the promise is
 //! durable; the others leave early. The table in `README.md` says which is which.
 
-use alloc::vec::Vec;
-
-use quorate_core::{Malformed, Payload, Reader, Wire};
+use quorate_core::{Payload, wire};
 
 use super::ballot::{Ballot, Proposal};
 
@@ -85,86 +83,19 @@ pub enum Timer {
     Patience,
 }
 
-/// Writes a tag and then the fields, in order.
-macro_rules! put {
-    ($out:ident, $tag:literal $(, $field:expr)*) => {{
-        u8::encode(&$tag, $out);
-        $(Wire::encode($field, $out);)*
-    }};
-}
+wire!(enum Message, "the tag of a message" {
+    1 => Prepare { ballot };
+    2 => Promise { ballot, accepted };
+    3 => Accept { ballot, value };
+    4 => Accepted { ballot };
+    5 => Outbid { ballot, promised };
+    6 => Decided { value };
+    7 => Wondering;
+});
 
-impl Wire for Message {
-    fn encode(&self, out: &mut Vec<u8>) {
-        match self {
-            Message::Prepare { ballot } => put!(out, 1, ballot),
-            Message::Promise { ballot, accepted } => put!(out, 2, ballot, accepted),
-            Message::Accept { ballot, value } => put!(out, 3, ballot, value),
-            Message::Accepted { ballot } => put!(out, 4, ballot),
-            Message::Outbid { ballot, promised } => put!(out, 5, ballot, promised),
-            Message::Decided { value } => put!(out, 6, value),
-            Message::Wondering => put!(out, 7),
-        }
-    }
-
-    fn decode(input: &mut Reader<'_>) -> Result<Message, Malformed> {
-        let malformed = input.malformed("the tag of a message");
-        let tag = u8::decode(input)?;
-        // Fields of a struct expression are evaluated in the order written, which is the wire's.
-        Ok(match tag {
-            1 => Message::Prepare {
-                ballot: Wire::decode(input)?,
-            },
-            2 => Message::Promise {
-                ballot: Wire::decode(input)?,
-                accepted: Wire::decode(input)?,
-            },
-            3 => Message::Accept {
-                ballot: Wire::decode(input)?,
-                value: Wire::decode(input)?,
-            },
-            4 => Message::Accepted {
-                ballot: Wire::decode(input)?,
-            },
-            5 => Message::Outbid {
-                ballot: Wire::decode(input)?,
-                promised: Wire::decode(input)?,
-            },
-            6 => Message::Decided {
-                value: Wire::decode(input)?,
-            },
-            7 => Message::Wondering,
-            _ => return Err(malformed),
-        })
-    }
-}
-
-impl Wire for Record {
-    fn encode(&self, out: &mut Vec<u8>) {
-        match self {
-            Record::Begun { round } => put!(out, 1, round),
-            Record::Promised { ballot } => put!(out, 2, ballot),
-            Record::Accepted { proposal } => put!(out, 3, proposal),
-            Record::Decided { value } => put!(out, 4, value),
-        }
-    }
-
-    fn decode(input: &mut Reader<'_>) -> Result<Record, Malformed> {
-        let malformed = input.malformed("the tag of a record");
-        let tag = u8::decode(input)?;
-        Ok(match tag {
-            1 => Record::Begun {
-                round: Wire::decode(input)?,
-            },
-            2 => Record::Promised {
-                ballot: Wire::decode(input)?,
-            },
-            3 => Record::Accepted {
-                proposal: Wire::decode(input)?,
-            },
-            4 => Record::Decided {
-                value: Wire::decode(input)?,
-            },
-            _ => return Err(malformed),
-        })
-    }
-}
+wire!(enum Record, "the tag of a record" {
+    1 => Begun { round };
+    2 => Promised { ballot };
+    3 => Accepted { proposal };
+    4 => Decided { value };
+});

@@ -1,8 +1,6 @@
 //! The whole vocabulary: what processes tell one another, what they write down, what they wait for.
 
-use alloc::vec::Vec;
-
-use quorate_core::{Malformed, Reader, Wire};
+use quorate_core::wire;
 use quorate_problems::atomic_commitment::Outcome;
 
 /// What processes tell one another.
@@ -48,58 +46,17 @@ pub enum Timer {
     Outcome,
 }
 
-impl Wire for Message {
-    fn encode(&self, out: &mut Vec<u8>) {
-        match self {
-            Message::Prepare => 1u8.encode(out),
-            Message::Yes => 2u8.encode(out),
-            Message::No => 3u8.encode(out),
-            Message::Outcome { outcome } => {
-                4u8.encode(out);
-                outcome.encode(out);
-            }
-            Message::Inquiry => 5u8.encode(out),
-            Message::Uncertain => 6u8.encode(out),
-        }
-    }
+wire!(enum Message, "the tag of a message" {
+    1 => Prepare;
+    2 => Yes;
+    3 => No;
+    4 => Outcome { outcome };
+    5 => Inquiry;
+    6 => Uncertain;
+});
 
-    fn decode(input: &mut Reader<'_>) -> Result<Message, Malformed> {
-        let malformed = input.malformed("the tag of a message");
-        Ok(match u8::decode(input)? {
-            1 => Message::Prepare,
-            2 => Message::Yes,
-            3 => Message::No,
-            4 => Message::Outcome {
-                outcome: Wire::decode(input)?,
-            },
-            5 => Message::Inquiry,
-            6 => Message::Uncertain,
-            _ => return Err(malformed),
-        })
-    }
-}
-
-impl Wire for Record {
-    fn encode(&self, out: &mut Vec<u8>) {
-        match self {
-            Record::Collecting => 1u8.encode(out),
-            Record::VotedYes => 2u8.encode(out),
-            Record::Decided { outcome } => {
-                3u8.encode(out);
-                outcome.encode(out);
-            }
-        }
-    }
-
-    fn decode(input: &mut Reader<'_>) -> Result<Record, Malformed> {
-        let malformed = input.malformed("the tag of a record");
-        Ok(match u8::decode(input)? {
-            1 => Record::Collecting,
-            2 => Record::VotedYes,
-            3 => Record::Decided {
-                outcome: Wire::decode(input)?,
-            },
-            _ => return Err(malformed),
-        })
-    }
-}
+wire!(enum Record, "the tag of a record" {
+    1 => Collecting;
+    2 => VotedYes;
+    3 => Decided { outcome };
+});

@@ -6,7 +6,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::fmt;
 
-use quorate_core::{Malformed, NodeId, Reader, Wire};
+use quorate_core::{Malformed, NodeId, Reader, Wire, wire};
 
 use super::Number;
 
@@ -199,33 +199,7 @@ impl fmt::Debug for Views {
     }
 }
 
-impl Wire for View {
-    fn encode(&self, out: &mut Vec<u8>) {
-        self.number.encode(out);
-        self.members.encode(out);
-    }
-
-    fn decode(input: &mut Reader<'_>) -> Result<View, Malformed> {
-        Ok(View {
-            number: Wire::decode(input)?,
-            members: Wire::decode(input)?,
-        })
-    }
-}
-
-/// Pairs are written one after the other.
-struct Pair(NodeId, u64);
-
-impl Wire for Pair {
-    fn encode(&self, out: &mut Vec<u8>) {
-        self.0.encode(out);
-        self.1.encode(out);
-    }
-
-    fn decode(input: &mut Reader<'_>) -> Result<Pair, Malformed> {
-        Ok(Pair(Wire::decode(input)?, Wire::decode(input)?))
-    }
-}
+wire!(struct View { number, members });
 
 impl Wire for Views {
     fn encode(&self, out: &mut Vec<u8>) {
@@ -234,7 +208,7 @@ impl Wire for Views {
         self.holders.encode(out);
         let absent: Vec<NodeId> = self.absent.iter().copied().collect();
         absent.encode(out);
-        let lost: Vec<Pair> = self.lost.iter().map(|(&id, &at)| Pair(id, at)).collect();
+        let lost: Vec<(NodeId, u64)> = self.lost.iter().map(|(&id, &at)| (id, at)).collect();
         lost.encode(out);
     }
 
@@ -244,52 +218,13 @@ impl Wire for Views {
             active: Wire::decode(input)?,
             holders: Wire::decode(input)?,
             absent: Vec::<NodeId>::decode(input)?.into_iter().collect(),
-            lost: Vec::<Pair>::decode(input)?
-                .into_iter()
-                .map(|Pair(id, at)| (id, at))
-                .collect(),
+            lost: Vec::<(NodeId, u64)>::decode(input)?.into_iter().collect(),
         })
     }
 }
 
-impl Wire for Command {
-    fn encode(&self, out: &mut Vec<u8>) {
-        match self {
-            Command::Change { from, members } => {
-                1u8.encode(out);
-                from.encode(out);
-                members.encode(out);
-            }
-            Command::Acknowledge { number } => {
-                2u8.encode(out);
-                number.encode(out);
-            }
-            Command::Lost {
-                server,
-                incarnation,
-            } => {
-                3u8.encode(out);
-                server.encode(out);
-                incarnation.encode(out);
-            }
-        }
-    }
-
-    fn decode(input: &mut Reader<'_>) -> Result<Command, Malformed> {
-        let malformed = input.malformed("the tag of a command to the view service");
-        Ok(match u8::decode(input)? {
-            1 => Command::Change {
-                from: Wire::decode(input)?,
-                members: Wire::decode(input)?,
-            },
-            2 => Command::Acknowledge {
-                number: Wire::decode(input)?,
-            },
-            3 => Command::Lost {
-                server: Wire::decode(input)?,
-                incarnation: Wire::decode(input)?,
-            },
-            _ => return Err(malformed),
-        })
-    }
-}
+wire!(enum Command, "the tag of a command to the view service" {
+    1 => Change { from, members };
+    2 => Acknowledge { number };
+    3 => Lost { server, incarnation };
+});

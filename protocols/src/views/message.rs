@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use quorate_core::{Checkpoint, Malformed, NodeId, Reader, Wire};
+use quorate_core::{Checkpoint, NodeId, wire};
 
 use super::{Number, View, Views};
 use crate::embed::Restated;
@@ -174,135 +174,28 @@ impl fmt::Debug for Report {
     }
 }
 
-/// Writes a tag and then the fields, in order.
-macro_rules! put {
-    ($out:ident, $tag:literal $(, $field:expr)*) => {{
-        u8::encode(&$tag, $out);
-        $(Wire::encode($field, $out);)*
-    }};
-}
+wire!(enum Message<X>, "the tag of a message about views" {
+    1 => Ping(report);
+    2 => Current(known);
+    3 => Service(message);
+    4 => State { checkpoint, views, message };
+});
 
-impl<X: Wire> Wire for Message<X> {
-    fn encode(&self, out: &mut Vec<u8>) {
-        match self {
-            Message::Ping(report) => put!(out, 1, report),
-            Message::Current(known) => put!(out, 2, known),
-            Message::Service(message) => put!(out, 3, message),
-            Message::State {
-                checkpoint,
-                views,
-                message,
-            } => put!(out, 4, checkpoint, views, message),
-        }
-    }
+wire!(struct Report { incarnation, view, acknowledged, standing, ready, missing, successor });
 
-    fn decode(input: &mut Reader<'_>) -> Result<Message<X>, Malformed> {
-        let malformed = input.malformed("the tag of a message about views");
-        Ok(match u8::decode(input)? {
-            1 => Message::Ping(Wire::decode(input)?),
-            2 => Message::Current(Wire::decode(input)?),
-            3 => Message::Service(Wire::decode(input)?),
-            4 => Message::State {
-                checkpoint: Wire::decode(input)?,
-                views: Wire::decode(input)?,
-                message: Wire::decode(input)?,
-            },
-            _ => return Err(malformed),
-        })
-    }
-}
+wire!(enum Standing, "how a server is" {
+    0 => Well;
+    1 => Restarted;
+    2 => Lost;
+});
 
-impl Wire for Report {
-    fn encode(&self, out: &mut Vec<u8>) {
-        self.incarnation.encode(out);
-        self.view.encode(out);
-        self.acknowledged.encode(out);
-        self.standing.encode(out);
-        self.ready.encode(out);
-        self.missing.encode(out);
-        self.successor.encode(out);
-    }
+wire!(struct Known { view, active, lost });
 
-    fn decode(input: &mut Reader<'_>) -> Result<Report, Malformed> {
-        Ok(Report {
-            incarnation: Wire::decode(input)?,
-            view: Wire::decode(input)?,
-            acknowledged: Wire::decode(input)?,
-            standing: Wire::decode(input)?,
-            ready: Wire::decode(input)?,
-            missing: Wire::decode(input)?,
-            successor: Wire::decode(input)?,
-        })
-    }
-}
-
-impl Wire for Standing {
-    fn encode(&self, out: &mut Vec<u8>) {
-        let tag: u8 = match self {
-            Standing::Well => 0,
-            Standing::Restarted => 1,
-            Standing::Lost => 2,
-        };
-        tag.encode(out);
-    }
-
-    fn decode(input: &mut Reader<'_>) -> Result<Standing, Malformed> {
-        let malformed = input.malformed("how a server is");
-        Ok(match u8::decode(input)? {
-            0 => Standing::Well,
-            1 => Standing::Restarted,
-            2 => Standing::Lost,
-            _ => return Err(malformed),
-        })
-    }
-}
-
-impl Wire for Known {
-    fn encode(&self, out: &mut Vec<u8>) {
-        self.view.encode(out);
-        self.active.encode(out);
-        self.lost.encode(out);
-    }
-
-    fn decode(input: &mut Reader<'_>) -> Result<Known, Malformed> {
-        Ok(Known {
-            view: Wire::decode(input)?,
-            active: Wire::decode(input)?,
-            lost: Wire::decode(input)?,
-        })
-    }
-}
-
-impl<R: Wire> Wire for Record<R> {
-    fn encode(&self, out: &mut Vec<u8>) {
-        match self {
-            Record::State { checkpoint, views } => put!(out, 1, checkpoint, views),
-            Record::Staged { checkpoint, views } => put!(out, 2, checkpoint, views),
-            Record::Operator { first } => put!(out, 3, first),
-            Record::Service(record) => put!(out, 4, record),
-            Record::Anew => put!(out, 5),
-            Record::Damaged => put!(out, 6),
-        }
-    }
-
-    fn decode(input: &mut Reader<'_>) -> Result<Record<R>, Malformed> {
-        let malformed = input.malformed("the tag of a record about views");
-        Ok(match u8::decode(input)? {
-            1 => Record::State {
-                checkpoint: Wire::decode(input)?,
-                views: Wire::decode(input)?,
-            },
-            2 => Record::Staged {
-                checkpoint: Wire::decode(input)?,
-                views: Wire::decode(input)?,
-            },
-            3 => Record::Operator {
-                first: Wire::decode(input)?,
-            },
-            4 => Record::Service(Wire::decode(input)?),
-            5 => Record::Anew,
-            6 => Record::Damaged,
-            _ => return Err(malformed),
-        })
-    }
-}
+wire!(enum Record<R>, "the tag of a record about views" {
+    1 => State { checkpoint, views };
+    2 => Staged { checkpoint, views };
+    3 => Operator { first };
+    4 => Service(record);
+    5 => Anew;
+    6 => Damaged;
+});

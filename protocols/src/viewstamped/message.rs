@@ -3,9 +3,7 @@
 //! Messages have the paper's names. Those that promise something are held until the promise is durable;
 //! the others leave early. The table in `README.md` says which is which.
 
-use alloc::vec::Vec;
-
-use quorate_core::{Checkpoint, Malformed, NodeId, Payload, Reader, Wire};
+use quorate_core::{Checkpoint, NodeId, Payload, wire};
 
 use crate::log::{Entries, Entry, Epoch as View, Index, Position};
 
@@ -281,187 +279,30 @@ impl Message {
     }
 }
 
-/// Writes a tag and then the fields, in order.
-macro_rules! put {
-    ($out:ident, $tag:literal $(, $field:expr)*) => {{
-        u8::encode(&$tag, $out);
-        $(Wire::encode($field, $out);)*
-    }};
-}
+wire!(enum Message, "the tag of a message" {
+    1 => Prepare { view, previous, commit, entries };
+    2 => PrepareOk { view, op };
+    3 => Commit { view, commit };
+    4 => Presiding { view, round, commit, matched, sent };
+    5 => Heard { view, round };
+    6 => StartViewChange { entered, wanted };
+    7 => DoViewChange { view, commit, crashes, normal, last };
+    8 => StartView { view, last, commit };
+    9 => GetState { view, after };
+    10 => NewState { view, normal, previous, last, commit, entries };
+    11 => NewCheckpoint { checkpoint };
+    12 => Recovery { nonce };
+    13 => RecoveryResponse { nonce, view, last, crashes };
+    14 => Forward { payload };
+    15 => ReadAsked { incarnation, id };
+    16 => ReadReady { incarnation, id, op };
+});
 
-impl Wire for Message {
-    fn encode(&self, out: &mut Vec<u8>) {
-        match self {
-            Message::Prepare {
-                view,
-                previous,
-                commit,
-                entries,
-            } => put!(out, 1, view, previous, commit, entries),
-            Message::PrepareOk { view, op } => put!(out, 2, view, op),
-            Message::Commit { view, commit } => put!(out, 3, view, commit),
-            Message::Presiding {
-                view,
-                round,
-                commit,
-                matched,
-                sent,
-            } => put!(out, 4, view, round, commit, matched, sent),
-            Message::Heard { view, round } => put!(out, 5, view, round),
-            Message::StartViewChange { entered, wanted } => put!(out, 6, entered, wanted),
-            Message::DoViewChange {
-                view,
-                commit,
-                crashes,
-                normal,
-                last,
-            } => put!(out, 7, view, commit, crashes, normal, last),
-            Message::StartView { view, last, commit } => put!(out, 8, view, last, commit),
-            Message::GetState { view, after } => put!(out, 9, view, after),
-            Message::NewState {
-                view,
-                normal,
-                previous,
-                last,
-                commit,
-                entries,
-            } => put!(out, 10, view, normal, previous, last, commit, entries),
-            Message::NewCheckpoint { checkpoint } => put!(out, 11, checkpoint),
-            Message::Recovery { nonce } => put!(out, 12, nonce),
-            Message::RecoveryResponse {
-                nonce,
-                view,
-                last,
-                crashes,
-            } => put!(out, 13, nonce, view, last, crashes),
-            Message::Forward { payload } => put!(out, 14, payload),
-            Message::ReadAsked { incarnation, id } => put!(out, 15, incarnation, id),
-            Message::ReadReady {
-                incarnation,
-                id,
-                op,
-            } => put!(out, 16, incarnation, id, op),
-        }
-    }
-
-    fn decode(input: &mut Reader<'_>) -> Result<Message, Malformed> {
-        let malformed = input.malformed("the tag of a message");
-        let tag = u8::decode(input)?;
-        // Fields of a struct expression are evaluated in the order written, which is the wire's.
-        Ok(match tag {
-            1 => Message::Prepare {
-                view: Wire::decode(input)?,
-                previous: Wire::decode(input)?,
-                commit: Wire::decode(input)?,
-                entries: Wire::decode(input)?,
-            },
-            2 => Message::PrepareOk {
-                view: Wire::decode(input)?,
-                op: Wire::decode(input)?,
-            },
-            3 => Message::Commit {
-                view: Wire::decode(input)?,
-                commit: Wire::decode(input)?,
-            },
-            4 => Message::Presiding {
-                view: Wire::decode(input)?,
-                round: Wire::decode(input)?,
-                commit: Wire::decode(input)?,
-                matched: Wire::decode(input)?,
-                sent: Wire::decode(input)?,
-            },
-            5 => Message::Heard {
-                view: Wire::decode(input)?,
-                round: Wire::decode(input)?,
-            },
-            6 => Message::StartViewChange {
-                entered: Wire::decode(input)?,
-                wanted: Wire::decode(input)?,
-            },
-            7 => Message::DoViewChange {
-                view: Wire::decode(input)?,
-                commit: Wire::decode(input)?,
-                crashes: Wire::decode(input)?,
-                normal: Wire::decode(input)?,
-                last: Wire::decode(input)?,
-            },
-            8 => Message::StartView {
-                view: Wire::decode(input)?,
-                last: Wire::decode(input)?,
-                commit: Wire::decode(input)?,
-            },
-            9 => Message::GetState {
-                view: Wire::decode(input)?,
-                after: Wire::decode(input)?,
-            },
-            10 => Message::NewState {
-                view: Wire::decode(input)?,
-                normal: Wire::decode(input)?,
-                previous: Wire::decode(input)?,
-                last: Wire::decode(input)?,
-                commit: Wire::decode(input)?,
-                entries: Wire::decode(input)?,
-            },
-            11 => Message::NewCheckpoint {
-                checkpoint: Wire::decode(input)?,
-            },
-            12 => Message::Recovery {
-                nonce: Wire::decode(input)?,
-            },
-            13 => Message::RecoveryResponse {
-                nonce: Wire::decode(input)?,
-                view: Wire::decode(input)?,
-                last: Wire::decode(input)?,
-                crashes: Wire::decode(input)?,
-            },
-            14 => Message::Forward {
-                payload: Wire::decode(input)?,
-            },
-            15 => Message::ReadAsked {
-                incarnation: Wire::decode(input)?,
-                id: Wire::decode(input)?,
-            },
-            16 => Message::ReadReady {
-                incarnation: Wire::decode(input)?,
-                id: Wire::decode(input)?,
-                op: Wire::decode(input)?,
-            },
-            _ => return Err(malformed),
-        })
-    }
-}
-
-impl Wire for Record {
-    fn encode(&self, out: &mut Vec<u8>) {
-        match self {
-            Record::View(view) => put!(out, 1, view),
-            Record::Normal { view, last } => put!(out, 2, view, last),
-            Record::Append { op, entry } => put!(out, 3, op, entry),
-            Record::Base(position) => put!(out, 4, position),
-            Record::Reset(position) => put!(out, 5, position),
-            Record::Recovered { node, incarnation } => put!(out, 6, node, incarnation),
-        }
-    }
-
-    fn decode(input: &mut Reader<'_>) -> Result<Record, Malformed> {
-        let malformed = input.malformed("the tag of a record");
-        Ok(match u8::decode(input)? {
-            1 => Record::View(Wire::decode(input)?),
-            2 => Record::Normal {
-                view: Wire::decode(input)?,
-                last: Wire::decode(input)?,
-            },
-            3 => Record::Append {
-                op: Wire::decode(input)?,
-                entry: Wire::decode(input)?,
-            },
-            4 => Record::Base(Wire::decode(input)?),
-            5 => Record::Reset(Wire::decode(input)?),
-            6 => Record::Recovered {
-                node: Wire::decode(input)?,
-                incarnation: Wire::decode(input)?,
-            },
-            _ => return Err(malformed),
-        })
-    }
-}
+wire!(enum Record, "the tag of a record" {
+    1 => View(view);
+    2 => Normal { view, last };
+    3 => Append { op, entry };
+    4 => Base(position);
+    5 => Reset(position);
+    6 => Recovered { node, incarnation };
+});
