@@ -16,10 +16,7 @@ use quorate_problems::total_order::Output;
 use super::message::{Answer, Message, Question};
 use super::{Chain, Flaw};
 use crate::log::Index;
-
-/// The most reads that wait at a replica. Edges share reads too, so this is reached only while the
-/// chain is broken, and what is dropped is asked again.
-const WAITING_MAX: usize = 4096;
+use crate::reads::WAITING_MAX;
 
 /// The reads at a replica.
 #[derive(Clone, Default, Hash, Debug)]

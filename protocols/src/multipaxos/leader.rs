@@ -13,10 +13,10 @@ use quorate_core::{Checkpoint, Effects, NodeId};
 use super::ballot::{Ballot, Slot};
 use super::config::Config;
 use super::prepare::Answer;
-use super::reads::Reads;
 use super::slots::Slots;
 use super::{Message, MultiPaxos};
 use crate::log::Entries;
+use crate::reads::Reads;
 
 /// What only a leader knows.
 #[derive(Clone, Hash, Debug)]
@@ -28,7 +28,11 @@ pub(super) struct Leader {
     pub(super) opened: Slot,
     /// The next free slot.
     pub(super) next: Slot,
-    pub(super) reads: Reads,
+    pub(super) reads: Reads<Slot>,
+    /// The last round whose leases do not count any more.
+    pub(super) lapsed: u64,
+    /// Whether leases count no more in this ballot: the leader told somebody to begin the next.
+    pub(super) relinquished: bool,
     /// To whom leadership is being handed.
     pub(super) transfer: Option<NodeId>,
 }
@@ -146,6 +150,8 @@ impl Leader {
             opened,
             next: opened.next(),
             reads: Reads::default(),
+            lapsed: 0,
+            relinquished: false,
             transfer: None,
         }
     }

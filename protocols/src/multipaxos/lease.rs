@@ -44,7 +44,7 @@ impl MultiPaxos {
     /// Leader: the leases of this round do not count any more.
     pub(super) fn on_term_ended(&mut self, round: u64) {
         if let Role::Leader(leader) = &mut self.role {
-            leader.reads.lapsed = leader.reads.lapsed.max(round);
+            leader.lapsed = leader.lapsed.max(round);
         }
     }
 
@@ -52,8 +52,7 @@ impl MultiPaxos {
     pub(super) fn holds_lease(&self) -> bool {
         match &self.role {
             Role::Leader(leader) if self.term() > Duration::ZERO => {
-                let reads = &leader.reads;
-                !reads.relinquished && self.confirmed() > reads.lapsed
+                !leader.relinquished && self.confirmed() > leader.lapsed
             }
             Role::Leader(_)
             | Role::Acceptor

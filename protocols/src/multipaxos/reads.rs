@@ -6,9 +6,6 @@
 //! while one round is under way share the next. With leases (`lease.rs`) the question has often been
 //! answered already.
 
-use alloc::vec::Vec;
-use core::mem;
-
 use quorate_core::{Effects, NodeId};
 use quorate_problems::total_order::Output;
 
@@ -16,34 +13,7 @@ use super::ballot::Slot;
 use super::message::Message;
 use super::role::Role;
 use super::{Flaw, MultiPaxos};
-
-/// The most reads that wait at a leader. Edges share reads too, so this is reached only while no
-/// quorum answers, and what is dropped is asked again.
-const WAITING_MAX: usize = 4096;
-
-/// The reads at a leader.
-#[derive(Clone, Default, Hash, Debug)]
-pub(super) struct Reads {
-    /// The round that confirms those in `asked`, or any later one.
-    round: u64,
-    /// What was chosen when it began.
-    slot: Slot,
-    /// Whom it is for; nobody when no round is under way.
-    asked: Vec<Asker>,
-    /// Who waits for the next one.
-    waiting: Vec<Asker>,
-    /// The last round whose leases do not count any more.
-    pub(super) lapsed: u64,
-    /// Whether leases count no more in this ballot: the leader told somebody to begin the next.
-    pub(super) relinquished: bool,
-}
-
-#[derive(Clone, Copy, Hash, Debug)]
-struct Asker {
-    node: NodeId,
-    incarnation: u64,
-    id: u64,
-}
+use crate::reads::Asker;
 
 impl MultiPaxos {
     /// The layer above wants to read. Whoever leads decides when.
@@ -64,10 +34,8 @@ impl MultiPaxos {
         id: u64,
         fx: &mut Effects<MultiPaxos>,
     ) {
-        if let Role::Leader(leader) = &mut self.role
-            && leader.reads.waiting.len() < WAITING_MAX
-        {
-            leader.reads.waiting.push(Asker {
+        if let Role::Leader(leader) = &mut self.role {
+            leader.reads.push(Asker {
                 node,
                 incarnation,
                 id,
@@ -88,17 +56,16 @@ impl MultiPaxos {
         if chosen < leader.opened && !too_soon {
             return;
         }
-        let reads = &mut leader.reads;
-        if reads.waiting.is_empty() || !reads.asked.is_empty() {
+        let round = match leased {
+            true => leader.reads.round(),
+            false => self.round + 1,
+        };
+        if !leader.reads.begin(round, chosen) {
             return;
         }
-        mem::swap(&mut reads.waiting, &mut reads.asked);
-        reads.slot = chosen;
-        if leased {
-            self.answer_reads(fx);
-        } else {
-            reads.round = self.round + 1;
-            self.begin_round(fx);
+        match leased {
+            true => self.answer_reads(fx),
+            false => self.begin_round(fx),
         }
     }
 
@@ -164,7 +131,7 @@ impl MultiPaxos {
 
     fn asked_round(&self) -> u64 {
         match &self.role {
-            Role::Leader(leader) => leader.reads.round,
+            Role::Leader(leader) => leader.reads.round(),
             Role::Acceptor | Role::Canvasser { .. } | Role::Proposer(_) | Role::Damaged(_) => 0,
         }
     }
@@ -174,8 +141,8 @@ impl MultiPaxos {
         let Role::Leader(leader) = &mut self.role else {
             return;
         };
-        let slot = leader.reads.slot;
-        for asker in leader.reads.asked.drain(..) {
+        let (slot, askers) = leader.reads.confirmed();
+        for asker in askers {
             let (incarnation, id) = (asker.incarnation, asker.id);
             let ready = Message::ReadReady {
                 incarnation,

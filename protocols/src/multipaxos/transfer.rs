@@ -50,7 +50,7 @@ impl MultiPaxos {
             let ballot = source.ballot;
             // Acceptors will promise although they gave leases, so these count no more, not even if
             // the message is lost: who can tell.
-            leader.reads.relinquished = true;
+            leader.relinquished = true;
             // Early: it is no promise, and the next leader asks a quorum like any other.
             fx.send_early(to, Message::Handover { ballot });
         }

@@ -10,9 +10,9 @@ use alloc::vec::Vec;
 
 use quorate_core::{Checkpoint, Effects, NodeId};
 
-use super::reads::Reads;
 use super::view::Role;
 use super::{Config, Entries, Flaw, Index, Log, Message, Number, Position, PrimaryBackup, Timer};
+use crate::reads::Reads;
 use crate::views::Replicator;
 
 /// A primary's state.
@@ -29,7 +29,7 @@ pub(super) struct Primary {
     pub(super) peers: BTreeMap<NodeId, Peer>,
     /// How far it had delivered at the last heartbeat.
     pub(super) goal: Index,
-    pub(super) reads: Reads,
+    pub(super) reads: Reads<Index>,
     /// Who should be primary instead.
     pub(super) transfer: Option<NodeId>,
 }

@@ -4,46 +4,14 @@
 //! that it knows of no later view, none was active when the read arrived, and the primary may answer with
 //! how far it had delivered then. All reads that arrive while one round is under way share the next.
 
-use alloc::vec::Vec;
-use core::mem;
-
 use quorate_core::{Effects, NodeId};
 use quorate_problems::total_order::Output;
 
 use super::config::ReadsBy;
 use super::view::Role;
 use super::{Flaw, Index, Message, PrimaryBackup, Timer};
+use crate::reads::Asker;
 use crate::views::Replicator;
-
-/// The most reads that wait at a primary. Edges share reads too, so this is reached only while backups
-/// do not answer, and what is dropped is asked again.
-const WAITING_MAX: usize = 4096;
-
-/// The reads at a primary.
-#[derive(Clone, Default, Hash, Debug)]
-pub(super) struct Reads {
-    /// The number of the last round begun.
-    round: u64,
-    /// How far was delivered when it began.
-    index: Index,
-    /// Whom it is for; nobody when no round is under way.
-    asked: Vec<Asker>,
-    /// Who waits for the next one.
-    waiting: Vec<Asker>,
-}
-
-#[derive(Clone, Copy, Hash, Debug)]
-struct Asker {
-    node: NodeId,
-    incarnation: u64,
-    id: u64,
-}
-
-impl Reads {
-    pub(super) fn round(&self) -> u64 {
-        self.round
-    }
-}
 
 impl<M: Replicator> PrimaryBackup<M> {
     /// The layer above wants to read. Whoever is primary decides when.
@@ -67,9 +35,8 @@ impl<M: Replicator> PrimaryBackup<M> {
         if let Some((primary, _)) = self.leading()
             && primary.active
             && !primary.lapsed
-            && primary.reads.waiting.len() < WAITING_MAX
         {
-            primary.reads.waiting.push(Asker {
+            primary.reads.push(Asker {
                 node,
                 incarnation,
                 id,
@@ -85,18 +52,15 @@ impl<M: Replicator> PrimaryBackup<M> {
         let Role::Primary(primary) = &mut self.role else {
             return;
         };
-        let reads = &mut primary.reads;
-        if reads.waiting.is_empty() || !reads.asked.is_empty() {
+        // Who need not ask answers in the round that was asked last.
+        let round = primary.reads.round() + u64::from(!alone);
+        if !primary.reads.begin(round, commit) {
             return;
         }
-        mem::swap(&mut reads.waiting, &mut reads.asked);
-        reads.index = commit;
         if alone {
             self.answer_reads(fx);
             return;
         }
-        reads.round += 1;
-        let round = reads.round;
         // Early: as for anybody's answer, it says what did not happen before now.
         fx.send_early(me, Message::Heard { view, round });
         self.for_each_peer(|source, to, peer| source.send_leading(to, peer, round, fx));
@@ -107,7 +71,7 @@ impl<M: Replicator> PrimaryBackup<M> {
         let Role::Primary(primary) = &self.role else {
             return;
         };
-        if primary.least(|peer| peer.round) >= primary.reads.round {
+        if primary.least(|peer| peer.round) >= primary.reads.round() {
             self.answer_reads(fx);
             self.maybe_ask_round(fx);
         }
@@ -117,8 +81,8 @@ impl<M: Replicator> PrimaryBackup<M> {
         let Role::Primary(primary) = &mut self.role else {
             return;
         };
-        let index = primary.reads.index;
-        for asker in primary.reads.asked.drain(..) {
+        let (index, askers) = primary.reads.confirmed();
+        for asker in askers {
             let (incarnation, id) = (asker.incarnation, asker.id);
             let ready = Message::ReadReady {
                 incarnation,

@@ -9,9 +9,9 @@ use alloc::collections::BTreeMap;
 use quorate_core::{Effects, NodeId};
 
 use crate::log::{Entries, Epoch as Term, Index, Log, Position};
+use crate::reads::Reads;
 
 use super::config::Config;
-use super::reads::Reads;
 use super::{Message, Raft, Voters};
 
 /// Figure 2, volatile state on leaders.
@@ -19,7 +19,7 @@ use super::{Message, Raft, Voters};
 pub(super) struct Leader {
     /// All voters, this replica among them: it counts itself by what it mailed itself.
     pub(super) peers: BTreeMap<NodeId, Peer>,
-    pub(super) reads: Reads,
+    pub(super) reads: Reads<Index>,
     /// To whom leadership is being handed.
     pub(super) transfer: Option<NodeId>,
 }

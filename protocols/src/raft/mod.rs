@@ -25,13 +25,13 @@ mod role;
 mod snapshot;
 mod stability;
 mod transfer;
-mod voters;
 
 use quorate_core::{Boot, Checkpoint, Effects, Model, NodeId, Protocol, Status};
 use quorate_problems::total_order::{Request, TotalOrder};
 
 use crate::log::Log;
 pub use crate::log::{Content, Entries, Entry, Epoch as Term, Index, Position};
+use crate::members::Members as Voters;
 
 pub use config::Config;
 pub use flaw::Flaw;
@@ -39,7 +39,6 @@ pub use invariants::Figure3;
 pub use message::{Message, Record, Timer};
 use role::Role;
 pub use stability::Stability;
-pub use voters::Voters;
 
 /// One Raft replica.
 #[derive(Clone, Hash, Debug)]

@@ -4,60 +4,15 @@
 //! its commit index of that time: nothing that was committed before can lie behind it. All reads that
 //! arrive while one round of confirmation is under way share the next.
 
-use alloc::vec::Vec;
-use core::mem;
-
 use quorate_core::{Effects, NodeId};
 use quorate_problems::total_order::Output;
 
 use crate::log::Index;
+use crate::reads::Asker;
 
 use super::message::Message;
 use super::role::Role;
 use super::{Flaw, Raft};
-
-/// The most reads that wait at a leader. Edges share reads too, so this is reached only while no
-/// quorum answers, and what is dropped is asked again.
-const WAITING_MAX: usize = 4096;
-
-/// The reads at a leader.
-#[derive(Clone, Default, Hash, Debug)]
-pub(super) struct Reads {
-    /// The number of the last round begun.
-    round: u64,
-    /// The commit index when it began.
-    index: Index,
-    /// Whom it is for; nobody when no round is under way.
-    asked: Vec<Asker>,
-    /// Who waits for the next one.
-    waiting: Vec<Asker>,
-}
-
-#[derive(Clone, Copy, Hash, Debug)]
-struct Asker {
-    node: NodeId,
-    incarnation: u64,
-    id: u64,
-}
-
-impl Reads {
-    pub(super) fn round(&self) -> u64 {
-        self.round
-    }
-
-    /// The same reads where replicas have other names.
-    pub(super) fn renamed(&self, name: impl Fn(NodeId) -> NodeId) -> Reads {
-        let rename = |asker: &Asker| Asker {
-            node: name(asker.node),
-            ..*asker
-        };
-        Reads {
-            asked: self.asked.iter().map(rename).collect(),
-            waiting: self.waiting.iter().map(rename).collect(),
-            ..*self
-        }
-    }
-}
 
 impl Raft {
     /// The layer above wants to read. Whoever leads decides when.
@@ -78,10 +33,8 @@ impl Raft {
         id: u64,
         fx: &mut Effects<Raft>,
     ) {
-        if let Some((leader, _)) = self.leading()
-            && leader.reads.waiting.len() < WAITING_MAX
-        {
-            leader.reads.waiting.push(Asker {
+        if let Some((leader, _)) = self.leading() {
+            leader.reads.push(Asker {
                 node,
                 incarnation,
                 id,
@@ -101,14 +54,10 @@ impl Raft {
         let Role::Leader(leader) = &mut self.role else {
             return;
         };
-        let reads = &mut leader.reads;
-        if reads.waiting.is_empty() || !reads.asked.is_empty() {
+        let round = leader.reads.round() + 1;
+        if !leader.reads.begin(round, commit) {
             return;
         }
-        mem::swap(&mut reads.waiting, &mut reads.asked);
-        reads.round += 1;
-        reads.index = commit;
-        let round = reads.round;
         // Early: as for anybody's answer, it says what did not happen before now.
         fx.send_early(me, Message::Heard { term, round });
         self.for_each_peer(|source, to, peer| source.send_leading(to, peer, round, fx));
@@ -123,11 +72,11 @@ impl Raft {
         let rounds = leader.peers.values().map(|peer| peer.round);
         let confirmed = self.voters.reached(rounds);
         let reads = &mut leader.reads;
-        if (confirmed < reads.round && !unconfirmed) || reads.asked.is_empty() {
+        if (confirmed < reads.round() && !unconfirmed) || !reads.is_asked() {
             return;
         }
-        let index = reads.index;
-        for asker in reads.asked.drain(..) {
+        let (index, askers) = reads.confirmed();
+        for asker in askers {
             let (incarnation, id) = (asker.incarnation, asker.id);
             let ready = Message::ReadReady {
                 incarnation,

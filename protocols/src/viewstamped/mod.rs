@@ -32,13 +32,13 @@ use quorate_problems::total_order::{Request, TotalOrder};
 
 use crate::log::Log;
 pub use crate::log::{Content, Entries, Entry, Epoch as View, Index, Position};
+use crate::members::Members as Replicas;
 
 pub use config::{Config, Memory};
 pub use crashes::Crashes;
 pub use flaw::Flaw;
 pub use invariants::Section8;
 pub use message::{Message, Record, Timer};
-pub use replicas::Replicas;
 use role::Role;
 use suspicion::Suspicion;
 

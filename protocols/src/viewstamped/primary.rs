@@ -8,8 +8,8 @@ use alloc::collections::BTreeMap;
 use quorate_core::{Effects, NodeId};
 
 use crate::log::{Epoch as View, Index, Log, Position};
+use crate::reads::Reads;
 
-use super::reads::Reads;
 use super::role::Role;
 use super::{Config, Message, Replicas, Viewstamped};
 
@@ -21,7 +21,7 @@ pub(super) struct Primary {
     /// Where its log ended when the view began: until that is committed, it does not know how far
     /// earlier primaries had committed.
     pub(super) start: Index,
-    pub(super) reads: Reads,
+    pub(super) reads: Reads<Index>,
     /// Who is to be primary next.
     pub(super) successor: Option<NodeId>,
 }

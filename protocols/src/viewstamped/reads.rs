@@ -5,47 +5,15 @@
 //! it with its commit-number of that time: nothing that was committed before can lie behind it. All
 //! reads that arrive while one round of questions is under way share the next.
 
-use alloc::vec::Vec;
-use core::mem;
-
 use quorate_core::{Effects, NodeId};
 use quorate_problems::total_order::Output;
 
 use crate::log::Index;
+use crate::reads::Asker;
 
 use super::message::Message;
 use super::role::Role;
 use super::{Flaw, Viewstamped};
-
-/// The most reads that wait at a primary. Edges share reads too, so this is reached only while no
-/// quorum answers, and what is dropped is asked again.
-const WAITING_MAX: usize = 4096;
-
-/// The reads at a primary.
-#[derive(Clone, Default, Hash, Debug)]
-pub(super) struct Reads {
-    /// The number of the last round begun.
-    round: u64,
-    /// The commit index when it began.
-    index: Index,
-    /// Whom it is for; nobody when no round is under way.
-    asked: Vec<Asker>,
-    /// Who waits for the next one.
-    waiting: Vec<Asker>,
-}
-
-#[derive(Clone, Copy, Hash, Debug)]
-struct Asker {
-    node: NodeId,
-    incarnation: u64,
-    id: u64,
-}
-
-impl Reads {
-    pub(super) fn round(&self) -> u64 {
-        self.round
-    }
-}
 
 impl Viewstamped {
     /// The layer above wants to read. The primary decides when.
@@ -66,10 +34,8 @@ impl Viewstamped {
         id: u64,
         fx: &mut Effects<Viewstamped>,
     ) {
-        if let Some((primary, _)) = self.presiding()
-            && primary.reads.waiting.len() < WAITING_MAX
-        {
-            primary.reads.waiting.push(Asker {
+        if let Some((primary, _)) = self.presiding() {
+            primary.reads.push(Asker {
                 node,
                 incarnation,
                 id,
@@ -90,14 +56,10 @@ impl Viewstamped {
         if commit < primary.start && !too_soon {
             return;
         }
-        let reads = &mut primary.reads;
-        if reads.waiting.is_empty() || !reads.asked.is_empty() {
+        let round = primary.reads.round() + 1;
+        if !primary.reads.begin(round, commit) {
             return;
         }
-        mem::swap(&mut reads.waiting, &mut reads.asked);
-        reads.round += 1;
-        reads.index = commit;
-        let round = reads.round;
         // Early: as for anybody's answer, it says what did not happen before now.
         fx.send_early(me, Message::Heard { view, round });
         self.for_each_peer(|source, to, peer| source.send_presiding(to, peer, round, fx));
@@ -112,11 +74,11 @@ impl Viewstamped {
         let rounds = primary.peers.values().map(|peer| peer.round);
         let confirmed = self.replicas.reached(rounds);
         let reads = &mut primary.reads;
-        if (confirmed < reads.round && !unconfirmed) || reads.asked.is_empty() {
+        if (confirmed < reads.round() && !unconfirmed) || !reads.is_asked() {
             return;
         }
-        let index = reads.index;
-        for asker in reads.asked.drain(..) {
+        let (index, askers) = reads.confirmed();
+        for asker in askers {
             let (incarnation, id) = (asker.incarnation, asker.id);
             let ready = Message::ReadReady {
                 incarnation,
