@@ -191,6 +191,8 @@ pub struct Status {
     pub head: u64,
     /// The last position that it knows to be decided.
     pub decided: u64,
+    /// Whether it does all that others count on: false while it makes up for what it forgot.
+    pub whole: bool,
 }
 
 #[cfg(test)]

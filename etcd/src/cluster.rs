@@ -32,7 +32,7 @@ impl pb::cluster_server::Cluster for Cluster {
             true => self.context.latest().await?,
             false => self.context.view(),
         };
-        let members = view.members().into_iter().map(convert::member);
+        let members = view.members().list.iter().cloned().map(convert::member);
         Ok(Response::new(pb::MemberListResponse {
             header: Some(self.context.header(view.revision())),
             members: members.collect(),

@@ -203,7 +203,7 @@ pub(crate) fn member(member: Member) -> pb::Member {
         name: member.name,
         peer_ur_ls: member.peer_urls,
         client_ur_ls: member.client_urls,
-        is_learner: false,
+        is_learner: member.is_learner,
     }
 }
 

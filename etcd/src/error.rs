@@ -36,6 +36,11 @@ refusals! {
     BAD_TRANSFEREE = FailedPrecondition, "bad leader transferee";
     TOO_MANY_REQUESTS = ResourceExhausted, "too many requests";
     NO_LEADER = Unavailable, "no leader";
+    MEMBER_NOT_FOUND = NotFound, "member not found";
+    MEMBER_EXISTS = FailedPrecondition, "member ID already exist";
+    PEER_URL_EXISTS = FailedPrecondition, "Peer URLs already exists";
+    NOT_LEARNER = FailedPrecondition, "can only promote a learner member";
+    NOT_ENOUGH_STARTED = FailedPrecondition, "re-configuration failed due to not enough started members";
     STOPPED = Unavailable, "server stopped";
     TIMEOUT = Unavailable, "request timed out";
     TRANSFER_TIMEOUT = Unavailable, "request timed out, leader transfer took too long";
@@ -56,6 +61,11 @@ pub(crate) fn status(error: &Error) -> Status {
         Error::KeyNotFound => KEY_NOT_FOUND,
         Error::LeaseNotFound => LEASE_NOT_FOUND,
         Error::LeaseExists => LEASE_EXISTS,
+        Error::MemberNotFound => MEMBER_NOT_FOUND,
+        Error::MemberExists => MEMBER_EXISTS,
+        Error::PeerUrlExists => PEER_URL_EXISTS,
+        Error::NotLearner => NOT_LEARNER,
+        Error::LastVoter => NOT_ENOUGH_STARTED,
         Error::Timeout => TIMEOUT,
         Error::NoLeader => NO_LEADER,
         Error::TooManyRequests => TOO_MANY_REQUESTS,

@@ -78,7 +78,7 @@ impl pb::maintenance_server::Maintenance for Maintenance {
             return Err(error::NOT_LEADER.into());
         }
         let view = context.view();
-        if !view.members().iter().any(|member| member.id == target) {
+        if view.members().get(target).is_none() {
             return Err(error::BAD_TRANSFEREE.into());
         }
         let mut changes = context.service().leader_changes();

@@ -177,6 +177,7 @@ impl Protocol for General {
             leader: None,
             head: u64::from(self.received),
             decided: u64::from(self.resolved.is_some()),
+            whole: true,
         }
     }
 

@@ -101,6 +101,7 @@ impl Protocol for Teller {
             leader: None,
             head: self.known,
             decided: self.known,
+            whole: true,
         }
     }
 

@@ -27,8 +27,19 @@ pub trait Workload: Problem {
     /// Whether an output is a decision, to be marked in a picture.
     fn is_decision(output: &Self::Output) -> bool;
 
-    /// Makes up a request. `serial` is different every time.
-    fn invent(app: &mut Self::App, serial: u64, choice: &mut Choice) -> Self::Request;
+    /// Makes up a request in a world of these nodes. `serial` is larger every time.
+    fn invent(
+        app: &mut Self::App,
+        nodes: &[NodeId],
+        serial: u64,
+        choice: &mut Choice,
+    ) -> Self::Request;
+
+    /// Whether this replica takes part, so that what works must work there too.
+    fn participates(oracle: &Self::Oracle, id: NodeId) -> bool {
+        let _ = (oracle, id);
+        true
+    }
 
     /// Requests whose effects show, once everything works again, that it really does.
     fn probe(app: &mut Self::App, serial: u64) -> Vec<Self::Request>;

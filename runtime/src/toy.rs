@@ -219,6 +219,7 @@ impl Protocol for Toy {
             leader: None,
             head: self.number,
             decided: 0,
+            whole: true,
         }
     }
 

@@ -73,6 +73,7 @@ impl Protocol for Nothing {
             leader: Some(ME),
             head: 0,
             decided: 0,
+            whole: true,
         }
     }
 
@@ -96,7 +97,9 @@ fn replica(mut batcher: Batcher, woken: &AtomicBool, wakes: &Receiver<()>, start
             let output = match request {
                 Request::Broadcast(payload) => deliver(&mut position, payload),
                 Request::Read { id } => Output::ReadReady { id, position },
-                Request::Compact(_) | Request::Transfer { .. } => continue,
+                Request::Compact(_) | Request::Transfer { .. } | Request::Reconfigure(_) => {
+                    continue;
+                }
             };
             edge.on_output(output, now);
         }

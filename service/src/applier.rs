@@ -69,6 +69,7 @@ impl Applier {
         let views = machine.views();
         let position = views.view().position();
         shared.set_has_leases(views.view().lease_count() > 0);
+        shared.set_members(views.view().members());
         Applier {
             flusher: machine.flusher(),
             machine,
@@ -240,6 +241,7 @@ impl Applier {
         self.hub.publish(&round.revisions, view.revision());
         round.revisions.clear();
         self.shared.set_has_leases(view.lease_count() > 0);
+        self.shared.set_members(view.members());
         self.shared.set_durable(self.flusher.durable());
         if !lock(&self.flusher.shared.turn).frozen.is_empty() {
             // A full signal is a signal.

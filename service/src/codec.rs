@@ -180,6 +180,10 @@ const LEASE_REVOKE: u8 = 7;
 const LEASE_KEEP_ALIVE: u8 = 8;
 const TICK: u8 = 9;
 const PUBLISH: u8 = 10;
+const MEMBER_ADD: u8 = 11;
+const MEMBER_REMOVE: u8 = 12;
+const MEMBER_UPDATE: u8 = 13;
+const MEMBER_PROMOTE: u8 = 14;
 
 /// Appends one command's encoding.
 pub fn encode_command(command: &Command, out: &mut Vec<u8>) {
@@ -222,6 +226,23 @@ pub fn encode_command(command: &Command, out: &mut Vec<u8>) {
             out.push(PUBLISH);
             encode_member(member, out);
         }
+        Command::MemberAdd(member) => {
+            out.push(MEMBER_ADD);
+            encode_member(member, out);
+        }
+        Command::MemberRemove { id } => {
+            out.push(MEMBER_REMOVE);
+            out.extend_from_slice(&id.to_le_bytes());
+        }
+        Command::MemberUpdate { id, peer_urls } => {
+            out.push(MEMBER_UPDATE);
+            out.extend_from_slice(&id.to_le_bytes());
+            put_texts(peer_urls, out);
+        }
+        Command::MemberPromote { id } => {
+            out.push(MEMBER_PROMOTE);
+            out.extend_from_slice(&id.to_le_bytes());
+        }
     }
 }
 
@@ -244,6 +265,13 @@ fn command(input: &mut Input) -> Result<Command, Malformed> {
             elapsed_ms: input.u64()?,
         },
         PUBLISH => Command::Publish(decode_member(input)?),
+        MEMBER_ADD => Command::MemberAdd(decode_member(input)?),
+        MEMBER_REMOVE => Command::MemberRemove { id: input.u64()? },
+        MEMBER_UPDATE => Command::MemberUpdate {
+            id: input.u64()?,
+            peer_urls: input.texts()?,
+        },
+        MEMBER_PROMOTE => Command::MemberPromote { id: input.u64()? },
         _ => return Err(input.malformed_before(1, "the tag of a command")),
     })
 }
@@ -371,11 +399,15 @@ fn encode_op(op: &Op, out: &mut Vec<u8>) {
 pub(crate) fn encode_member(member: &Member, out: &mut Vec<u8>) {
     out.extend_from_slice(&member.id.to_le_bytes());
     put_text(&member.name, out);
-    for urls in [&member.peer_urls, &member.client_urls] {
-        put_count(urls.len(), out);
-        for url in urls {
-            put_text(url, out);
-        }
+    put_texts(&member.peer_urls, out);
+    put_texts(&member.client_urls, out);
+    out.push(u8::from(member.is_learner));
+}
+
+fn put_texts(texts: &[String], out: &mut Vec<u8>) {
+    put_count(texts.len(), out);
+    for text in texts {
+        put_text(text, out);
     }
 }
 
@@ -385,5 +417,6 @@ pub(crate) fn decode_member(input: &mut Input) -> Result<Member, Malformed> {
         name: input.text()?,
         peer_urls: input.texts()?,
         client_urls: input.texts()?,
+        is_learner: input.u8()? != 0,
     })
 }

@@ -54,6 +54,26 @@ pub enum Command {
     },
     /// A member announces how clients reach it.
     Publish(Member),
+    /// Let another one take part, as a learner or with a vote. Its name and client URLs come later, by
+    /// its own announcement.
+    MemberAdd(Member),
+    /// Let one take part no more. Its id never comes back.
+    MemberRemove {
+        /// Which.
+        id: u64,
+    },
+    /// Peers reach a member elsewhere.
+    MemberUpdate {
+        /// Which.
+        id: u64,
+        /// Where, as URLs.
+        peer_urls: Vec<String>,
+    },
+    /// Give a learner a vote.
+    MemberPromote {
+        /// Which.
+        id: u64,
+    },
 }
 
 /// A member of the cluster.
@@ -67,6 +87,8 @@ pub struct Member {
     pub peer_urls: Vec<String>,
     /// Where clients reach it, as URLs.
     pub client_urls: Vec<String>,
+    /// Whether it is told everything and has no vote.
+    pub is_learner: bool,
 }
 
 /// Store a value.

@@ -26,6 +26,21 @@ pub enum Error {
     /// The lease id is taken.
     #[error("a lease with this id exists")]
     LeaseExists,
+    /// No such member.
+    #[error("there is no member with this id")]
+    MemberNotFound,
+    /// The id is a member's, or was.
+    #[error("a member has, or had, this id")]
+    MemberExists,
+    /// Another member is reached at this URL.
+    #[error("another member has one of these peer URLs")]
+    PeerUrlExists,
+    /// Only a learner can be given a vote.
+    #[error("the member has a vote already")]
+    NotLearner,
+    /// The last one with a vote stays.
+    #[error("the last member with a vote cannot be removed")]
+    LastVoter,
     /// Nothing was heard in time: the command may or may not have been carried out.
     #[error("no answer in time; the request may or may not have been carried out")]
     Timeout,

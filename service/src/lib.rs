@@ -11,6 +11,7 @@ pub mod command;
 pub mod edge;
 pub mod error;
 pub mod machine;
+pub mod members;
 pub mod reply;
 pub mod service;
 pub mod store;

@@ -56,6 +56,12 @@ pub enum Reply {
         /// The lease's full TTL, seconds, or 0.
         ttl: i64,
     },
+    /// To a change of the members.
+    Members {
+        /// What names the new list: it is in force once the protocol says so of this version, or of a
+        /// newer one.
+        version: u64,
+    },
     /// To a tick or an announcement, which nobody waits for.
     Done,
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crossbeam_channel::Sender;
 use quorate_core::{NodeId, Status};
+use quorate_problems::total_order::Membership;
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
@@ -180,6 +181,8 @@ pub struct ServiceStatus {
     pub head: u64,
     /// The last position that it knows to be decided.
     pub decided: u64,
+    /// Whether it does all that others count on: false while it makes up for what it forgot.
+    pub whole: bool,
     /// The last position whose effects are visible here.
     pub applied: u64,
     /// Commands that wait or are under way.
@@ -360,6 +363,7 @@ impl Service {
             leader,
             head,
             decided,
+            whole,
         } = **shared.status.load();
         ServiceStatus {
             me: shared.options.me,
@@ -369,6 +373,7 @@ impl Service {
             leader,
             head,
             decided,
+            whole,
             applied: shared.applied(),
             pending: shared.pending.count() as u64,
             leader_changes: read(&shared.counters.leader_changes),
@@ -410,6 +415,13 @@ impl Service {
     #[must_use]
     pub fn leader_changes(&self) -> watch::Receiver<Option<(u64, Option<NodeId>)>> {
         self.0.shared.lead.subscribe()
+    }
+
+    /// Who takes part, says the protocol: those whom the newest list of members names, once its version
+    /// is this one.
+    #[must_use]
+    pub fn membership_changes(&self) -> watch::Receiver<Membership> {
+        self.0.shared.in_force.subscribe()
     }
 
     /// Asks that leadership be handed over, which happens if this replica leads.

@@ -120,6 +120,7 @@ impl Protocol for Sequencer {
             leader: Some(NodeId(1)),
             head: self.position,
             decided: self.position,
+            whole: true,
         }
     }
 

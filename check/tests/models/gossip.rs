@@ -147,6 +147,7 @@ impl Protocol for Gossip {
                 .and(self.config.source.or(Some(NodeId(1)))),
             head: decided,
             decided,
+            whole: true,
         }
     }
 

@@ -166,6 +166,7 @@ fn members(flags: &Flags, peer_urls: &[String]) -> Result<Vec<Member>> {
             name,
             peer_urls,
             client_urls: Vec::new(),
+            is_learner: false,
         });
     }
     members.sort_by_key(|member| member.id);

@@ -33,6 +33,8 @@ const SEGMENT_BYTES: u64 = 64 << 20;
 const COMMAND_BYTES_PER_REQUEST_BYTE: usize = 4;
 /// How long to wait before announcing oneself again.
 const ANNOUNCE_RETRY: Duration = Duration::from_millis(500);
+/// How long to wait before seeing again whether it has made up for what it forgot.
+const WHOLE_RETRY: Duration = Duration::from_millis(20);
 
 /// A running member.
 pub(super) struct Member {
@@ -201,7 +203,7 @@ impl Member {
         let leads = |lead: &Option<(u64, Option<NodeId>)>| {
             lead.is_some_and(|(_, leader)| leader == Some(self.me))
         };
-        if self.service.view().members().len() < 2 || !leads(&changes.borrow()) {
+        if self.service.view().members().list.len() < 2 || !leads(&changes.borrow()) {
             return;
         }
         info!("handing leadership over");
@@ -246,12 +248,16 @@ fn into_std(listeners: Vec<TcpListener>) -> io::Result<Vec<std::net::TcpListener
     listeners.into_iter().map(TcpListener::into_std).collect()
 }
 
-/// Tells the cluster how clients reach this member, and the operator that they can.
+/// Tells the cluster how clients reach this member, and the operator that they can: then, and not before,
+/// another member may be stopped without the cluster missing this one.
 async fn announce(service: Service, me: quorate_service::command::Member) {
     let urls = me.client_urls.join(",");
     while let Err(error) = service.write(Command::Publish(me.clone())).await {
         info!(%error, "not announced yet");
         tokio::time::sleep(ANNOUNCE_RETRY).await;
+    }
+    while !service.status().whole {
+        tokio::time::sleep(WHOLE_RETRY).await;
     }
     info!(name = %me.name, clients = %urls, "{READY}");
 }

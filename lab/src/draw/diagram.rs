@@ -304,6 +304,7 @@ impl Builder {
                     leader: None,
                     head: 0,
                     decided: 0,
+                    whole: true,
                 };
                 self.lives[process] = Life::Up(fresh);
                 self.begin(process, Mark::Started(*incarnation));

@@ -72,6 +72,7 @@ impl Tale {
             leader: Some(NodeId(node)),
             head: 0,
             decided: 0,
+            whole: true,
         };
         let node = NodeId(node);
         self.add(What::Became { node, status });

@@ -278,6 +278,7 @@ impl Reader {
                 leader: at.node("leader").ok(),
                 head: at.number("head").unwrap_or(0),
                 decided: at.number("decided").unwrap_or(0),
+                whole: true,
             },
         })
     }

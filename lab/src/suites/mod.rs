@@ -17,11 +17,12 @@ use core::fmt;
 use core::str::FromStr;
 
 use quorate_check::world::{Checkable, Judge, Symmetry};
-use quorate_core::Protocol;
+use quorate_core::{NodeId, Protocol};
 use quorate_problems::total_order::TotalOrder;
 use quorate_protocols::museum::Exhibit;
 use quorate_sim::nearest::nearest;
-use quorate_sim::{Parsed, Suite};
+use quorate_sim::suite::number;
+use quorate_sim::{Options, Parsed, Suite};
 
 use crate::scenes::Claims;
 
@@ -123,6 +124,24 @@ subjects! {
     TwoPhaseCommit: two_phase_commit, any;
     PaxosCommit: paxos_commit, any;
     Strategies: strategies, any;
+}
+
+/// The members that a world of these nodes begins with: the first three with `members=3`, else all.
+///
+/// # Errors
+/// If it is no number, or not one of them.
+pub fn initial<'a>(nodes: &'a [NodeId], options: &Options<'_>) -> Parsed<&'a [NodeId]> {
+    let Some(count) = options.get("members") else {
+        return Ok(nodes);
+    };
+    let count: usize = number("members", count)?;
+    match (1..=nodes.len()).contains(&count) {
+        true => Ok(&nodes[..count]),
+        false => Err(format!(
+            "members={count}: the world has {} nodes",
+            nodes.len()
+        )),
+    }
 }
 
 /// The names of all protocols.

@@ -57,7 +57,7 @@ impl Workload for Armies {
         true
     }
 
-    fn invent((): &mut (), _: u64, _: &mut Choice) -> Order {
+    fn invent((): &mut (), _: &[NodeId], _: u64, _: &mut Choice) -> Order {
         Order::Propose
     }
 

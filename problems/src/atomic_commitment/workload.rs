@@ -45,7 +45,7 @@ impl Workload for AtomicCommitment {
         matches!(output, Output::Decide(_))
     }
 
-    fn invent(app: &mut Voter, _: u64, choice: &mut Choice) -> Request {
+    fn invent(app: &mut Voter, _: &[NodeId], _: u64, choice: &mut Choice) -> Request {
         // All of several must agree, so most agree mostly.
         let fresh = match choice.choose(12) {
             0 => Vote::No,

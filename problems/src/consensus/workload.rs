@@ -40,7 +40,7 @@ impl Workload for Consensus {
         true
     }
 
-    fn invent(app: &mut Proposer, serial: u64, choice: &mut Choice) -> Request {
+    fn invent(app: &mut Proposer, _: &[NodeId], serial: u64, choice: &mut Choice) -> Request {
         // Two who propose the same are a case of its own.
         let fresh = match choice.choose(4) {
             0 => payload("same"),

@@ -108,7 +108,7 @@ impl Workload for Replicated {
         matches!(output, Output::Reply { .. })
     }
 
-    fn invent(app: &mut Client, serial: u64, choice: &mut Choice) -> Request {
+    fn invent(app: &mut Client, _: &[NodeId], serial: u64, choice: &mut Choice) -> Request {
         if let Some((id, operation)) = app.open {
             return Request::Invoke { id, operation };
         }

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use quorate_core::{Checkpoint, Choice, NodeId, Payload};
 
-use super::{Oracle, Output, Request, TotalOrder};
+use super::{Membership, Oracle, Output, Request, TotalOrder};
 use crate::workload::Workload;
 
 /// The application above a replica of total order: only how far it has got.
@@ -24,6 +24,8 @@ pub struct Follower {
     read: u64,
     /// The payload and the read that [`Workload::probe`] waits for.
     awaited: (Option<Payload>, Option<u64>),
+    /// Who takes part, if the protocol says so.
+    members: Option<Membership>,
 }
 
 impl Workload for TotalOrder {
@@ -48,6 +50,7 @@ impl Workload for TotalOrder {
                 .parse()
                 .map(|to| Request::Transfer { to: Some(to) })
                 .map_err(|error| format!("{error}, found {to}")),
+            ["reconfigure", members @ ..] => members.join(" ").parse().map(Request::Reconfigure),
             ["broadcast" | "read" | "compact" | "transfer", ..] => {
                 Err(format!("wrong arguments in {words:?}"))
             }
@@ -66,6 +69,7 @@ impl Workload for TotalOrder {
             Request::Compact(_) => words(&[&"compact"]),
             Request::Transfer { to: None } => words(&[&"transfer"]),
             Request::Transfer { to: Some(to) } => words(&[&"transfer", to]),
+            Request::Reconfigure(members) => words(&[&"reconfigure", members]),
         }
     }
 
@@ -77,7 +81,12 @@ impl Workload for TotalOrder {
         matches!(output, Output::Deliver { .. } | Output::Install(_))
     }
 
-    fn invent(app: &mut Follower, serial: u64, choice: &mut Choice) -> Request {
+    fn participates(oracle: &Oracle, id: NodeId) -> bool {
+        let members = oracle.members();
+        members.is_none_or(|members| members.contains(id))
+    }
+
+    fn invent(app: &mut Follower, nodes: &[NodeId], serial: u64, choice: &mut Choice) -> Request {
         match choice.choose(16) {
             0..10 => Request::Broadcast(payload(&format!("p{serial}"))),
             10..13 => {
@@ -88,7 +97,16 @@ impl Workload for TotalOrder {
                 Self::flush(app);
                 Request::Compact(app.durable)
             }
-            _ => Request::Transfer { to: None },
+            _ => match &app.members {
+                // Where everybody takes part all the time, nothing is to be changed.
+                Some(members)
+                    if (members.iter().count() < nodes.len() || members.version > 0)
+                        && choice.choose(2) == 0 =>
+                {
+                    Request::Reconfigure(some_of(nodes, serial, choice))
+                }
+                _ => Request::Transfer { to: None },
+            },
         }
     }
 
@@ -107,6 +125,7 @@ impl Workload for TotalOrder {
         match request {
             Request::Broadcast(payload) => oracle.on_broadcast(payload),
             Request::Read { id } => oracle.on_read(me, *id),
+            Request::Reconfigure(members) => oracle.on_reconfigure(members),
             Request::Compact(_) | Request::Transfer { .. } => {}
         }
     }
@@ -149,6 +168,7 @@ impl Workload for TotalOrder {
                 app.state = *checkpoint;
                 app.installed = *checkpoint;
             }
+            Output::Members(members) => app.members = Some(members.clone()),
             Output::Lead { .. } => {}
         }
         Ok(())
@@ -158,6 +178,7 @@ impl Workload for TotalOrder {
         app.state = app.durable;
         app.read = 0;
         app.awaited = (None, None);
+        app.members = None;
         oracle.on_open(me, app.durable);
         app.durable
     }
@@ -177,6 +198,23 @@ impl Workload for TotalOrder {
     fn stage(app: &mut Follower, checkpoint: Checkpoint) {
         app.staged.insert((checkpoint.position, checkpoint.epoch));
     }
+}
+
+/// Each of the nodes as a voter, as a learner or not at all, and one voter at least.
+fn some_of(nodes: &[NodeId], version: u64, choice: &mut Choice) -> Membership {
+    let (mut voters, mut learners) = (Vec::new(), Vec::new());
+    for &id in nodes {
+        match choice.choose(4) {
+            0 | 1 => voters.push(id),
+            2 => learners.push(id),
+            _ => {}
+        }
+    }
+    if voters.is_empty() {
+        let place = choice.choose(u32::try_from(nodes.len()).unwrap_or(u32::MAX));
+        voters.push(nodes[place as usize]);
+    }
+    Membership::new(version, voters, learners)
 }
 
 fn payload(text: &str) -> Payload {

@@ -4,14 +4,17 @@
 //! edge then broadcasts it again. Uniform agreement: what any replica delivers at a position, even
 //! one that crashes right after, every replica that delivers that position delivers. Integrity:
 //! only what was broadcast is delivered. A payload may be delivered twice, since the edge may
-//! broadcast twice; the service above recognises it. Positions have no gaps.
+//! broadcast twice; the service above recognises it. Positions have no gaps. Whoever has started with
+//! the same version of the membership has started with the same members.
 
 mod follower;
+mod membership;
 mod oracle;
 
 use quorate_core::{Checkpoint, NodeId, Payload, Problem};
 
 pub use follower::Follower;
+pub use membership::Membership;
 pub use oracle::{Oracle, Violation};
 
 /// The problem.
@@ -44,6 +47,10 @@ pub enum Request {
         /// The replica that should lead.
         to: Option<NodeId>,
     },
+    /// Let these take part, by whatever steps are safe. It does nothing where another leads, and
+    /// nothing if what is in force, or on its way there, is as new. The edge asks again until
+    /// [`Output::Members`] says that it is done.
+    Reconfigure(Membership),
 }
 
 /// What the layer above is told.
@@ -75,4 +82,8 @@ pub enum Output {
         /// The leader of that epoch, once it is known.
         leader: Option<NodeId>,
     },
+    /// Who takes part, as far as this replica knows: told when it starts and after each change, once
+    /// the change cannot be taken back. Versions only grow while a replica runs. A replica that no
+    /// longer takes part may never be told.
+    Members(Membership),
 }

@@ -6,7 +6,7 @@ use core::fmt;
 
 use quorate_core::{Checkpoint, NodeId, Payload};
 
-use super::Output;
+use super::{Membership, Output};
 
 /// Checks uniform agreement, total order, integrity, gap-free positions and reads over a whole run.
 /// It is told of every broadcast, every read, every output and every restart.
@@ -19,6 +19,12 @@ pub struct Oracle {
     delivered: BTreeMap<NodeId, u64>,
     /// The last position that anybody had delivered when a read was asked for.
     reads: BTreeMap<(NodeId, u64), u64>,
+    /// The members of each version that is, or was, in force.
+    memberships: BTreeMap<u64, Membership>,
+    /// What was asked for.
+    wanted: BTreeSet<Membership>,
+    /// The version that each replica was told last.
+    versions: BTreeMap<NodeId, u64>,
 }
 
 /// A broken promise.
@@ -72,6 +78,14 @@ pub enum Violation {
         /// The position it was answered with.
         position: u64,
     },
+    /// Members that nobody asked for, others than somebody else has under the same version, or
+    /// older ones than this replica had.
+    BadMembers {
+        /// The replica.
+        replica: NodeId,
+        /// What it says of who takes part.
+        members: Membership,
+    },
 }
 
 impl fmt::Display for Violation {
@@ -116,6 +130,9 @@ impl fmt::Display for Violation {
                 f,
                 "read: {replica} answered read {id} with {position}, but it needed {needed:?}"
             ),
+            Violation::BadMembers { replica, members } => {
+                write!(f, "membership: {replica} says that {members} are in force")
+            }
         }
     }
 }
@@ -130,6 +147,18 @@ impl Oracle {
     pub fn on_open(&mut self, replica: NodeId, checkpoint: Checkpoint) {
         self.delivered.insert(replica, checkpoint.position);
         self.reads.retain(|read, _| read.0 != replica);
+        self.versions.remove(&replica);
+    }
+
+    /// A replica was asked to let these take part.
+    pub fn on_reconfigure(&mut self, members: &Membership) {
+        self.wanted.insert(members.clone());
+    }
+
+    /// The newest members that anybody knows to be in force, if the protocol says who they are.
+    #[must_use]
+    pub fn members(&self) -> Option<&Membership> {
+        self.memberships.values().next_back()
     }
 
     /// A replica was asked to read.
@@ -143,7 +172,17 @@ impl Oracle {
     pub(super) fn renamed(&self, names: &dyn Fn(NodeId) -> NodeId) -> Oracle {
         let delivered = self.delivered.iter();
         let reads = self.reads.iter();
+        let memberships = self.memberships.iter();
+        let wanted = self.wanted.iter();
+        let versions = self.versions.iter();
         Oracle {
+            memberships: memberships
+                .map(|(&version, members)| (version, members.renamed(names)))
+                .collect(),
+            wanted: wanted.map(|members| members.renamed(names)).collect(),
+            versions: versions
+                .map(|(&id, &version)| (names(id), version))
+                .collect(),
             broadcast: self.broadcast.clone(),
             order: self.order.clone(),
             delivered: delivered.map(|(&id, &last)| (names(id), last)).collect(),
@@ -222,7 +261,24 @@ impl Oracle {
                     });
                 }
             }
+            Output::Members(members) => self.on_members(replica, members)?,
             Output::Lead { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn on_members(&mut self, replica: NodeId, members: &Membership) -> Result<(), Violation> {
+        let version = members.version;
+        let before = self.versions.insert(replica, version);
+        let known = self.memberships.entry(version);
+        let known = known.or_insert_with(|| members.clone());
+        // Nobody asked for the first one.
+        let is_wanted = version == 0 || self.wanted.contains(members);
+        if known != members || !is_wanted || before > Some(version) {
+            return Err(Violation::BadMembers {
+                replica,
+                members: members.clone(),
+            });
         }
         Ok(())
     }
@@ -273,6 +329,27 @@ mod tests {
         oracle.on_open(two, Checkpoint::default());
         let found = oracle.on_output(two, &ready(7, 1));
         assert!(matches!(found, Err(Violation::BadRead { .. })));
+    }
+
+    #[test]
+    fn members_are_those_that_were_asked_for_and_the_same_for_all() {
+        let members = |text: &str| text.parse::<Membership>().expect("they are members");
+        let said = |text| Output::Members(members(text));
+        let mut oracle = oracle();
+        let (one, two) = (NodeId(1), NodeId(2));
+        assert_eq!(oracle.on_output(one, &said("0 n1 n2")), Ok(()));
+        oracle.on_reconfigure(&members("5 n1 n2 learning n3"));
+        for replica in [one, two] {
+            assert_eq!(
+                oracle.on_output(replica, &said("5 n1 n2 learning n3")),
+                Ok(())
+            );
+        }
+        assert_eq!(oracle.members(), Some(&members("5 n1 n2 learning n3")));
+        for (replica, bad) in [(one, "0 n1 n2"), (two, "5 n1 n2 n3"), (two, "7 n1")] {
+            let found = oracle.on_output(replica, &said(bad));
+            assert!(matches!(found, Err(Violation::BadMembers { .. })), "{bad}");
+        }
     }
 
     #[test]

@@ -84,7 +84,10 @@ impl Alone {
     fn delivered(&self) -> Vec<u64> {
         let positions = self.fx.outputs.iter().filter_map(|output| match output {
             Output::Deliver { position, .. } => Some(*position),
-            Output::ReadReady { .. } | Output::Install(_) | Output::Lead { .. } => None,
+            Output::ReadReady { .. }
+            | Output::Install(_)
+            | Output::Lead { .. }
+            | Output::Members(_) => None,
         });
         positions.collect()
     }

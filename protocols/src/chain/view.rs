@@ -22,6 +22,7 @@ impl Chain {
             leader: self.told.1,
             head: self.log.last().index.0,
             decided: self.commit.0,
+            whole: true,
         }
     }
 

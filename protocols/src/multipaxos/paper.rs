@@ -128,7 +128,10 @@ impl Alone {
             Output::Deliver {
                 position, epoch, ..
             } => Some((*position, *epoch)),
-            Output::ReadReady { .. } | Output::Install(_) | Output::Lead { .. } => None,
+            Output::ReadReady { .. }
+            | Output::Install(_)
+            | Output::Lead { .. }
+            | Output::Members(_) => None,
         });
         delivered.collect()
     }

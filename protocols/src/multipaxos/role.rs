@@ -56,6 +56,7 @@ impl MultiPaxos {
             leader: self.leader,
             head: self.slots.last().max(self.chosen).0,
             decided: self.chosen.0,
+            whole: self.ailment().is_none(),
         }
     }
 

@@ -27,6 +27,7 @@ impl PaxosCommit {
             leader: None,
             head: u64::from(self.vote.is_some()),
             decided: u64::from(self.outcome.is_some()),
+            whole: true,
         }
     }
 

@@ -73,6 +73,7 @@ impl<M: Replicator> Protocol for PrimaryBackup<M> {
             Request::Read { id } => self.on_read(id, fx),
             Request::Compact(checkpoint) => self.on_compact(checkpoint, fx),
             Request::Transfer { to } => self.on_transfer(to, fx),
+            Request::Reconfigure(_) => {}
         }
     }
 

@@ -30,6 +30,7 @@ impl<M: Replicator> PrimaryBackup<M> {
             leader: self.leader,
             head: self.log.last().index.0,
             decided: self.commit.0,
+            whole: true,
         }
     }
 

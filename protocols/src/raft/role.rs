@@ -58,6 +58,7 @@ impl Raft {
             leader: self.leader,
             head: self.log.last().index.0,
             decided: self.commit.0,
+            whole: self.ailment().is_none(),
         }
     }
 

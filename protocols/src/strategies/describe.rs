@@ -52,6 +52,7 @@ impl Strategies {
             leader: ordered.then(|| self.master()),
             head: self.number,
             decided: self.number,
+            whole: true,
         }
     }
 

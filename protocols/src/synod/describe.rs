@@ -22,6 +22,7 @@ impl Synod {
             leader: None,
             head: u64::from(self.acceptor.accepted().is_some()),
             decided: u64::from(self.decided.is_some()),
+            whole: true,
         }
     }
 

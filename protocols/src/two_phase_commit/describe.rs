@@ -33,6 +33,7 @@ impl TwoPhaseCommit {
             leader: Some(self.config.coordinator),
             head: u64::from(!matches!(self.standing, Standing::Working)),
             decided: u64::from(decided),
+            whole: true,
         }
     }
 

@@ -568,6 +568,7 @@ impl<M: Replicator> Seat<M> {
             }
             total_order::Output::Install(checkpoint) => self.install(checkpoint, fx),
             total_order::Output::Lead { leader, .. } => self.on_lead(leader, fx),
+            total_order::Output::Members(_) => {}
             total_order::Output::ReadReady { .. } => {} // Nobody reads.
         }
     }

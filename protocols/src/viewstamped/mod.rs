@@ -84,6 +84,7 @@ impl Protocol for Viewstamped {
             Request::Read { id } => self.on_read(id, fx),
             Request::Compact(checkpoint) => self.on_compact(checkpoint, fx),
             Request::Transfer { to } => self.on_transfer(to, fx),
+            Request::Reconfigure(_) => {}
         }
     }
 

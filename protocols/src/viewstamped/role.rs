@@ -42,6 +42,7 @@ impl Viewstamped {
             leader: self.leader(),
             head: self.log.last().index.0,
             decided: self.commit.0,
+            whole: !matches!(self.role, Role::Recovering(_)),
         }
     }
 

@@ -102,6 +102,19 @@ fn txn_of(op: impl Strategy<Value = Op> + Clone) -> impl Strategy<Value = Txn> {
         })
 }
 
+fn member_strategy() -> impl Strategy<Value = Member> {
+    let texts = || proptest::collection::vec(".{0,8}", 0..3);
+    (any::<u64>(), ".{0,8}", texts(), texts(), any::<bool>()).prop_map(
+        |(id, name, peer_urls, client_urls, is_learner)| Member {
+            id,
+            name,
+            peer_urls,
+            client_urls,
+            is_learner,
+        },
+    )
+}
+
 fn command_strategy() -> impl Strategy<Value = Command> {
     let texts = || proptest::collection::vec(".{0,8}", 0..3);
     prop_oneof![
@@ -113,14 +126,11 @@ fn command_strategy() -> impl Strategy<Value = Command> {
         any::<i64>().prop_map(|id| Command::LeaseRevoke { id }),
         any::<i64>().prop_map(|id| Command::LeaseKeepAlive { id }),
         any::<(u64, u64)>().prop_map(|(epoch, elapsed_ms)| Command::Tick { epoch, elapsed_ms }),
-        (any::<u64>(), ".{0,8}", texts(), texts()).prop_map(
-            |(id, name, peer_urls, client_urls)| Command::Publish(Member {
-                id,
-                name,
-                peer_urls,
-                client_urls
-            })
-        ),
+        member_strategy().prop_map(Command::Publish),
+        member_strategy().prop_map(Command::MemberAdd),
+        any::<u64>().prop_map(|id| Command::MemberRemove { id }),
+        (any::<u64>(), texts()).prop_map(|(id, peer_urls)| Command::MemberUpdate { id, peer_urls }),
+        any::<u64>().prop_map(|id| Command::MemberPromote { id }),
     ]
 }
 

@@ -6,6 +6,7 @@
 //! thread. Nothing here blocks.
 
 mod flight;
+mod membership;
 pub(crate) mod reads;
 pub(crate) mod shared;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use quorate_problems::total_order::{Output, Request, TotalOrder};
 use crate::codec::{self, Packer};
 use crate::error::Error;
 use flight::{Flight, Sent};
+use membership::Following;
 use reads::{Reader, Reads};
 use shared::{Reply, Shared, Submission, count};
 use ticks::Ticks;
@@ -64,6 +66,7 @@ pub struct Batcher {
     reads: Reads,
     ticks: Ticks,
     leader: Option<NodeId>,
+    membership: Following,
     /// The protocol knows that the state is durable through this position.
     told_durable: u64,
     /// When to look for callers who have given up.
@@ -93,6 +96,7 @@ impl Batcher {
             reads: Reads::new(patience),
             ticks,
             leader: None,
+            membership: Following::new(patience),
             told_durable: checkpoint.position,
             sweep_at: None,
         }
@@ -109,7 +113,12 @@ impl Batcher {
             return Some(Request::Compact(checkpoint));
         }
         // Without a leader, whatever is asked is lost; it waits here instead.
-        self.leader?;
+        let leader = self.leader?;
+        if leader == self.shared.options.me
+            && let Some(members) = self.membership.next(&self.shared, now)
+        {
+            return Some(Request::Reconfigure(members));
+        }
         if let Some(id) = self.reads.next(now) {
             count(&self.shared.counters.read_rounds, 1);
             return Some(Request::Read { id });
@@ -298,6 +307,7 @@ impl Batcher {
         if leader.is_some() {
             self.flight.on_leader();
             self.reads.repeat();
+            self.membership.repeat();
         }
     }
 
@@ -330,6 +340,10 @@ impl Batcher {
                 self.work(Work::Install(checkpoint));
             }
             Output::Lead { epoch, leader } => self.on_lead(epoch, leader),
+            Output::Members(members) => {
+                self.membership.on_members(members.version);
+                self.shared.in_force.send_replace(members);
+            }
         }
     }
 
@@ -338,6 +352,7 @@ impl Batcher {
             self.flight.repeat_at(),
             self.reads.repeat_at(),
             self.ticks.due(),
+            self.membership.due(),
             self.sweep_at,
         ];
         waiting.into_iter().flatten().min()

@@ -5,9 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use quorate_core::{Checkpoint, NodeId, Status};
+use quorate_problems::total_order::Membership;
 use tokio::sync::{oneshot, watch};
 
 use crate::error::Error;
+use crate::members::Members;
 use crate::reply::Applied;
 use crate::service::ServiceOptions;
 
@@ -122,6 +124,11 @@ pub(crate) struct Shared {
     has_leases: AtomicBool,
     durable: Mutex<Checkpoint>,
     durable_position: AtomicU64,
+    /// Who should take part, says the machine.
+    members: Mutex<Membership>,
+    members_version: AtomicU64,
+    /// Who does, says the protocol.
+    pub(crate) in_force: watch::Sender<Membership>,
     transfer: Mutex<Option<Option<NodeId>>>,
     transfer_wanted: AtomicBool,
     pub(crate) lead: watch::Sender<Lead>,
@@ -141,6 +148,7 @@ impl Shared {
             leader: None,
             head: checkpoint.position,
             decided: checkpoint.position,
+            whole: true,
         };
         Shared {
             options,
@@ -153,6 +161,9 @@ impl Shared {
             has_leases: AtomicBool::new(false),
             durable: Mutex::new(checkpoint),
             durable_position: AtomicU64::new(checkpoint.position),
+            members: Mutex::default(),
+            members_version: AtomicU64::new(0),
+            in_force: watch::Sender::default(),
             transfer: Mutex::new(None),
             transfer_wanted: AtomicBool::new(false),
             lead: watch::Sender::new(None),
@@ -225,6 +236,24 @@ impl Shared {
             return None;
         }
         Some(*lock(&self.durable))
+    }
+
+    /// The machine has this list of members now.
+    pub(crate) fn set_members(&self, members: &Members) {
+        if self.members_version.load(Ordering::Acquire) < members.version {
+            *lock(&self.members) = members.membership();
+            self.members_version
+                .store(members.version, Ordering::Release);
+            self.wake();
+        }
+    }
+
+    /// The members that the machine has, if they are newer than this version.
+    pub(crate) fn members_after(&self, version: u64) -> Option<Membership> {
+        if self.members_version.load(Ordering::Acquire) <= version {
+            return None;
+        }
+        Some(lock(&self.members).clone())
     }
 
     pub(crate) fn ask_transfer(&self, to: Option<NodeId>) {

@@ -18,8 +18,9 @@ use std::sync::atomic::Ordering;
 use quorate_core::{Checkpoint, NodeId, Payload};
 
 use crate::codec;
-use crate::command::{Command, Member};
+use crate::command::Command;
 use crate::error::Error;
+use crate::members::Members;
 use crate::reply::{Reply, Revision};
 use crate::store::layer::{Change, Layer, Layers};
 use crate::store::shared::{Frozen, Published, Shared, lock};
@@ -191,7 +192,7 @@ impl Machine {
         }
         self.meta.batches.insert(batch.origin.0, newest);
         for command in batch.commands {
-            let reply = self.command(command, ordered_in, wanted, out);
+            let reply = self.command(command, position, ordered_in, wanted, out);
             match reply {
                 Err(error) if error.is_fatal() => return Err(error),
                 reply if wanted => {
@@ -207,6 +208,7 @@ impl Machine {
     fn command(
         &mut self,
         command: Command,
+        at: u64,
         ordered_in: u64,
         wanted: bool,
         out: &mut Outcome,
@@ -223,7 +225,16 @@ impl Machine {
             // were ordered since, and the new leader counts from its own beginning.
             Command::Tick { epoch, .. } if epoch < ordered_in => Ok(Reply::Done),
             Command::Tick { epoch, elapsed_ms } => self.tick(epoch, elapsed_ms, out),
-            Command::Publish(member) => Ok(self.publish_member(member)),
+            Command::Publish(member) => {
+                Arc::make_mut(&mut self.meta.members).publish(member);
+                Ok(Reply::Done)
+            }
+            Command::MemberAdd(member) => self.change_members(at, |members| members.add(member)),
+            Command::MemberRemove { id } => self.change_members(at, |members| members.remove(id)),
+            Command::MemberUpdate { id, peer_urls } => {
+                self.change_members(at, |members| members.update(id, peer_urls))
+            }
+            Command::MemberPromote { id } => self.change_members(at, |members| members.promote(id)),
         }
     }
 
@@ -247,19 +258,17 @@ impl Machine {
         Ok(Reply::Compact)
     }
 
-    fn publish_member(&mut self, member: Member) -> Reply {
+    /// A change of the list of members, ordered at this position.
+    fn change_members(
+        &mut self,
+        at: u64,
+        change: impl FnOnce(&mut Members) -> Result<(), Error>,
+    ) -> Result<Reply, Error> {
         let members = Arc::make_mut(&mut self.meta.members);
-        match members.iter_mut().find(|known| known.id == member.id) {
-            Some(known) => {
-                known.name = member.name;
-                known.client_urls = member.client_urls;
-            }
-            None => {
-                members.push(member);
-                members.sort_by_key(|member| member.id);
-            }
-        }
-        Reply::Done
+        change(members)?;
+        members.version = at;
+        self.meta.digest(at);
+        Ok(Reply::Members { version: at })
     }
 
     /// Makes everything applied so far visible. Called once per round of applies, and every second

@@ -20,6 +20,7 @@ use super::{Options, STORE_FILE};
 use crate::command::Member;
 use crate::error::Error;
 use crate::machine::Generation;
+use crate::members::Members;
 
 /// The store, as all its threads see it.
 ///
@@ -85,7 +86,7 @@ pub(crate) struct Published {
     pub(crate) compacted: i64,
     pub(crate) digest: u64,
     pub(crate) now_ms: u64,
-    pub(crate) members: Arc<Vec<Member>>,
+    pub(crate) members: Arc<Members>,
 }
 
 impl Published {
@@ -224,7 +225,7 @@ fn create_tables(db: &Database, members: &[Member]) -> Result<(), Error> {
     write.set_quick_repair(true);
     {
         let mut meta = write.open_table(META).map_err(storage)?;
-        let record = Meta::new(members.to_vec()).encode(&Sweep::NONE);
+        let record = Meta::new(Members::of(members.to_vec())).encode(&Sweep::NONE);
         meta.insert(META_KEY, &record[..]).map_err(storage)?;
         write.open_table(ROWS).map_err(storage)?;
         write.open_table(EVENTS).map_err(storage)?;

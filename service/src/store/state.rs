@@ -9,12 +9,11 @@ use quorate_core::{Checkpoint, Malformed};
 
 use super::row::Stamp;
 use crate::codec::parts::{Input, put_count};
-use crate::codec::{decode_member, encode_member};
-use crate::command::Member;
 use crate::error::Error;
+use crate::members::Members;
 
 /// The format of stores that this version writes and reads.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 
 /// The state of the machine apart from rows and leases. The same on every replica at one position.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -30,7 +29,7 @@ pub(crate) struct Meta {
     pub(crate) clock: Clock,
     /// The incarnation and sequence of the newest batch of each origin.
     pub(crate) batches: BTreeMap<u64, (u64, u64)>,
-    pub(crate) members: Arc<Vec<Member>>,
+    pub(crate) members: Arc<Members>,
 }
 
 /// Time, as far as it is agreed on.
@@ -84,7 +83,7 @@ impl Sweep {
 
 impl Meta {
     /// The state before anything was applied.
-    pub(crate) fn new(members: Vec<Member>) -> Meta {
+    pub(crate) fn new(members: Members) -> Meta {
         Meta {
             checkpoint: Checkpoint::default(),
             revision: 1,
@@ -129,10 +128,7 @@ impl Meta {
                 out.extend_from_slice(&number.to_le_bytes());
             }
         }
-        put_count(self.members.len(), &mut out);
-        for member in self.members.iter() {
-            encode_member(member, &mut out);
-        }
+        self.members.encode(&mut out);
         let crc = crc32c::crc32c(&out[4..]);
         out[..4].copy_from_slice(&crc.to_le_bytes());
         out
@@ -180,10 +176,7 @@ impl Meta {
             let origin = input.u64()?;
             batches.insert(origin, (input.u64()?, input.u64()?));
         }
-        let mut members = Vec::new();
-        for _ in 0..input.count(20)? {
-            members.push(decode_member(input)?);
-        }
+        let members = Members::decode(input)?;
         input.finish()?;
         let meta = Meta {
             checkpoint,

@@ -8,6 +8,7 @@ use super::row::{Kind, Row, Stamp, StoredRow, decode_key, encode_row_key, split_
 use super::state::{Meta, Sweep};
 use super::tables::{decode_event, encode_event};
 use crate::command::Member;
+use crate::members::Members;
 
 fn key() -> impl Strategy<Value = Vec<u8>> {
     // Few different bytes, so that keys are prefixes of each other, and those that are special.
@@ -83,12 +84,13 @@ proptest! {
 
 #[test]
 fn the_record_of_the_state_is_read_as_it_was_written() {
-    let mut meta = Meta::new(vec![Member {
+    let mut meta = Meta::new(Members::of(vec![Member {
         id: 3,
         name: "three".into(),
         peer_urls: vec!["a".into(), "b".into()],
         client_urls: Vec::new(),
-    }]);
+        is_learner: true,
+    }]));
     meta.revision = 77;
     meta.compacted = 12;
     meta.batches.insert(5, (6, 7));
@@ -134,7 +136,7 @@ fn random_bytes_never_panic() {
 
 #[test]
 fn a_store_of_another_format_says_so() {
-    let mut stored = Meta::new(Vec::new()).encode(&Sweep::NONE);
+    let mut stored = Meta::new(Members::default()).encode(&Sweep::NONE);
     stored[4] = 9;
     let crc = crc32c::crc32c(&stored[4..]);
     stored[..4].copy_from_slice(&crc.to_le_bytes());

@@ -9,8 +9,9 @@ use super::STORE_FILE;
 use super::row::{Span, Stamp};
 use super::scan::History;
 use super::shared::{Published, Shared};
-use crate::command::{KeyRange, Member, Range};
+use crate::command::{KeyRange, Range};
 use crate::error::Error;
+use crate::members::Members;
 use crate::reply::{LeaseStatus, RangeReply, Revision};
 
 /// Where views come from. Cheap to clone.
@@ -87,8 +88,8 @@ impl View {
 
     /// The members of the cluster.
     #[must_use]
-    pub fn members(&self) -> Vec<Member> {
-        self.published.members.to_vec()
+    pub fn members(&self) -> &Members {
+        &self.published.members
     }
 
     /// Reads keys. A revision of 0 or less means the newest.

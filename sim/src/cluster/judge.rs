@@ -101,6 +101,7 @@ impl<P: Protocol<Problem = TotalOrder>> Judge<P> {
                 self.oracle.on_broadcast(payload);
             }
             Heard::Asked(Request::Read { id }) => self.oracle.on_read(node, *id),
+            Heard::Asked(Request::Reconfigure(members)) => self.oracle.on_reconfigure(&members),
             Heard::Asked(Request::Compact(_) | Request::Transfer { .. }) => {}
             Heard::Told(output) => {
                 let number = match output {
@@ -108,6 +109,7 @@ impl<P: Protocol<Problem = TotalOrder>> Judge<P> {
                     Output::ReadReady { position, .. } => position ^ (1 << 60),
                     Output::Install(checkpoint) => checkpoint.position ^ (1 << 61),
                     Output::Lead { epoch, .. } => epoch ^ (1 << 62),
+                    Output::Members(members) => members.version ^ (1 << 63),
                 };
                 self.note(number ^ (node.0 << 50));
                 let judged = self.oracle.on_output(node, output);

@@ -353,7 +353,8 @@ where
         self.serial += 1;
         // What is made up is said in words and read again, which counts it a second time.
         let mut app = self.world.app(id).clone();
-        let request = P::Problem::invent(&mut app, self.serial, &mut self.choice);
+        let nodes: Vec<NodeId> = self.world.members().collect();
+        let request = P::Problem::invent(&mut app, &nodes, self.serial, &mut self.choice);
         let mut words = P::Problem::words(&request).into_iter();
         let verb = words.next().expect("a request has a verb");
         self.play(Command::Request {

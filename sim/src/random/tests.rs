@@ -80,6 +80,7 @@ impl Protocol for Chatter {
             leader: None,
             head: 0,
             decided: 0,
+            whole: true,
         }
     }
 

@@ -34,6 +34,10 @@ where
         for round in 0..self.rounds_max {
             self.quiet()?;
             let (mut satisfied, mut asks) = (true, false);
+            // Members may still come and go.
+            let core = core.iter().copied();
+            let core = core.filter(|&id| P::Problem::participates(&self.oracle, id));
+            let core: Vec<NodeId> = core.collect();
             for &id in &core {
                 let before = asked.get(&id).copied();
                 if before.is_some() && P::Problem::is_satisfied(self.app(id)) {

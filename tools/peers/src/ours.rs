@@ -226,7 +226,7 @@ impl<P: Protocol<Problem = TotalOrder>, L: Link<P>> Ours<P, L> {
                     replica.position = Checkpoint { position, epoch };
                     replica.state.apply(payload.as_bytes());
                 }
-                Output::Lead { .. } => {}
+                Output::Lead { .. } | Output::Members(_) => {}
                 Output::ReadReady { .. } | Output::Install(_) => {
                     panic!("nobody asked for {output:?}")
                 }

@@ -1,6 +1,7 @@
 //! Positions, duplicates, layers and flushing.
 
 use super::*;
+use crate::command::Member;
 use crate::store::Worked;
 
 fn batch(incarnation: u64, sequence: u64, key: &str) -> Payload {
@@ -206,7 +207,7 @@ fn the_agreed_state_survives_a_restart() {
     let grant = Command::LeaseGrant { id: -9, ttl: 5 };
     bench.apply(grant).expect("it is new");
     let before = bench.view();
-    assert_eq!(before.members(), std::slice::from_ref(&named));
+    assert_eq!(before.members().list, std::slice::from_ref(&named));
     let (digest, lease) = (before.digest(), before.lease(-9));
     // A view keeps the file open.
     drop(before);
@@ -218,7 +219,7 @@ fn the_agreed_state_survives_a_restart() {
     };
     let (machine, _) = Machine::open(later).expect("it opens");
     let view = machine.views().view();
-    assert_eq!(view.members(), [named]);
+    assert_eq!(view.members().list, [named]);
     assert_eq!(view.digest(), digest);
     assert_eq!(view.compacted(), 3);
     assert_eq!(view.clock_ms(), 700);

@@ -103,6 +103,10 @@ impl Model {
                 Reply::Done
             }
             Command::Publish(_) => Reply::Done,
+            Command::MemberAdd(_)
+            | Command::MemberRemove { .. }
+            | Command::MemberUpdate { .. }
+            | Command::MemberPromote { .. } => unreachable!("rows are what is modelled"),
         };
         Ok((self.revision(), reply))
     }

@@ -202,7 +202,7 @@ impl World {
                         self.replicas[replica].assembly.batcher.output(output, now);
                     }
                 }
-                Request::Compact(_) | Request::Transfer { .. } => {}
+                Request::Compact(_) | Request::Transfer { .. } | Request::Reconfigure(_) => {}
             }
         }
     }

@@ -132,7 +132,7 @@ fn replica(
                 }
                 Request::Read { id } => batcher.output(Output::ReadReady { id, position }, now()),
                 Request::Compact(checkpoint) => compacted.lock().unwrap().push(checkpoint),
-                Request::Transfer { .. } => {}
+                Request::Transfer { .. } | Request::Reconfigure(_) => {}
             }
         }
     }
