@@ -61,6 +61,7 @@ impl Replica {
             name: "default".to_owned(),
             peer_urls: vec!["http://127.0.0.1:2380".to_owned()],
             client_urls: vec![format!("http://{address}")],
+            is_learner: false,
         }];
         let (machine, checkpoint) = Machine::open(store).unwrap();
 
