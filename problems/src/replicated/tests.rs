@@ -241,9 +241,9 @@ fn a_client_waits_for_its_answer_and_asks_again() {
     let mut oracle = Oracle::default();
     let mut choice = Choice::Seeded(3);
     Replicated::on_open(&mut oracle, &mut client, N1);
-    let first = Replicated::invent(&mut client, 1, &mut choice);
+    let first = Replicated::invent(&mut client, &[], 1, &mut choice);
     Replicated::on_request(&mut oracle, &mut client, N1, &first);
-    assert_eq!(Replicated::invent(&mut client, 2, &mut choice), first);
+    assert_eq!(Replicated::invent(&mut client, &[], 2, &mut choice), first);
     let Request::Invoke { id, .. } = first;
     let answer = Output::Reply {
         id,
@@ -251,5 +251,5 @@ fn a_client_waits_for_its_answer_and_asks_again() {
     };
     let judged = Replicated::on_output(&mut oracle, &mut client, N1, &answer);
     assert_eq!(judged, Ok(()));
-    assert_ne!(Replicated::invent(&mut client, 3, &mut choice), first);
+    assert_ne!(Replicated::invent(&mut client, &[], 3, &mut choice), first);
 }
