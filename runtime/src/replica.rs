@@ -415,7 +415,7 @@ where
 
     /// Hands over what came of everything, and says how things stand.
     fn round(&mut self) -> Next {
-        let next = self.rounds.round(self.clock.now(), &mut self.threads);
+        let next = self.rounds.round(|| self.clock.now(), &mut self.threads);
         let status = self.rounds.status();
         if self.status.load().as_deref() != Some(&status) {
             self.status.store(Some(Arc::new(status)));

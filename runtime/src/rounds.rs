@@ -60,12 +60,17 @@ impl<P: Protocol, E: Edge<P>> Rounds<P, E> {
     }
 
     /// Fires timers, takes requests and hands over what came of everything so far.
-    pub fn round(&mut self, now: Instant, outside: &mut impl Outside<P>) -> Next {
+    pub fn round(&mut self, clock: impl Fn() -> Instant, outside: &mut impl Outside<P>) -> Next {
+        let mut now = clock();
         self.node.expire(now);
         let mut requests = 0;
         while requests < REQUESTS_MAX
             && let Some(request) = self.edge.next_request(self.node.window(), now)
         {
+            // It may be younger than the clock was: a lease that ended before a read was asked for must
+            // not answer it, however long this thread was paused in between.
+            now = clock();
+            self.node.expire(now);
             self.node.step(Input::Request(request), now);
             requests += 1;
         }

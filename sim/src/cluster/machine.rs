@@ -334,7 +334,7 @@ impl<P: Protocol<Problem = TotalOrder>> Process<P> {
             }
         }
         self.out.spare = self.spare.pop();
-        while self.rounds.round(now, &mut self.out) == Next::Again {
+        while self.rounds.round(|| now, &mut self.out) == Next::Again {
             if self.out.spare.is_none() {
                 self.out.spare = self.spare.pop();
             }
