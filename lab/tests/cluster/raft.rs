@@ -1,75 +1,13 @@
-//! Whole replicas of Raft in the simulated world of clusters.
+//! Whole replicas of Raft.
 
 use quorate_core::{Faults, Links, Model, Protocol as _, Timing};
 use quorate_lab::suites::raft::SUITE;
 use quorate_problems::key_value::Input;
 use quorate_protocols::raft::Raft;
 use quorate_sim::Failure;
-use quorate_sim::cluster::{Flaw, Hurt, Plan, Summary, run, run_plan, run_recorded};
+use quorate_sim::cluster::{Flaw, Hurt, Plan, run, run_plan, run_recorded};
 
-fn planned(text: &str) -> Summary {
-    let plan: Plan = text.parse().expect("a plan");
-    run_plan(&SUITE, &plan).unwrap_or_else(|broken| panic!("{plan}{}", broken.reason))
-}
-
-/// Short runs: a test build is slow.
-fn hurt() -> Hurt {
-    Hurt {
-        ms_max: 3000,
-        ..Hurt::default()
-    }
-}
-
-#[test]
-fn three_replicas_serve_clients() {
-    let summary = planned("cluster seed=1 hurt_ms=1000");
-    assert!(summary.answered > 500, "{summary:?}");
-    assert_eq!(
-        (summary.lost, summary.refused),
-        (0, 0),
-        "nothing goes wrong"
-    );
-}
-
-#[test]
-fn seeds_keep_every_promise_and_end_in_progress() {
-    let (mut answered, mut crashes, mut checkpoints) = (0, 0, 0);
-    for seed in 0..20 {
-        let summary = run(&SUITE, seed, &hurt()).unwrap_or_else(|failure| panic!("{failure}"));
-        answered += summary.answered;
-        crashes += summary.crashes + summary.kills + summary.ends;
-        checkpoints += summary.checkpoints;
-    }
-    assert!(
-        answered > 1000 && crashes > 10 && checkpoints > 0,
-        "the runs are not idle"
-    );
-}
-
-#[test]
-fn a_seed_decides_everything() {
-    let damage = Hurt {
-        damage: true,
-        ..hurt()
-    };
-    for seed in 100..105 {
-        let once = run(&SUITE, seed, &damage).expect("it keeps every promise");
-        let twice = run(&SUITE, seed, &damage).expect("it keeps every promise");
-        assert_eq!(once, twice);
-    }
-}
-
-#[test]
-fn damaged_logs_are_found_and_recovered_from_peers() {
-    let plan = "cluster seed=4 members=3 hurt_ms=2500 clients=4\n\
-                900.000 crash n2\n\
-                901.000 rot n2 log\n\
-                950.000 start n2\n";
-    // Not every bit that rots matters.
-    let damaged =
-        (0..10).map(|seed| planned(&plan.replace("seed=4", &format!("seed={seed}"))).damaged);
-    assert!(damaged.sum::<u64>() > 0, "some of it is noticed");
-}
+use crate::{hurt, planned};
 
 /// The first seed that finds a flaw.
 fn found(hurt: &Hurt) -> Failure {
@@ -243,10 +181,14 @@ fn leases_end_and_what_was_superseded_is_forgotten_while_things_go_wrong() {
                 5500.000 heal\n\
                 6000.000 clock n3 2000000ppm\n\
                 6500.000 transfer n2\n";
-    let summary = planned(plan);
+    let summary = planned(&SUITE, plan);
     assert!(summary.leases > 5 && summary.expired > 3, "{summary:?}");
     assert!(summary.compactions > 20, "{summary:?}");
-    assert_eq!(summary, planned(plan), "they too are decided by the plan");
+    assert_eq!(
+        summary,
+        planned(&SUITE, plan),
+        "they too are decided by the plan"
+    );
 }
 
 /// Seed 758 found it: a renewal did not count in full after the leader had changed.
@@ -259,6 +201,6 @@ apply_us=500 leases=3 option.flight=1 option.message=1
 17498.633 cut n3 n2
 19027.569 join n3 n2
 ";
-    let summary = planned(plan);
+    let summary = planned(&SUITE, plan);
     assert!(summary.leases > 0, "{summary:?}");
 }

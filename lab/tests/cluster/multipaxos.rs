@@ -1,58 +1,9 @@
-//! Whole replicas of Multi-Paxos in the simulated world of clusters.
+//! Whole replicas of Multi-Paxos.
 
 use quorate_lab::suites::multipaxos::SUITE;
-use quorate_sim::cluster::{Hurt, Plan, Summary, run, run_plan};
+use quorate_sim::cluster::{Hurt, Plan, run, run_plan};
 
-fn planned(text: &str) -> Summary {
-    let plan: Plan = text.parse().expect("a plan");
-    run_plan(&SUITE, &plan).unwrap_or_else(|broken| panic!("{plan}{}", broken.reason))
-}
-
-/// Short runs: a test build is slow.
-fn hurt() -> Hurt {
-    Hurt {
-        ms_max: 3000,
-        ..Hurt::default()
-    }
-}
-
-#[test]
-fn three_replicas_serve_clients() {
-    let summary = planned("cluster seed=1 hurt_ms=1000");
-    assert!(summary.answered > 500, "{summary:?}");
-    assert_eq!(
-        (summary.lost, summary.refused),
-        (0, 0),
-        "nothing goes wrong"
-    );
-}
-
-#[test]
-fn seeds_keep_every_promise_and_end_in_progress() {
-    let (mut answered, mut crashes, mut checkpoints) = (0, 0, 0);
-    for seed in 0..12 {
-        let summary = run(&SUITE, seed, &hurt()).unwrap_or_else(|failure| panic!("{failure}"));
-        answered += summary.answered;
-        crashes += summary.crashes + summary.kills + summary.ends;
-        checkpoints += summary.checkpoints;
-    }
-    assert!(
-        answered > 1000 && crashes > 5 && checkpoints > 0,
-        "the runs are not idle"
-    );
-}
-
-#[test]
-fn damaged_logs_are_found_and_recovered_from_peers() {
-    let plan = "cluster seed=4 members=3 hurt_ms=2500 clients=4\n\
-                900.000 crash n2\n\
-                901.000 rot n2 log\n\
-                950.000 start n2\n";
-    // Not every bit that rots matters.
-    let damaged =
-        (0..6).map(|seed| planned(&plan.replace("seed=4", &format!("seed={seed}"))).damaged);
-    assert!(damaged.sum::<u64>() > 0, "some of it is noticed");
-}
+use crate::{hurt, planned};
 
 /// Two of four accept a command, so two may be slow; majorities would need three.
 #[test]
@@ -67,7 +18,10 @@ fn with_flexible_quorums_a_slow_half_slows_nobody() {
         plan += "700 resume n3\n700 resume n4\n";
         plan
     };
-    let (flexible, majority) = (planned(&plan("threshold:2")), planned(&plan("majority")));
+    let (flexible, majority) = (
+        planned(&SUITE, &plan("threshold:2")),
+        planned(&SUITE, &plan("majority")),
+    );
     assert!(
         flexible.answered > majority.answered * 3 / 2,
         "{flexible:?} {majority:?}"

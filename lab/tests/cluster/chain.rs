@@ -1,0 +1,20 @@
+//! Whole replicas of chain replication.
+
+use quorate_lab::suites::chain::SUITE;
+
+use crate::planned;
+
+/// Whichever of three stops, the others go on, and do not lose what was acknowledged.
+#[test]
+fn head_middle_and_tail_are_each_survived() {
+    let before = planned(&SUITE, "cluster seed=7 members=3 hurt_ms=2000 clients=4").answered;
+    for member in 1..=3 {
+        let plan =
+            format!("cluster seed=7 members=3 hurt_ms=6000 clients=4\n2000.000 crash n{member}\n");
+        let answered = planned(&SUITE, &plan).answered;
+        assert!(
+            answered > 2 * before,
+            "{answered} with n{member} gone, {before} before"
+        );
+    }
+}

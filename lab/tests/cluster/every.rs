@@ -1,0 +1,104 @@
+//! What holds under every protocol.
+
+use quorate_core::Protocol;
+use quorate_problems::total_order::TotalOrder;
+use quorate_sim::Suite;
+use quorate_sim::cluster::{Hurt, run};
+
+use crate::{hurt, planned};
+
+/// Runs everything below under each of these. So many seeds must send so many snapshots at least.
+macro_rules! protocols {
+    ($($name:ident: $seeds:literal seeds, $snapshots:literal snapshots;)+) => {
+        $(mod $name {
+            use quorate_lab::suites::$name::SUITE;
+
+            #[test]
+            fn three_replicas_serve_clients() {
+                super::three_replicas_serve_clients(&SUITE);
+            }
+
+            #[test]
+            fn seeds_keep_every_promise_and_end_in_progress() {
+                super::seeds_keep_every_promise(&SUITE, $seeds, $snapshots);
+            }
+
+            #[test]
+            fn damaged_logs_are_found_and_made_up_for() {
+                super::damaged_logs_are_made_up_for(&SUITE);
+            }
+
+            #[test]
+            fn a_seed_decides_everything() {
+                super::a_seed_decides_everything(&SUITE);
+            }
+        })+
+    };
+}
+
+protocols! {
+    raft: 20 seeds, 1 snapshots;
+    multipaxos: 12 seeds, 1 snapshots;
+    viewstamped: 15 seeds, 1 snapshots;
+    primary_backup: 15 seeds, 0 snapshots;
+    chain: 20 seeds, 1 snapshots;
+}
+
+fn three_replicas_serve_clients<P>(suite: &Suite<P>)
+where
+    P: Protocol<Problem = TotalOrder>,
+{
+    let summary = planned(suite, "cluster seed=1 hurt_ms=1000");
+    assert!(summary.answered > 300, "{summary:?}");
+    assert_eq!(
+        (summary.lost, summary.refused),
+        (0, 0),
+        "nothing goes wrong"
+    );
+}
+
+fn seeds_keep_every_promise<P>(suite: &Suite<P>, seeds: u64, snapshots: u64)
+where
+    P: Protocol<Problem = TotalOrder>,
+{
+    let (mut answered, mut crashes, mut checkpoints) = (0, 0, 0);
+    for seed in 0..seeds {
+        let summary = run(suite, seed, &hurt()).unwrap_or_else(|failure| panic!("{failure}"));
+        answered += summary.answered;
+        crashes += summary.crashes + summary.kills + summary.ends;
+        checkpoints += summary.checkpoints;
+    }
+    assert!(
+        answered > 500 && crashes > 5 && checkpoints >= snapshots,
+        "the runs are idle: {answered} answered, {crashes} crashes, {checkpoints} checkpoints"
+    );
+}
+
+fn damaged_logs_are_made_up_for<P>(suite: &Suite<P>)
+where
+    P: Protocol<Problem = TotalOrder>,
+{
+    let plan = "cluster seed=4 members=3 hurt_ms=2500 clients=4\n\
+                900.000 crash n2\n\
+                901.000 rot n2 log\n\
+                950.000 start n2\n";
+    // Not every bit that rots matters.
+    let damaged =
+        (0..6).map(|seed| planned(suite, &plan.replace("seed=4", &format!("seed={seed}"))).damaged);
+    assert!(damaged.sum::<u64>() > 0, "some of it is noticed");
+}
+
+fn a_seed_decides_everything<P>(suite: &Suite<P>)
+where
+    P: Protocol<Problem = TotalOrder>,
+{
+    let damage = Hurt {
+        damage: true,
+        ..hurt()
+    };
+    for seed in 100..103 {
+        let once = run(suite, seed, &damage).unwrap_or_else(|failure| panic!("{failure}"));
+        let twice = run(suite, seed, &damage).unwrap_or_else(|failure| panic!("{failure}"));
+        assert_eq!(once, twice);
+    }
+}
