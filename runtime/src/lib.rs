@@ -29,7 +29,10 @@ pub use directory::{Directory, DirectoryError, Identity};
 pub use fail_stop::FailStop;
 pub use mailbox::{Mailbox, Waker, mailbox};
 pub use metrics::{BUCKETS, Histogram, Metrics, PeerMetrics};
-pub use peers::{Checkpoints, NoCheckpoints, PeerOptions, Receiving};
+pub use peers::{
+    Checkpoints, Introductions, NoCheckpoints, NoIntroductions, PeerList, PeerOptions, PeersHandle,
+    Receiving, ask,
+};
 pub use replica::{Observer, Options, Replica, SpawnError};
 pub use rounds::{Next, Outside, Rounds};
 pub use storage::{Storage, StorageError};

@@ -7,6 +7,8 @@ use crossbeam_channel::{Receiver, Sender};
 use quorate_core::{Frame, NodeId, Protocol};
 use tokio::sync::OwnedSemaphorePermit;
 
+use crate::peers::PeerList;
+
 /// What can happen to a replica.
 pub(crate) enum Event<P: Protocol> {
     /// The edge has something to ask for.
@@ -20,6 +22,8 @@ pub(crate) enum Event<P: Protocol> {
     },
     /// All frames through this one are durable.
     Synced(Frame),
+    /// These are the peers from now on.
+    Peers(PeerList),
     /// The end.
     Stop,
 }

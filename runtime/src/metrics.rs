@@ -1,8 +1,10 @@
 //! What a replica has done, counted without locks.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use quorate_core::NodeId;
 
 use crate::log::LogCounts;
@@ -37,7 +39,7 @@ pub struct Metrics {
     pub log_segments: u64,
     /// How long the disk took to make frames durable.
     pub sync_time: Histogram,
-    /// The peers, in the order in which they were named.
+    /// The peers as they are now, in the order in which they were named.
     pub peers: Vec<PeerMetrics>,
 }
 
@@ -90,7 +92,8 @@ pub(crate) struct Counters {
     log_bytes: AtomicU64,
     log_syncs: AtomicU64,
     log_segments: AtomicU64,
-    pub(crate) peers: Vec<PeerCounters>,
+    /// Replaced when peers come and go; nobody counts through this.
+    pub(crate) peers: ArcSwap<Vec<Arc<PeerCounters>>>,
 }
 
 /// The counters behind [`PeerMetrics`].
@@ -105,19 +108,16 @@ pub(crate) struct PeerCounters {
     pub(crate) attachments_received: AtomicU64,
 }
 
-impl Counters {
-    pub(crate) fn new(peers: impl Iterator<Item = NodeId>) -> Counters {
-        Counters {
-            peers: peers
-                .map(|peer| PeerCounters {
-                    peer: peer.0,
-                    ..PeerCounters::default()
-                })
-                .collect(),
-            ..Counters::default()
+impl PeerCounters {
+    pub(crate) fn of(peer: NodeId) -> PeerCounters {
+        PeerCounters {
+            peer: peer.0,
+            ..PeerCounters::default()
         }
     }
+}
 
+impl Counters {
     pub(crate) fn on_log(&self, counts: LogCounts, segments: usize) {
         self.log_frames.store(counts.frames, Ordering::Relaxed);
         self.log_bytes.store(counts.bytes, Ordering::Relaxed);
@@ -126,7 +126,8 @@ impl Counters {
     }
 
     pub(crate) fn read(&self) -> Metrics {
-        let peers = self.peers.iter().map(|peer| PeerMetrics {
+        let peers = self.peers.load();
+        let peers = peers.iter().map(|peer| PeerMetrics {
             peer: NodeId(peer.peer),
             connected: peer.connected.load(Ordering::Relaxed),
             messages_dropped: peer.messages_dropped.load(Ordering::Relaxed),

@@ -21,7 +21,9 @@ use crate::fail_stop::FailStop;
 use crate::log::LogError;
 use crate::mailbox::{Event, Mailbox};
 use crate::metrics::{Counters, Metrics};
-use crate::peers::{Checkpoints, Myself, PeerOptions, Peers};
+use crate::peers::{
+    self, Checkpoints, Introductions, Myself, PeerList, PeerOptions, Peers, PeersHandle,
+};
 use crate::random_seed;
 use crate::rounds::{Next, Outside, Rounds};
 use crate::storage::Storage;
@@ -40,8 +42,10 @@ const SPARE_BUFFERS: usize = 4;
 pub struct Options {
     /// Its log; it also says who the replica is.
     pub storage: Storage,
-    /// The other members of its cluster: id, and host with port.
-    pub peers: Vec<(NodeId, String)>,
+    /// The other members of its cluster, to begin with.
+    pub peers: PeerList,
+    /// What strangers are told of the cluster, and what is heard of it.
+    pub introductions: Arc<dyn Introductions>,
     /// Where peers call.
     pub listeners: Vec<TcpListener>,
     /// Bounds on what peers may cost.
@@ -73,6 +77,7 @@ pub struct Replica {
     status: Arc<ArcSwapOption<Status>>,
     counters: Arc<Counters>,
     stop: Box<dyn Fn() + Send + Sync>,
+    peers: PeersHandle,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -100,25 +105,26 @@ impl Replica {
         let storage = options.storage;
         let me = storage.identity().member;
         let incarnation = storage.incarnation();
-        let counters = Arc::new(Counters::new(options.peers.iter().map(|peer| peer.0)));
-        let peers = Peers::start(
-            Myself {
+        let counters = Arc::new(Counters::default());
+        let start = peers::Start {
+            myself: Myself {
                 cluster: storage.identity().cluster,
                 me,
                 incarnation,
             },
-            options.peers,
-            options.listeners,
-            options.peer_options,
-            mailbox.sender.clone(),
-            counters.clone(),
+            list: options.peers,
+            listeners: options.listeners,
+            options: options.peer_options,
+            events: mailbox.sender.clone(),
+            counters: counters.clone(),
             checkpoints,
-            options.fail_stop.clone(),
-            random_seed(),
-            runtime,
-        )?;
+            introductions: options.introductions,
+            fail_stop: options.fail_stop.clone(),
+            seed: random_seed(),
+        };
+        let peers = Peers::start(start, runtime)?;
         let status = Arc::new(ArcSwapOption::empty());
-        let stopping = mailbox.sender.clone();
+        let (stopping, changing) = (mailbox.sender.clone(), mailbox.sender.clone());
         let (started, ready) = crossbeam_channel::bounded(1);
         let start = Start {
             storage,
@@ -152,8 +158,18 @@ impl Replica {
                 // If the replica has ended already there is nothing to stop.
                 let _ = stopping.send(Event::Stop);
             }),
+            peers: PeersHandle(Arc::new(move |list| {
+                // A replica that has stopped has no peers.
+                let _ = changing.send(Event::Peers(list));
+            })),
             threads: vec![thread, writer],
         })
+    }
+
+    /// What changes its peers.
+    #[must_use]
+    pub fn peers(&self) -> PeersHandle {
+        self.peers.clone()
     }
 
     /// Who it is.
@@ -408,6 +424,7 @@ where
                 drop(room);
             }
             Event::Synced(frame) => self.rounds.synced(frame, self.clock.now()),
+            Event::Peers(list) => self.threads.peers.set(list),
             Event::Stop => return false,
         }
         true

@@ -8,8 +8,8 @@ use anyhow::{Context, Result, bail};
 use quorate_core::{Checkpoint, NodeId, Survival};
 use quorate_etcd::ServerOptions;
 use quorate_runtime::{
-    Checkpoints, Clock, Directory, FailStop, Identity, Options, PeerOptions, Receiving, Replica,
-    Storage, mailbox,
+    Checkpoints, Clock, Directory, FailStop, Identity, NoIntroductions, Options, PeerList,
+    PeerOptions, Receiving, Replica, Storage, mailbox,
 };
 use quorate_service::command::Command;
 use quorate_service::machine::Machine;
@@ -134,7 +134,8 @@ impl Member {
         });
         let options = Options {
             storage,
-            peers: config.peers.clone(),
+            peers: PeerList::of(config.peers.clone()),
+            introductions: Arc::new(NoIntroductions),
             listeners: into_std(peers)?,
             peer_options: PeerOptions::default(),
             fail_stop: FailStop::exit(),

@@ -123,7 +123,8 @@ fn check_handshake(bytes: &[u8]) {
     {
         let end = bytes.len().min(ANSWER_BYTES + text_len);
         match Answer::decode(&bytes[..end]) {
-            Ok(Answer::Refused(text)) if text.contains(char::REPLACEMENT_CHARACTER) => {}
+            Ok(Answer::Refused(text) | Answer::Removed(text) | Answer::Unknown(text))
+                if text.contains(char::REPLACEMENT_CHARACTER) => {}
             Ok(answer) => assert!(answer == Answer::Accepted || answer.encode() == bytes[..end]),
             Err(_) => {}
         }

@@ -16,7 +16,7 @@ use quorate_core::{Block, Checkpoint, Protocol, Reader, Wire};
 use super::frame::{FrameHeader, HEADER_BYTES};
 use super::handshake::{ANSWER_BYTES, Answer, Stream};
 use super::sender::{hello, refusal};
-use super::{PeerOptions, Shared, count, prepare};
+use super::{Peer, PeerOptions, Shared, count, prepare};
 use crate::mailbox::Event;
 
 #[cfg(test)]
@@ -40,19 +40,18 @@ const MESSAGE: u32 = 1;
 const PIECE: u32 = 2;
 const END: u32 = 3;
 
-/// The attachments of one replica, both ways.
-pub(super) struct Attachments<P: Protocol> {
-    shared: Arc<Shared<P>>,
-    /// One per peer.
-    sending: Vec<Arc<Outgoing>>,
-    pub(super) receiving: Arc<Incoming>,
-}
-
 /// What is under way to one peer.
 #[derive(Default)]
-struct Outgoing {
+pub(super) struct Outgoing {
     busy: AtomicBool,
     line: Line,
+}
+
+impl Outgoing {
+    /// Hangs up, for good.
+    pub(super) fn stop(&self) {
+        self.line.close();
+    }
 }
 
 /// What is under way to us.
@@ -111,73 +110,52 @@ fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl<P> Attachments<P>
+/// Sends a message that names a checkpoint, and the newest checkpoint with it. While one is under
+/// way to this peer, others are dropped.
+pub(super) fn send<P>(shared: &Arc<Shared<P>>, peer: &Arc<Peer>, message: P::Message)
 where
     P: Protocol + 'static,
     P::Message: Send,
 {
-    pub(super) fn new(shared: Arc<Shared<P>>) -> Attachments<P> {
-        Attachments {
-            sending: shared.peers.iter().map(|_| Arc::default()).collect(),
-            shared,
-            receiving: Arc::default(),
-        }
+    if peer.outgoing.busy.swap(true, Ordering::AcqRel) {
+        count(&peer.counters.messages_dropped, 1);
+        return;
     }
-
-    /// Sends a message that names a checkpoint, and the newest checkpoint with it. While one is
-    /// under way to this peer, others are dropped.
-    pub(super) fn send(&self, index: usize, message: P::Message) {
-        let outgoing = self.sending[index].clone();
-        let peer = self.shared.peers[index].id;
-        if outgoing.busy.swap(true, Ordering::AcqRel) {
-            count(&self.shared.counters(index).messages_dropped, 1);
-            return;
-        }
-        let shared = self.shared.clone();
-        let fail_stop = self.shared.fail_stop.clone();
-        let started = fail_stop.thread("attachment-out", move || {
-            let sent = send(&shared, index, message, &outgoing.line);
-            outgoing.line.disconnect();
-            outgoing.busy.store(false, Ordering::Release);
-            match sent {
-                Ok((checkpoint, bytes)) => {
-                    count(&shared.counters(index).attachments_sent, 1);
-                    tracing::info!(%peer, ?checkpoint, bytes, "sent a checkpoint");
-                }
-                Err(error) => tracing::warn!(%peer, %error, "cannot send a checkpoint"),
+    let (shared, to) = (shared.clone(), peer.clone());
+    let fail_stop = shared.fail_stop.clone();
+    let started = fail_stop.thread("attachment-out", move || {
+        let sent = send_all(&shared, &to, message);
+        to.outgoing.line.disconnect();
+        to.outgoing.busy.store(false, Ordering::Release);
+        match sent {
+            Ok((checkpoint, bytes)) => {
+                count(&to.counters.attachments_sent, 1);
+                tracing::info!(peer = %to.id, ?checkpoint, bytes, "sent a checkpoint");
             }
-            Ok::<(), io::Error>(())
-        });
-        if let Err(error) = started {
-            tracing::warn!(%peer, %error, "cannot start a thread to send a checkpoint");
-            self.sending[index].busy.store(false, Ordering::Release);
+            Err(error) => tracing::warn!(peer = %to.id, %error, "cannot send a checkpoint"),
         }
-    }
-
-    /// Hangs up on all.
-    pub(super) fn stop(&self) {
-        for outgoing in &self.sending {
-            outgoing.line.close();
-        }
-        self.receiving.line.close();
+        Ok::<(), io::Error>(())
+    });
+    if let Err(error) = started {
+        tracing::warn!(peer = %peer.id, %error, "cannot start a thread to send a checkpoint");
+        peer.outgoing.busy.store(false, Ordering::Release);
     }
 }
 
 /// Opens, calls, and sends it all. Answers what was sent once the receiver has made it durable.
-fn send<P: Protocol>(
+fn send_all<P: Protocol>(
     shared: &Shared<P>,
-    index: usize,
+    peer: &Peer,
     mut message: P::Message,
-    line: &Line,
 ) -> io::Result<(Checkpoint, u64)> {
     let (checkpoint, mut source) = shared.checkpoints.open()?;
     if let Some(named) = P::attachment(&mut message) {
         *named = checkpoint;
     }
-    let mut stream = connect(&shared.peers[index].address, &shared.options)?;
-    line.connect(&stream)?;
+    let mut stream = connect(&peer.addresses.load(), &shared.options)?;
+    peer.outgoing.line.connect(&stream)?;
     stream.set_read_timeout(Some(shared.options.handshake_timeout))?;
-    stream.write_all(&hello(shared, index, Stream::Attachment).encode())?;
+    stream.write_all(&hello(shared, peer, Stream::Attachment).encode())?;
     expect_acceptance(&mut stream)?;
     // From now on the receiver's disk sets the pace; if it vanishes, the connection breaks.
     stream.set_read_timeout(None)?;
@@ -187,8 +165,8 @@ fn send<P: Protocol>(
         Ok(total) => total,
         // If the receiver hung up it may have said why.
         Err(error) => match read_answer(&mut stream) {
-            Ok(Answer::Refused(reason)) => return Err(refusal(&reason)),
-            Ok(Answer::Accepted) | Err(_) => return Err(error),
+            Ok(answer) => return Err(accepted(answer).err().unwrap_or(error)),
+            Err(_) => return Err(error),
         },
     };
     expect_acceptance(&mut stream)?;
@@ -214,28 +192,43 @@ fn send_pieces(stream: &mut TcpStream, message: Vec<u8>, source: &mut dyn Read) 
     Ok(total)
 }
 
-/// Tries all addresses that the name stands for.
-fn connect(address: &str, options: &PeerOptions) -> io::Result<TcpStream> {
+/// Tries all addresses that the names stand for.
+fn connect(addresses: &[String], options: &PeerOptions) -> io::Result<TcpStream> {
     let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    for address in address.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, options.handshake_timeout) {
-            Ok(stream) => {
-                prepare(
-                    &socket2::SockRef::from(&stream),
-                    options.progress_timeout * PATIENCE,
-                )?;
-                return Ok(stream);
+    for address in addresses {
+        let found = match address.to_socket_addrs() {
+            Ok(found) => found,
+            Err(error) => {
+                failure = error;
+                continue;
             }
-            Err(error) => failure = error,
+        };
+        for address in found {
+            match TcpStream::connect_timeout(&address, options.handshake_timeout) {
+                Ok(stream) => {
+                    prepare(
+                        &socket2::SockRef::from(&stream),
+                        options.progress_timeout * PATIENCE,
+                    )?;
+                    return Ok(stream);
+                }
+                Err(error) => failure = error,
+            }
         }
     }
     Err(failure)
 }
 
 fn expect_acceptance(stream: &mut TcpStream) -> io::Result<()> {
-    match read_answer(stream)? {
+    accepted(read_answer(stream)?)
+}
+
+fn accepted(answer: Answer) -> io::Result<()> {
+    match answer {
         Answer::Accepted => Ok(()),
-        Answer::Refused(reason) => Err(refusal(&reason)),
+        Answer::Refused(reason) | Answer::Removed(reason) | Answer::Unknown(reason) => {
+            Err(refusal(&reason))
+        }
     }
 }
 
@@ -269,21 +262,26 @@ fn write_frame(stream: &mut TcpStream, kind: u32, body: &[u8]) -> io::Result<()>
 }
 
 impl Incoming {
+    /// Hangs up, for good.
+    pub(super) fn stop(&self) {
+        self.line.close();
+    }
+
     /// Receives on a thread of its own.
     pub(super) fn receive<P>(
         self: &Arc<Incoming>,
         shared: &Arc<Shared<P>>,
-        index: usize,
+        from: &Arc<Peer>,
         stream: tokio::net::TcpStream,
     ) where
         P: Protocol + 'static,
         P::Message: Send,
     {
-        let (incoming, shared) = (self.clone(), shared.clone());
+        let (incoming, shared, from) = (self.clone(), shared.clone(), from.clone());
         let fail_stop = shared.fail_stop.clone();
-        let peer = shared.peers[index].id;
+        let peer = from.id;
         let started = fail_stop.thread("attachment-in", move || {
-            match incoming.receive_blocking(&shared, index, stream) {
+            match incoming.receive_blocking(&shared, &from, stream) {
                 Ok((checkpoint, bytes)) => {
                     tracing::info!(%peer, ?checkpoint, bytes, "received a checkpoint");
                 }
@@ -299,7 +297,7 @@ impl Incoming {
     fn receive_blocking<P: Protocol>(
         &self,
         shared: &Shared<P>,
-        index: usize,
+        from: &Peer,
         stream: tokio::net::TcpStream,
     ) -> io::Result<(Checkpoint, u64)> {
         let mut stream = stream.into_std()?;
@@ -311,7 +309,7 @@ impl Incoming {
         stream.set_read_timeout(Some(shared.options.progress_timeout * PATIENCE))?;
         self.line.connect(&stream)?;
         let _turn = guard(&self.turn);
-        let received = receive(shared, index, &mut stream);
+        let received = receive(shared, from, &mut stream);
         let answer = match &received {
             Ok(_) => Answer::Accepted,
             Err(error) => Answer::Refused(error.to_string()),
@@ -337,7 +335,7 @@ fn drain(stream: &mut TcpStream, timeout: Duration) -> io::Result<u64> {
 /// Receives message and attachment, and delivers the message.
 fn receive<P: Protocol>(
     shared: &Shared<P>,
-    index: usize,
+    from: &Peer,
     stream: &mut TcpStream,
 ) -> io::Result<(Checkpoint, u64)> {
     let mut body = Vec::new();
@@ -371,9 +369,9 @@ fn receive<P: Protocol>(
         return Err(invalid("pieces of a checkpoint are missing"));
     }
     sink.finish()?;
-    count(&shared.counters(index).attachments_received, 1);
+    count(&from.counters.attachments_received, 1);
     let mail = Event::Mail {
-        from: shared.peers[index].id,
+        from: from.id,
         messages: vec![message],
         room: None,
     };

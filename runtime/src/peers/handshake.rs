@@ -27,16 +27,20 @@ pub enum Stream {
     Mail,
     /// One message and its attachment.
     Attachment,
+    /// The caller asks who the cluster is. It need not know whom it calls, nor be known.
+    Asking,
+    /// The caller says who the cluster is, to somebody who did not know it.
+    Telling,
 }
 
 /// What the caller says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Hello {
-    /// The cluster that the caller belongs to.
+    /// The cluster that the caller belongs to; 0 if it asks which one that is.
     pub cluster: u64,
-    /// The caller.
+    /// The caller; 0 if it asks who it is.
     pub from: NodeId,
-    /// Whom it wants to talk to.
+    /// Whom it wants to talk to; 0 if it asks who that is.
     pub to: NodeId,
     /// Which start of the caller this is.
     pub incarnation: u64,
@@ -51,6 +55,11 @@ pub enum Answer {
     Accepted,
     /// Go away, and why: for a human.
     Refused(String),
+    /// Go away for good: the caller was a member and was removed. How, for a human.
+    Removed(String),
+    /// The callee does not know the caller, who may be a newer member than it has heard of: tell it who
+    /// the cluster is. Why, for a human.
+    Unknown(String),
 }
 
 /// What a handshake broke on.
@@ -77,6 +86,8 @@ impl Hello {
         let stream = match self.stream {
             Stream::Mail => 1u64,
             Stream::Attachment => 2,
+            Stream::Asking => 3,
+            Stream::Telling => 4,
         };
         let mut bytes = [0; HELLO_BYTES];
         bytes[..8].copy_from_slice(&MAGIC);
@@ -108,6 +119,8 @@ impl Hello {
         let stream = match large(bytes, 48) {
             1 => Stream::Mail,
             2 => Stream::Attachment,
+            3 => Stream::Asking,
+            4 => Stream::Telling,
             _ => return Err(HandshakeError::Garbled),
         };
         Ok(Hello {
@@ -127,6 +140,8 @@ impl Answer {
         let (code, text) = match self {
             Answer::Accepted => (0, ""),
             Answer::Refused(text) => (1, text.as_str()),
+            Answer::Removed(text) => (2, text.as_str()),
+            Answer::Unknown(text) => (3, text.as_str()),
         };
         let mut text_len = text.len().min(TEXT_BYTES_MAX);
         while !text.is_char_boundary(text_len) {
@@ -167,9 +182,12 @@ impl Answer {
         if text.len() != Answer::text_len(start)? || small(bytes, 12) != checksum(bytes) {
             return Err(HandshakeError::Garbled);
         }
+        let text = String::from_utf8_lossy(text).into_owned();
         match (start[16], start[17]) {
             (0, 0) => Ok(Answer::Accepted),
-            (1, 0) => Ok(Answer::Refused(String::from_utf8_lossy(text).into_owned())),
+            (1, 0) => Ok(Answer::Refused(text)),
+            (2, 0) => Ok(Answer::Removed(text)),
+            (3, 0) => Ok(Answer::Unknown(text)),
             _ => Err(HandshakeError::Garbled),
         }
     }

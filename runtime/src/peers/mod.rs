@@ -6,6 +6,8 @@
 mod attachment;
 pub mod frame;
 pub mod handshake;
+mod introduction;
+mod list;
 mod outbox;
 mod receiver;
 mod sender;
@@ -23,6 +25,7 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use crossbeam_channel::Sender;
 use quorate_core::{Checkpoint, NodeId, Protocol};
 use quorate_node::Letter;
@@ -33,7 +36,10 @@ use tokio::task::{AbortHandle, JoinSet};
 use crate::fail_stop::{FailStop, told_by};
 use crate::mailbox::Event;
 use crate::metrics::{Counters, PeerCounters};
-use attachment::Attachments;
+use attachment::{Incoming, Outgoing};
+pub use introduction::{Introductions, NoIntroductions, ask};
+pub use list::{PeerList, PeersHandle};
+use list::{Roster, Slot};
 use outbox::Outbox;
 
 /// Where application checkpoints come from and go to: how a peer that was away for long gets what
@@ -122,10 +128,12 @@ pub(crate) struct Myself {
 struct Shared<P: Protocol> {
     myself: Myself,
     options: PeerOptions,
-    peers: Vec<Peer>,
+    /// Who is called and may call, for those outside the replica's thread.
+    roster: ArcSwap<Roster>,
     events: Sender<Event<P>>,
     counters: Arc<Counters>,
     checkpoints: Arc<dyn Checkpoints>,
+    introductions: Arc<dyn Introductions>,
     /// Memory for incoming mail, in units of [`ROOM_UNIT`] bytes.
     room: Arc<Semaphore>,
     fail_stop: FailStop,
@@ -134,16 +142,20 @@ struct Shared<P: Protocol> {
 /// The unit in which memory for incoming mail is counted: a semaphore counts to less than 2^32.
 const ROOM_UNIT: usize = 1024;
 
-/// One peer.
+/// One peer. It lives as long as a task or thread works for it.
 struct Peer {
     id: NodeId,
-    /// Host and port. Looked up at each call: names may come to mean other machines.
-    address: String,
+    /// Hosts and ports, tried one after the other. Looked up at each call: names may come to mean other
+    /// machines.
+    addresses: ArcSwap<Vec<String>>,
     outbox: Outbox,
-    /// It called us, so it is worth calling it now.
+    /// It called us or has other addresses, so it is worth calling it now.
     seen: Notify,
     /// The task that receives its mail.
     receiving: Mutex<ReceivingTask>,
+    /// The attachment under way to it.
+    outgoing: Outgoing,
+    counters: Arc<PeerCounters>,
 }
 
 /// The task that receives a peer's mail, and whether there may be one.
@@ -156,11 +168,25 @@ struct ReceivingTask {
 /// All peers of one replica.
 pub(crate) struct Peers<P: Protocol> {
     shared: Arc<Shared<P>>,
-    attachments: Attachments<P>,
+    slots: Vec<Slot>,
+    incoming: Arc<Incoming>,
     tasks: JoinSet<()>,
     runtime: Handle,
-    /// The peers that mail was posted to since the last [`Peers::hand_over`].
-    posted: Vec<bool>,
+    seed: u64,
+}
+
+/// What peers are made of.
+pub(crate) struct Start<P: Protocol> {
+    pub(crate) myself: Myself,
+    pub(crate) list: PeerList,
+    pub(crate) listeners: Vec<TcpListener>,
+    pub(crate) options: PeerOptions,
+    pub(crate) events: Sender<Event<P>>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) checkpoints: Arc<dyn Checkpoints>,
+    pub(crate) introductions: Arc<dyn Introductions>,
+    pub(crate) fail_stop: FailStop,
+    pub(crate) seed: u64,
 }
 
 impl<P> Peers<P>
@@ -168,87 +194,63 @@ where
     P: Protocol + 'static,
     P::Message: Send,
 {
-    #[expect(clippy::too_many_arguments, reason = "called once, by the replica")]
-    pub(crate) fn start(
-        myself: Myself,
-        addresses: Vec<(NodeId, String)>,
-        listeners: Vec<TcpListener>,
-        options: PeerOptions,
-        events: Sender<Event<P>>,
-        counters: Arc<Counters>,
-        checkpoints: Arc<dyn Checkpoints>,
-        fail_stop: FailStop,
-        seed: u64,
-        runtime: &Handle,
-    ) -> io::Result<Peers<P>> {
-        let peers: Vec<Peer> = addresses
-            .into_iter()
-            .map(|(id, address)| Peer {
-                id,
-                address,
-                outbox: Outbox::new(options.queue_bytes_max, options.frame_bytes_max as usize),
-                seen: Notify::new(),
-                receiving: Mutex::default(),
-            })
-            .collect();
-        let room = (options.arrived_bytes_max / ROOM_UNIT).clamp(1, Semaphore::MAX_PERMITS);
+    pub(crate) fn start(start: Start<P>, runtime: &Handle) -> io::Result<Peers<P>> {
+        let room = start.options.arrived_bytes_max / ROOM_UNIT;
+        let room = room.clamp(1, Semaphore::MAX_PERMITS);
         let shared = Arc::new(Shared {
-            myself,
-            options,
-            peers,
-            events,
-            counters,
-            checkpoints,
+            myself: start.myself,
+            options: start.options,
+            roster: ArcSwap::default(),
+            events: start.events,
+            counters: start.counters,
+            checkpoints: start.checkpoints,
+            introductions: start.introductions,
             room: Arc::new(Semaphore::new(room)),
-            fail_stop,
+            fail_stop: start.fail_stop,
         });
-        let attachments = Attachments::new(shared.clone());
-        let mut tasks = JoinSet::new();
-        let entered = runtime.enter();
-        for listener in listeners {
+        let mut peers = Peers {
+            shared,
+            slots: Vec::new(),
+            incoming: Arc::default(),
+            tasks: JoinSet::new(),
+            runtime: runtime.clone(),
+            seed: start.seed,
+        };
+        peers.set(start.list);
+        let _entered = runtime.enter();
+        for listener in start.listeners {
             listener.set_nonblocking(true)?;
             let listener = tokio::net::TcpListener::from_std(listener)?;
-            let accepting =
-                receiver::accept(shared.clone(), listener, attachments.receiving.clone());
-            tasks.spawn(supervised(shared.fail_stop.clone(), accepting));
+            let shared = peers.shared.clone();
+            let accepting = receiver::accept(shared.clone(), listener, peers.incoming.clone());
+            let accepting = supervised(shared.fail_stop.clone(), accepting);
+            peers.tasks.spawn(accepting);
         }
-        for index in 0..shared.peers.len() {
-            let seed = seed.wrapping_add(index as u64 + 1);
-            let sending = sender::send_to(shared.clone(), index, seed);
-            tasks.spawn(supervised(shared.fail_stop.clone(), sending));
-        }
-        drop(entered);
-        Ok(Peers {
-            posted: vec![false; shared.peers.len()],
-            shared,
-            attachments,
-            tasks,
-            runtime: runtime.clone(),
-        })
+        Ok(peers)
     }
 
     /// Sends a message, or drops it if there is no way to.
     pub(crate) fn post(&mut self, letter: Letter<P>) {
         let Letter { to, mut message } = letter;
-        let Some(index) = self.shared.peers.iter().position(|peer| peer.id == to) else {
+        let Some(slot) = self.slots.iter_mut().find(|slot| slot.peer.id == to) else {
             tracing::debug!(%to, "mail for somebody unknown is dropped");
             return;
         };
         if P::attachment(&mut message).is_some() {
-            self.attachments.send(index, message);
+            attachment::send(&self.shared, &slot.peer, message);
             return;
         }
-        match self.shared.peers[index].outbox.post(&message) {
-            true => self.posted[index] = true,
-            false => count(&self.shared.counters.peers[index].messages_dropped, 1),
+        match slot.peer.outbox.post(&message) {
+            true => slot.posted = true,
+            false => count(&slot.peer.counters.messages_dropped, 1),
         }
     }
 
     /// All mail of a round was posted.
     pub(crate) fn hand_over(&mut self) {
-        for (posted, peer) in self.posted.iter_mut().zip(&self.shared.peers) {
-            if std::mem::take(posted) {
-                peer.outbox.hand_over();
+        for slot in &mut self.slots {
+            if std::mem::take(&mut slot.posted) {
+                slot.peer.outbox.hand_over();
             }
         }
     }
@@ -258,16 +260,18 @@ where
         self.tasks.abort_all();
         self.runtime
             .block_on(async { while self.tasks.join_next().await.is_some() {} });
-        for peer in &self.shared.peers {
-            receiver::hang_up(peer);
+        for slot in &self.slots {
+            slot.peer.hang_up();
         }
-        self.attachments.stop();
+        self.incoming.stop();
     }
 }
 
-impl<P: Protocol> Shared<P> {
-    fn counters(&self, index: usize) -> &PeerCounters {
-        &self.counters.peers[index]
+impl Peer {
+    /// Closes all connections with it, for good.
+    fn hang_up(&self) {
+        receiver::hang_up(self);
+        self.outgoing.stop();
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 use super::attachment::Incoming;
 use super::frame::{FrameError, decode_frames, whole_frames};
 use super::handshake::{Answer, HELLO_BYTES, HandshakeError, Hello, Stream};
-use super::{Peer, ROOM_UNIT, Shared, count, prepare, shown, supervised};
+use super::{Peer, ROOM_UNIT, Shared, count, introduction, prepare, shown, supervised};
 use crate::mailbox::Event;
 
 /// How much is read at once: many small frames, or a good part of a large one.
@@ -62,16 +62,14 @@ pub(super) async fn accept<P>(
         connections.spawn(supervised(fail_stop, async move {
             let caller = shown(stream.peer_addr());
             let within = shared.options.handshake_timeout;
-            let shaken = timeout(within, shake_hands(&shared, stream)).await;
+            let shaken = timeout(within, welcome(&shared, stream)).await;
             drop(turn);
             match shaken {
-                Ok(Ok((stream, hello, index))) => {
-                    shared.peers[index].seen.notify_one();
-                    match hello.stream {
-                        Stream::Mail => become_receiver(&shared, index, stream),
-                        Stream::Attachment => attachments.receive(&shared, index, stream),
-                    }
+                Ok(Ok(Welcomed::Mail(peer, stream))) => become_receiver(&shared, peer, stream),
+                Ok(Ok(Welcomed::Attachment(peer, stream))) => {
+                    attachments.receive(&shared, &peer, stream);
                 }
+                Ok(Ok(Welcomed::Done)) => {}
                 Ok(Err(error)) => {
                     tracing::warn!(caller, %error, "a call on the peer port came to nothing");
                 }
@@ -81,11 +79,33 @@ pub(super) async fn accept<P>(
     }
 }
 
-/// Finds out who calls and answers.
-async fn shake_hands<P: Protocol>(
-    shared: &Shared<P>,
+/// What to do with a caller.
+enum Welcomed {
+    /// It sends mail.
+    Mail(Arc<Peer>, TcpStream),
+    /// It sends an attachment.
+    Attachment(Arc<Peer>, TcpStream),
+    /// It has had all that it wanted.
+    Done,
+}
+
+/// What a caller may have.
+enum Admitted {
+    /// It is a peer, and sends mail.
+    Mail(Arc<Peer>),
+    /// It is a peer, and sends an attachment.
+    Attachment(Arc<Peer>),
+    /// It asks who the cluster is.
+    Asking,
+    /// It says who the cluster is.
+    Telling,
+}
+
+/// Finds out who calls and answers. Introductions are made here, since they are short.
+async fn welcome<P: Protocol>(
+    shared: &Arc<Shared<P>>,
     mut stream: TcpStream,
-) -> io::Result<(TcpStream, Hello, usize)> {
+) -> io::Result<Welcomed> {
     prepare(
         &socket2::SockRef::from(&stream),
         shared.options.progress_timeout,
@@ -93,65 +113,95 @@ async fn shake_hands<P: Protocol>(
     let mut bytes = [0; HELLO_BYTES];
     stream.read_exact(&mut bytes).await?;
     let verdict = match Hello::decode(&bytes) {
-        Ok(hello) => examine(shared, &hello).map(|index| (hello, index)),
+        Ok(hello) => examine(shared, &hello),
         // Whoever this is would not understand an answer.
         Err(HandshakeError::NotAPeer) => return Err(io::Error::other(HandshakeError::NotAPeer)),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(Answer::Refused(error.to_string())),
     };
-    match verdict {
-        Ok((hello, index)) => {
-            stream.write_all(&Answer::Accepted.encode()).await?;
-            Ok((stream, hello, index))
-        }
-        Err(reason) => {
-            let answer = Answer::Refused(reason.clone());
+    let admitted = match verdict {
+        Ok(admitted) => admitted,
+        Err(answer) => {
             stream.write_all(&answer.encode()).await?;
             stream.shutdown().await?;
-            Err(io::Error::other(format!("refused: {reason}")))
+            return Err(io::Error::other(format!("turned away: {answer:?}")));
+        }
+    };
+    stream.write_all(&Answer::Accepted.encode()).await?;
+    match admitted {
+        Admitted::Mail(peer) => {
+            peer.seen.notify_one();
+            Ok(Welcomed::Mail(peer, stream))
+        }
+        Admitted::Attachment(peer) => {
+            peer.seen.notify_one();
+            Ok(Welcomed::Attachment(peer, stream))
+        }
+        Admitted::Asking => {
+            introduction::answer(shared, &mut stream).await?;
+            Ok(Welcomed::Done)
+        }
+        Admitted::Telling => {
+            introduction::listen(shared, &mut stream).await?;
+            Ok(Welcomed::Done)
         }
     }
 }
 
-/// Which peer this is, or why it is none.
-fn examine<P: Protocol>(shared: &Shared<P>, hello: &Hello) -> Result<usize, String> {
+/// What this caller may have, or how it is turned away.
+fn examine<P: Protocol>(shared: &Shared<P>, hello: &Hello) -> Result<Admitted, Answer> {
     let myself = shared.myself;
-    if hello.cluster != myself.cluster {
-        return Err(format!(
+    // Who asks who the cluster is need not know it.
+    let asks = hello.stream == Stream::Asking;
+    if hello.cluster != myself.cluster && !(asks && hello.cluster == 0) {
+        return Err(Answer::Refused(format!(
             "this is cluster {:x}, the caller's is {:x}: check --initial-cluster, \
              --initial-cluster-token and --protocol on both",
             myself.cluster, hello.cluster
-        ));
+        )));
     }
-    if hello.to != myself.me {
-        return Err(format!(
+    if hello.to != myself.me && !(asks && hello.to.0 == 0) {
+        return Err(Answer::Refused(format!(
             "this is member {:x}, the caller wants {:x}: check the peer URLs in --initial-cluster",
             myself.me.0, hello.to.0
-        ));
+        )));
     }
-    let known = shared.peers.iter().position(|peer| peer.id == hello.from);
-    known.ok_or_else(|| {
-        format!(
-            "member {:x} is not one that this member ({:x}) knows",
-            hello.from.0, myself.me.0
-        )
-    })
+    let roster = shared.roster.load();
+    if roster.has_removed(hello.from) {
+        return Err(Answer::Removed(format!(
+            "member {:x} was removed from cluster {:x}",
+            hello.from.0, myself.cluster
+        )));
+    }
+    let peer = || {
+        let known = roster.peer(hello.from).cloned();
+        known.ok_or_else(|| {
+            Answer::Unknown(format!(
+                "member {:x} is not one that this member ({:x}) knows",
+                hello.from.0, myself.me.0
+            ))
+        })
+    };
+    match hello.stream {
+        Stream::Mail => peer().map(Admitted::Mail),
+        Stream::Attachment => peer().map(Admitted::Attachment),
+        Stream::Asking => Ok(Admitted::Asking),
+        Stream::Telling => Ok(Admitted::Telling),
+    }
 }
 
 /// Receives a peer's mail from now on; an older connection of the same peer is closed.
-fn become_receiver<P>(shared: &Arc<Shared<P>>, index: usize, stream: TcpStream)
+fn become_receiver<P>(shared: &Arc<Shared<P>>, peer: Arc<Peer>, stream: TcpStream)
 where
     P: Protocol + 'static,
     P::Message: Send,
 {
-    let shared = shared.clone();
+    let (shared, of_peer) = (shared.clone(), peer.clone());
     let fail_stop = shared.fail_stop.clone();
-    let peer = shared.peers[index].id;
-    let of_peer = shared.clone();
     let task = tokio::spawn(supervised(fail_stop, async move {
-        let error = receive(&shared, index, stream).await;
-        tracing::info!(%peer, %error, "a peer's connection ended");
+        let error = receive(&shared, &of_peer, stream).await;
+        tracing::info!(peer = %of_peer.id, %error, "a peer's connection ended");
     }));
-    let mut receiving = of_peer.peers[index]
+    let mut receiving = peer
         .receiving
         .lock()
         .unwrap_or_else(PoisonError::into_inner);
@@ -185,13 +235,13 @@ enum Ended {
     Frame(#[from] FrameError),
 }
 
-async fn receive<P>(shared: &Shared<P>, index: usize, mut stream: TcpStream) -> Ended
+async fn receive<P>(shared: &Shared<P>, peer: &Peer, mut stream: TcpStream) -> Ended
 where
     P: Protocol,
 {
     let mut buffer = Vec::with_capacity(READ_BYTES);
     loop {
-        match receive_some(shared, index, &mut stream, &mut buffer).await {
+        match receive_some(shared, peer, &mut stream, &mut buffer).await {
             Ok(()) => {}
             Err(ended) => return ended,
         }
@@ -201,7 +251,7 @@ where
 /// One read, and all the frames that are whole after it.
 async fn receive_some<P>(
     shared: &Shared<P>,
-    index: usize,
+    peer: &Peer,
     stream: &mut TcpStream,
     buffer: &mut Vec<u8>,
 ) -> Result<(), Ended>
@@ -212,7 +262,7 @@ where
     if count_read == 0 {
         return Err(Ended::HungUp);
     }
-    count(&shared.counters(index).bytes_received, count_read as u64);
+    count(&peer.counters.bytes_received, count_read as u64);
     let len_max = shared.options.frame_bytes_max;
     let (whole, next) = whole_frames(buffer, len_max)?;
     if whole > 0 {
@@ -226,7 +276,7 @@ where
         };
         let messages = decode_frames::<P::Message>(&block, len_max)?;
         let mail = Event::Mail {
-            from: shared.peers[index].id,
+            from: peer.id,
             messages,
             room: Some(room),
         };

@@ -15,12 +15,37 @@ use crate::toy::{Message, Toy};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) struct Running {
-    peers: Peers<Toy>,
+    pub(super) peers: Peers<Toy>,
     pub(super) events: Receiver<Event<Toy>>,
     pub(super) counters: Arc<Counters>,
     pub(super) address: SocketAddr,
+    pub(super) heard: Arc<Heard>,
     failures: Receiver<String>,
     _runtime: tokio::runtime::Runtime,
+}
+
+/// What was heard from peers; what is told is always the same.
+#[derive(Default)]
+pub(super) struct Heard(pub(super) Mutex<Vec<String>>);
+
+impl Introductions for Heard {
+    fn tell(&self) -> io::Result<Vec<u8>> {
+        Ok(b"who we are".to_vec())
+    }
+
+    fn hear(&self, told: &[u8]) {
+        let told = String::from_utf8(told.to_vec()).unwrap();
+        self.0.lock().unwrap().push(told);
+    }
+
+    fn on_removed(&self, by: NodeId, reason: &str) {
+        self.0.lock().unwrap().push(format!("{by}: {reason}"));
+    }
+}
+
+pub(super) fn list(peers: &[(u64, &str)]) -> PeerList {
+    let peers = peers.iter();
+    PeerList::of(peers.map(|(id, address)| (NodeId(*id), (*address).to_owned())))
 }
 
 impl Drop for Running {
@@ -31,7 +56,7 @@ impl Drop for Running {
 }
 
 /// Member 1 of cluster 7, whose only peer is member 2 at this address.
-fn start(two: &str, options: PeerOptions) -> Running {
+pub(super) fn start(two: &str, options: PeerOptions) -> Running {
     start_with(two, options, Arc::new(NoCheckpoints))
 }
 
@@ -49,29 +74,31 @@ pub(super) fn start_with(
     let address = listener.local_addr().unwrap();
     let (sender, events) = unbounded();
     let (failed, failures) = unbounded();
-    let counters = Arc::new(Counters::new([NodeId(2)].into_iter()));
-    let peers = Peers::start(
-        Myself {
+    let counters = Arc::new(Counters::default());
+    let heard = Arc::new(Heard::default());
+    let start = Start {
+        myself: Myself {
             cluster: 7,
             me: NodeId(1),
             incarnation: 5,
         },
-        vec![(NodeId(2), two.to_owned())],
-        vec![listener],
+        list: list(&[(2, two)]),
+        listeners: vec![listener],
         options,
-        sender,
-        counters.clone(),
+        events: sender,
+        counters: counters.clone(),
         checkpoints,
-        FailStop::with(move |reason| failed.send(reason.to_owned()).unwrap()),
-        1,
-        runtime.handle(),
-    )
-    .unwrap();
+        introductions: heard.clone(),
+        fail_stop: FailStop::with(move |reason| failed.send(reason.to_owned()).unwrap()),
+        seed: 1,
+    };
+    let peers = Peers::start(start, runtime.handle()).unwrap();
     Running {
         peers,
         events,
         counters,
         address,
+        heard,
         failures,
         _runtime: runtime,
     }
@@ -107,13 +134,13 @@ pub(super) fn call(address: SocketAddr, hello: &[u8]) -> (TcpStream, Option<Answ
     (stream, Some(answer))
 }
 
-fn accepted(address: SocketAddr) -> TcpStream {
+pub(super) fn accepted(address: SocketAddr) -> TcpStream {
     let (stream, answer) = call(address, &HELLO.encode());
     assert_eq!(answer, Some(Answer::Accepted));
     stream
 }
 
-fn is_closed(stream: &mut TcpStream) -> bool {
+pub(super) fn is_closed(stream: &mut TcpStream) -> bool {
     matches!(stream.read(&mut [0]), Ok(0) | Err(_))
 }
 
@@ -121,7 +148,7 @@ fn refusal(address: SocketAddr, hello: &[u8]) -> String {
     let (mut stream, answer) = call(address, hello);
     assert!(is_closed(&mut stream));
     match answer {
-        Some(Answer::Refused(reason)) => reason,
+        Some(Answer::Refused(reason) | Answer::Unknown(reason)) => reason,
         other => panic!("{other:?}"),
     }
 }
@@ -137,7 +164,7 @@ fn framed(messages: &[Message]) -> Vec<u8> {
     bytes
 }
 
-fn saved(number: u64) -> Message {
+pub(super) fn saved(number: u64) -> Message {
     Message::Saved { number }
 }
 
@@ -167,10 +194,12 @@ impl Running {
     }
 
     pub(super) fn post(&mut self, message: Message) {
-        self.peers.post(Letter {
-            to: NodeId(2),
-            message,
-        });
+        self.post_to(2, message);
+    }
+
+    pub(super) fn post_to(&mut self, to: u64, message: Message) {
+        let to = NodeId(to);
+        self.peers.post(Letter { to, message });
         self.peers.hand_over();
     }
 
@@ -328,26 +357,37 @@ fn a_newer_connection_of_a_peer_takes_the_place_of_the_older() {
     assert_eq!(one.messages(1), [saved(3)]);
 }
 
-/// Plays member 2: takes the call and answers.
-fn answer(listener: &TcpListener, answer: &Answer) -> TcpStream {
+/// Takes a call and reads the hello.
+pub(super) fn take_call(listener: &TcpListener) -> (TcpStream, Hello) {
     let (mut stream, _) = listener.accept().unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut hello = [0; HELLO_BYTES];
     stream.read_exact(&mut hello).unwrap();
+    (stream, Hello::decode(&hello).unwrap())
+}
+
+/// Plays a member: takes the call and answers.
+pub(super) fn answer_as(listener: &TcpListener, me: u64, answer: &Answer) -> TcpStream {
+    let (mut stream, hello) = take_call(listener);
     let expected = Hello {
         cluster: 7,
         from: NodeId(1),
-        to: NodeId(2),
+        to: NodeId(me),
         incarnation: 5,
         stream: Stream::Mail,
     };
-    assert_eq!(Hello::decode(&hello), Ok(expected));
+    assert_eq!(hello, expected);
     stream.write_all(&answer.encode()).unwrap();
     stream
 }
 
+/// Plays member 2.
+fn answer(listener: &TcpListener, answer: &Answer) -> TcpStream {
+    answer_as(listener, 2, answer)
+}
+
 /// Reads one frame of mail.
-fn read_frame(stream: &mut TcpStream) -> Vec<Message> {
+pub(super) fn read_frame(stream: &mut TcpStream) -> Vec<Message> {
     let mut bytes = vec![0; frame::HEADER_BYTES];
     stream.read_exact(&mut bytes).unwrap();
     let header = FrameHeader::decode(bytes.first_chunk().unwrap(), u32::MAX).unwrap();
@@ -358,7 +398,7 @@ fn read_frame(stream: &mut TcpStream) -> Vec<Message> {
     frame::decode_frames(&Arc::new(bytes), u32::MAX).unwrap()
 }
 
-fn wait_until(condition: impl Fn() -> bool) {
+pub(super) fn wait_until(condition: impl Fn() -> bool) {
     while !condition() {
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -475,12 +515,20 @@ fn an_outbox_packs_bounds_and_forgets() {
 
 #[test]
 fn a_handshake_survives_encoding_and_a_long_reason_is_cut() {
-    for stream in [Stream::Mail, Stream::Attachment] {
+    let streams = [
+        Stream::Mail,
+        Stream::Attachment,
+        Stream::Asking,
+        Stream::Telling,
+    ];
+    for stream in streams {
         let hello = Hello { stream, ..HELLO };
         assert_eq!(Hello::decode(&hello.encode()), Ok(hello));
     }
-    let refused = Answer::Refused("weil Fünf gerade ist".to_owned());
-    assert_eq!(Answer::decode(&refused.encode()), Ok(refused));
+    for answer in [Answer::Refused, Answer::Removed, Answer::Unknown] {
+        let answer = answer("weil Fünf gerade ist".to_owned());
+        assert_eq!(Answer::decode(&answer.encode()), Ok(answer));
+    }
     let long = Answer::Refused("ü".repeat(400)).encode();
     assert_eq!(Answer::decode(&long), Ok(Answer::Refused("ü".repeat(256))));
 }

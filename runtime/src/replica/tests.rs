@@ -12,7 +12,7 @@ use quorate_core::{Checkpoint, NodeId, Payload, Survival};
 
 use super::*;
 use crate::toy::{Output, Request, Toy, ToyEdge};
-use crate::{Directory, Identity, NoCheckpoints, Waker, mailbox};
+use crate::{Directory, Identity, NoCheckpoints, NoIntroductions, Waker, mailbox};
 
 /// No test waits for time to pass; this is how long it waits for what must happen.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -135,7 +135,8 @@ impl Cluster {
         peers.retain(|peer| peer.0.0 != me);
         let options = Options {
             storage,
-            peers,
+            peers: PeerList::of(peers),
+            introductions: Arc::new(NoIntroductions),
             listeners: listener.into_iter().collect(),
             peer_options: PeerOptions::default(),
             fail_stop: FailStop::with(move |reason| failed.send(reason.to_owned()).unwrap()),

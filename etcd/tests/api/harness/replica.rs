@@ -83,10 +83,10 @@ impl Replica {
             runtime::Options {
                 storage,
                 // Nobody listens there.
-                peers: others
-                    .iter()
-                    .map(|&id| (id, "127.0.0.1:1".to_owned()))
-                    .collect(),
+                peers: runtime::PeerList::of(
+                    others.iter().map(|&id| (id, "127.0.0.1:1".to_owned())),
+                ),
+                introductions: Arc::new(runtime::NoIntroductions),
                 listeners: Vec::new(),
                 peer_options: runtime::PeerOptions::default(),
                 fail_stop: runtime::FailStop::with(|reason| panic!("{reason}")),
