@@ -41,6 +41,9 @@ refusals! {
     PEER_URL_EXISTS = FailedPrecondition, "Peer URLs already exists";
     NOT_LEARNER = FailedPrecondition, "can only promote a learner member";
     NOT_ENOUGH_STARTED = FailedPrecondition, "re-configuration failed due to not enough started members";
+    TOO_MANY_LEARNERS = FailedPrecondition, "too many learner members in cluster";
+    BAD_MEMBER_URLS = InvalidArgument, "given member URLs are invalid";
+    UNHEALTHY = Unavailable, "unhealthy cluster";
     STOPPED = Unavailable, "server stopped";
     TIMEOUT = Unavailable, "request timed out";
     TRANSFER_TIMEOUT = Unavailable, "request timed out, leader transfer took too long";
@@ -65,7 +68,8 @@ pub(crate) fn status(error: &Error) -> Status {
         Error::MemberExists => MEMBER_EXISTS,
         Error::PeerUrlExists => PEER_URL_EXISTS,
         Error::NotLearner => NOT_LEARNER,
-        Error::LastVoter => NOT_ENOUGH_STARTED,
+        Error::LastVoter | Error::NotEnoughStarted => NOT_ENOUGH_STARTED,
+        Error::TooManyLearners => TOO_MANY_LEARNERS,
         Error::Timeout => TIMEOUT,
         Error::NoLeader => NO_LEADER,
         Error::TooManyRequests => TOO_MANY_REQUESTS,

@@ -21,4 +21,4 @@ mod server;
 mod until;
 mod watch;
 
-pub use server::{Metric, MetricKind, MetricSource, ServerOptions, serve};
+pub use server::{Connected, Metric, MetricKind, MetricSource, ServerOptions, serve};

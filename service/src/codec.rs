@@ -14,7 +14,7 @@ mod tests;
 use bytes::Bytes;
 use quorate_core::{Malformed, NodeId, Payload};
 
-use crate::command::{Command, DeleteRange, Member, Op, Put, Txn};
+use crate::command::{Command, DeleteRange, Member, Op, Put, Rules, Txn};
 use parts::{Input, put_bytes, put_count, put_text};
 
 /// How deeply transactions may be nested. The API allows fewer operations than this, and each level
@@ -226,22 +226,25 @@ pub fn encode_command(command: &Command, out: &mut Vec<u8>) {
             out.push(PUBLISH);
             encode_member(member, out);
         }
-        Command::MemberAdd(member) => {
+        Command::MemberAdd { member, rules } => {
             out.push(MEMBER_ADD);
             encode_member(member, out);
+            encode_rules(*rules, out);
         }
-        Command::MemberRemove { id } => {
+        Command::MemberRemove { id, rules } => {
             out.push(MEMBER_REMOVE);
             out.extend_from_slice(&id.to_le_bytes());
+            encode_rules(*rules, out);
         }
         Command::MemberUpdate { id, peer_urls } => {
             out.push(MEMBER_UPDATE);
             out.extend_from_slice(&id.to_le_bytes());
             put_texts(peer_urls, out);
         }
-        Command::MemberPromote { id } => {
+        Command::MemberPromote { id, rules } => {
             out.push(MEMBER_PROMOTE);
             out.extend_from_slice(&id.to_le_bytes());
+            encode_rules(*rules, out);
         }
     }
 }
@@ -265,14 +268,35 @@ fn command(input: &mut Input) -> Result<Command, Malformed> {
             elapsed_ms: input.u64()?,
         },
         PUBLISH => Command::Publish(decode_member(input)?),
-        MEMBER_ADD => Command::MemberAdd(decode_member(input)?),
-        MEMBER_REMOVE => Command::MemberRemove { id: input.u64()? },
+        MEMBER_ADD => Command::MemberAdd {
+            member: decode_member(input)?,
+            rules: rules(input)?,
+        },
+        MEMBER_REMOVE => Command::MemberRemove {
+            id: input.u64()?,
+            rules: rules(input)?,
+        },
         MEMBER_UPDATE => Command::MemberUpdate {
             id: input.u64()?,
             peer_urls: input.texts()?,
         },
-        MEMBER_PROMOTE => Command::MemberPromote { id: input.u64()? },
+        MEMBER_PROMOTE => Command::MemberPromote {
+            id: input.u64()?,
+            rules: rules(input)?,
+        },
         _ => return Err(input.malformed_before(1, "the tag of a command")),
+    })
+}
+
+fn encode_rules(rules: Rules, out: &mut Vec<u8>) {
+    out.push(u8::from(rules.strict));
+    out.extend_from_slice(&rules.learners_max.to_le_bytes());
+}
+
+fn rules(input: &mut Input) -> Result<Rules, Malformed> {
+    Ok(Rules {
+        strict: input.flags(1)? != 0,
+        learners_max: input.u32()?,
     })
 }
 
@@ -417,6 +441,6 @@ pub(crate) fn decode_member(input: &mut Input) -> Result<Member, Malformed> {
         name: input.text()?,
         peer_urls: input.texts()?,
         client_urls: input.texts()?,
-        is_learner: input.u8()? != 0,
+        is_learner: input.flags(1)? != 0,
     })
 }

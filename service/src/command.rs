@@ -56,11 +56,18 @@ pub enum Command {
     Publish(Member),
     /// Let another one take part, as a learner or with a vote. Its name and client URLs come later, by
     /// its own announcement.
-    MemberAdd(Member),
+    MemberAdd {
+        /// Who.
+        member: Member,
+        /// What must hold.
+        rules: Rules,
+    },
     /// Let one take part no more. Its id never comes back.
     MemberRemove {
         /// Which.
         id: u64,
+        /// What must hold.
+        rules: Rules,
     },
     /// Peers reach a member elsewhere.
     MemberUpdate {
@@ -73,7 +80,28 @@ pub enum Command {
     MemberPromote {
         /// Which.
         id: u64,
+        /// What must hold.
+        rules: Rules,
     },
+}
+
+/// What a change of the list of members must respect, as the member that was asked is configured.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rules {
+    /// Whether a majority of those who have a vote after the change must have announced themselves.
+    pub strict: bool,
+    /// How many learners there may be.
+    pub learners_max: u32,
+}
+
+impl Default for Rules {
+    /// As etcd has them.
+    fn default() -> Rules {
+        Rules {
+            strict: true,
+            learners_max: 1,
+        }
+    }
 }
 
 /// A member of the cluster.

@@ -41,6 +41,12 @@ pub enum Error {
     /// The last one with a vote stays.
     #[error("the last member with a vote cannot be removed")]
     LastVoter,
+    /// Too few of those who would have a vote have ever run.
+    #[error("too few of those who would have a vote have announced themselves")]
+    NotEnoughStarted,
+    /// There are as many learners as there may be.
+    #[error("there are as many learners as there may be")]
+    TooManyLearners,
     /// Nothing was heard in time: the command may or may not have been carried out.
     #[error("no answer in time; the request may or may not have been carried out")]
     Timeout,

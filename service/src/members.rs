@@ -10,7 +10,7 @@ use quorate_problems::total_order::Membership;
 
 use crate::codec::parts::{Input, put_count};
 use crate::codec::{decode_member, encode_member};
-use crate::command::Member;
+use crate::command::{Member, Rules};
 use crate::error::Error;
 
 /// Who takes part.
@@ -65,20 +65,76 @@ impl Members {
         }
     }
 
-    pub(crate) fn add(&mut self, member: Member) -> Result<(), Error> {
+    /// How many have a vote, and how many of them have announced themselves, one of them left out.
+    fn voters(&self, without: Option<u64>) -> (usize, usize) {
+        let voters = self.list.iter().filter(|member| !member.is_learner);
+        let voters = voters.filter(|member| Some(member.id) != without);
+        voters.fold((0, 0), |(all, started), member| {
+            (all + 1, started + usize::from(!member.name.is_empty()))
+        })
+    }
+
+    /// Whether so many who have announced themselves can decide for all.
+    fn check_started(all: usize, started: usize) -> Result<(), Error> {
+        match started > all / 2 {
+            true => Ok(()),
+            false => Err(Error::NotEnoughStarted),
+        }
+    }
+
+    /// Whether one more may take part. One who never comes must not keep the others from deciding;
+    /// only a member that is alone may take that risk, or it would stay alone.
+    ///
+    /// # Errors
+    /// [`Error::NotEnoughStarted`].
+    pub fn may_add(&self, is_learner: bool, rules: Rules) -> Result<(), Error> {
+        let (all, started) = self.voters(None);
+        if !rules.strict || is_learner || (all, started) == (1, 1) {
+            return Ok(());
+        }
+        Members::check_started(all + 1, started)
+    }
+
+    /// Whether the others can do without this one.
+    ///
+    /// # Errors
+    /// [`Error::NotEnoughStarted`].
+    pub fn may_remove(&self, id: u64, rules: Rules) -> Result<(), Error> {
+        if !rules.strict || self.get(id).is_some_and(|member| member.is_learner) {
+            return Ok(());
+        }
+        let (all, started) = self.voters(Some(id));
+        Members::check_started(all, started)
+    }
+
+    fn may_promote(&self, rules: Rules) -> Result<(), Error> {
+        let (all, started) = self.voters(None);
+        match rules.strict {
+            // The learner has shown that it runs.
+            true => Members::check_started(all + 1, started + 1),
+            false => Ok(()),
+        }
+    }
+
+    pub(crate) fn add(&mut self, member: Member, rules: Rules) -> Result<(), Error> {
+        self.may_add(member.is_learner, rules)?;
         if self.get(member.id).is_some() || self.removed.contains(&member.id) {
             return Err(Error::MemberExists);
         }
         self.check_urls(member.id, &member.peer_urls)?;
+        let learners = self.list.iter().filter(|member| member.is_learner);
+        if member.is_learner && learners.count() >= rules.learners_max as usize {
+            return Err(Error::TooManyLearners);
+        }
         self.list.push(member);
         self.list.sort_by_key(|member| member.id);
         Ok(())
     }
 
-    pub(crate) fn remove(&mut self, id: u64) -> Result<(), Error> {
+    pub(crate) fn remove(&mut self, id: u64, rules: Rules) -> Result<(), Error> {
+        self.may_remove(id, rules)?;
         self.get_mut(id)?;
-        let mut voters = self.list.iter().filter(|member| !member.is_learner);
-        if voters.all(|member| member.id == id) {
+        if self.voters(Some(id)).0 == 0 {
             return Err(Error::LastVoter);
         }
         self.list.retain(|member| member.id != id);
@@ -93,9 +149,10 @@ impl Members {
         Ok(())
     }
 
-    pub(crate) fn promote(&mut self, id: u64) -> Result<(), Error> {
-        let member = self.get_mut(id)?;
-        match std::mem::take(&mut member.is_learner) {
+    pub(crate) fn promote(&mut self, id: u64, rules: Rules) -> Result<(), Error> {
+        self.get_mut(id)?;
+        self.may_promote(rules)?;
+        match std::mem::take(&mut self.get_mut(id)?.is_learner) {
             true => Ok(()),
             false => Err(Error::NotLearner),
         }

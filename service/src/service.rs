@@ -22,7 +22,7 @@ use crate::edge::reads::Reader;
 use crate::edge::shared::{Claim, Shared, Submission, count};
 use crate::error::Error;
 use crate::machine::Machine;
-use crate::reply::{Applied, Revision};
+use crate::reply::{Applied, Reply, Revision};
 use crate::store::{View, Views};
 use crate::watch::{Hub, Past, WatchCounts, WatchOptions, WatchStream};
 
@@ -254,6 +254,39 @@ impl Service {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(Error::Stopped),
             Err(_) => Err(writing.give_up()),
+        }
+    }
+
+    /// Has the list of members changed, and answers when the change is visible here and the protocol goes
+    /// by it. A replica that removed itself waits no longer than `patience` for that: nobody has to tell
+    /// it, and its removal is ordered already.
+    ///
+    /// # Errors
+    /// As [`Service::write`]; after [`Error::Timeout`] the list may have changed all the same.
+    pub async fn change_members(
+        &self,
+        command: Command,
+        patience: Duration,
+    ) -> Result<Applied, Error> {
+        let applied = self.write(command).await?;
+        let Reply::Members { version } = applied.reply else {
+            return Ok(applied);
+        };
+        let is_member = {
+            let view = self.view();
+            view.members().get(self.0.shared.options.me.0).is_some()
+        };
+        let patience = match is_member {
+            true => self.0.shared.options.timeout,
+            false => patience,
+        };
+        let mut changes = self.membership_changes();
+        let in_force = changes.wait_for(|members| members.version >= version);
+        match timeout(patience, in_force).await {
+            Ok(Ok(_)) => Ok(applied),
+            Err(_) if !is_member => Ok(applied),
+            Ok(Err(_)) => Err(Error::Stopped),
+            Err(_) => Err(Error::Timeout),
         }
     }
 

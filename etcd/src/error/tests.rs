@@ -14,6 +14,7 @@ const TABLE: &[(i32, &[&str])] = &[
             "invalid sort option",
             "invalid compare target or result in txn request",
             "request is too large",
+            "given member URLs are invalid",
         ],
     ),
     (
@@ -24,13 +25,21 @@ const TABLE: &[(i32, &[&str])] = &[
             "too large lease TTL",
         ],
     ),
-    (5 /* NotFound */, &["requested lease not found"]),
+    (
+        5, // NotFound
+        &["requested lease not found", "member not found"],
+    ),
     (
         9, // FailedPrecondition
         &[
             "lease already exists",
             "not leader",
             "bad leader transferee",
+            "member ID already exist",
+            "Peer URLs already exists",
+            "can only promote a learner member",
+            "re-configuration failed due to not enough started members",
+            "too many learner members in cluster",
         ],
     ),
     (8 /* ResourceExhausted */, &["too many requests"]),
@@ -39,6 +48,7 @@ const TABLE: &[(i32, &[&str])] = &[
         &[
             "no leader",
             "server stopped",
+            "unhealthy cluster",
             "request timed out",
             "request timed out, leader transfer took too long",
         ],

@@ -10,7 +10,9 @@ mod stats;
 use std::sync::Arc;
 use std::time::Duration;
 
+use quorate_core::NodeId;
 use quorate_service::Service;
+use quorate_service::command::Rules;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -28,6 +30,9 @@ const STOP_SLACK: Duration = Duration::from_millis(500);
 /// What gRPC may receive beyond the largest request: requests between the two are refused with
 /// etcd's own words.
 const RECEIVE_SLACK: usize = 512 * 1024;
+
+/// Whether a member is there, as far as this one can tell.
+pub type Connected = Arc<dyn Fn(NodeId) -> bool + Send + Sync>;
 
 /// How a server presents itself, and what it puts up with.
 #[derive(Clone)]
@@ -59,6 +64,10 @@ pub struct ServerOptions {
     pub keepalive_timeout: Duration,
     /// How long calls under way may take to finish when the server stops.
     pub shutdown_grace: Duration,
+    /// What changes of the list of members must respect.
+    pub rules: Rules,
+    /// Whether another member has been connected with this one for some time.
+    pub connected: Connected,
     /// What else `/metrics` tells.
     pub metrics: Vec<MetricSource>,
 }
@@ -81,6 +90,8 @@ impl ServerOptions {
             keepalive_interval: Duration::from_secs(2 * 60 * 60),
             keepalive_timeout: Duration::from_secs(20),
             shutdown_grace: Duration::from_secs(2),
+            rules: Rules::default(),
+            connected: Arc::new(|_| true),
             metrics: Vec::new(),
         }
     }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use quorate_core::Choice;
 
 use super::*;
-use crate::command::{Compare, KeyRange, Operand, Order, Range, Relation, Target};
+use crate::command::{Compare, KeyRange, Operand, Order, Range, Relation, Rules, Target};
 
 fn bytes() -> impl Strategy<Value = Bytes> {
     proptest::collection::vec(any::<u8>(), 0..20).prop_map(Bytes::from)
@@ -115,6 +115,13 @@ fn member_strategy() -> impl Strategy<Value = Member> {
     )
 }
 
+fn rules() -> impl Strategy<Value = Rules> {
+    any::<(bool, u32)>().prop_map(|(strict, learners_max)| Rules {
+        strict,
+        learners_max,
+    })
+}
+
 fn command_strategy() -> impl Strategy<Value = Command> {
     let texts = || proptest::collection::vec(".{0,8}", 0..3);
     prop_oneof![
@@ -127,10 +134,11 @@ fn command_strategy() -> impl Strategy<Value = Command> {
         any::<i64>().prop_map(|id| Command::LeaseKeepAlive { id }),
         any::<(u64, u64)>().prop_map(|(epoch, elapsed_ms)| Command::Tick { epoch, elapsed_ms }),
         member_strategy().prop_map(Command::Publish),
-        member_strategy().prop_map(Command::MemberAdd),
-        any::<u64>().prop_map(|id| Command::MemberRemove { id }),
+        (member_strategy(), rules())
+            .prop_map(|(member, rules)| Command::MemberAdd { member, rules }),
+        (any::<u64>(), rules()).prop_map(|(id, rules)| Command::MemberRemove { id, rules }),
         (any::<u64>(), texts()).prop_map(|(id, peer_urls)| Command::MemberUpdate { id, peer_urls }),
-        any::<u64>().prop_map(|id| Command::MemberPromote { id }),
+        (any::<u64>(), rules()).prop_map(|(id, rules)| Command::MemberPromote { id, rules }),
     ]
 }
 

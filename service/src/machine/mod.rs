@@ -229,12 +229,18 @@ impl Machine {
                 Arc::make_mut(&mut self.meta.members).publish(member);
                 Ok(Reply::Done)
             }
-            Command::MemberAdd(member) => self.change_members(at, |members| members.add(member)),
-            Command::MemberRemove { id } => self.change_members(at, |members| members.remove(id)),
+            Command::MemberAdd { member, rules } => {
+                self.change_members(at, |members| members.add(member, rules))
+            }
+            Command::MemberRemove { id, rules } => {
+                self.change_members(at, |members| members.remove(id, rules))
+            }
             Command::MemberUpdate { id, peer_urls } => {
                 self.change_members(at, |members| members.update(id, peer_urls))
             }
-            Command::MemberPromote { id } => self.change_members(at, |members| members.promote(id)),
+            Command::MemberPromote { id, rules } => {
+                self.change_members(at, |members| members.promote(id, rules))
+            }
         }
     }
 

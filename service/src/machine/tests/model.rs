@@ -103,7 +103,7 @@ impl Model {
                 Reply::Done
             }
             Command::Publish(_) => Reply::Done,
-            Command::MemberAdd(_)
+            Command::MemberAdd { .. }
             | Command::MemberRemove { .. }
             | Command::MemberUpdate { .. }
             | Command::MemberPromote { .. } => unreachable!("rows are what is modelled"),
