@@ -115,7 +115,7 @@ impl Cluster {
         self.member_ready(at).await;
     }
 
-    /// Waits until every member that has a process serves linearizable reads.
+    /// Waits until every member that has a process is ready.
     pub(crate) async fn ready(&mut self) {
         for at in 0..self.members.len() {
             if self.members[at].is_running() {
@@ -124,7 +124,8 @@ impl Cluster {
         }
     }
 
-    /// Waits until one member serves linearizable reads.
+    /// Waits until one member serves linearizable reads and says that it is ready: the others can do
+    /// without any one member from then on.
     pub(crate) async fn member_ready(&mut self, at: usize) {
         let mut client = self.client(at).await;
         let member = &mut self.members[at];
@@ -133,7 +134,10 @@ impl Cluster {
             if let Some(status) = member.ended() {
                 panic!("{name} has ended by itself: {status}");
             }
-            client::bounded(client.get("ready?", None)).await.ok()
+            client::bounded(client.get("ready?", None)).await.ok()?;
+            member
+                .has_said("ready to serve client requests")
+                .then_some(())
         })
         .await;
     }

@@ -26,6 +26,8 @@ pub(crate) struct Member {
     /// Its flags, as `--name=value`.
     pub(crate) flags: Vec<String>,
     process: Option<Child>,
+    /// How long its output was when the process was started.
+    said_before: usize,
 }
 
 impl Member {
@@ -40,6 +42,7 @@ impl Member {
             log: root.join(format!("{name}.log")),
             flags: Vec::new(),
             process: None,
+            said_before: 0,
         }
     }
 
@@ -89,7 +92,15 @@ impl Member {
     /// Starts the process; whether it serves is another question.
     pub(crate) fn start(&mut self) {
         assert!(self.process.is_none(), "{} is running already", self.name);
+        self.said_before = fs::read(&self.log).unwrap_or_default().len();
         self.process = Some(self.spawn());
+    }
+
+    /// Whether it has said this since it was started.
+    pub(crate) fn has_said(&self, words: &str) -> bool {
+        let said = fs::read(&self.log).unwrap_or_default();
+        let said = String::from_utf8_lossy(&said[self.said_before.min(said.len())..]);
+        said.contains(words)
     }
 
     /// Starts it and expects that it ends by itself with an error: the words it said.
