@@ -450,6 +450,12 @@ impl Service {
         self.0.shared.lead.subscribe()
     }
 
+    /// The version of the list of members that [`Service::view`] has at least.
+    #[must_use]
+    pub fn member_changes(&self) -> watch::Receiver<u64> {
+        self.0.shared.listed.subscribe()
+    }
+
     /// Who takes part, says the protocol: those whom the newest list of members names, once its version
     /// is this one.
     #[must_use]

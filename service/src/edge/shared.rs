@@ -127,6 +127,8 @@ pub(crate) struct Shared {
     /// Who should take part, says the machine.
     members: Mutex<Membership>,
     members_version: AtomicU64,
+    /// The same version, for those who wait for another.
+    pub(crate) listed: watch::Sender<u64>,
     /// Who does, says the protocol.
     pub(crate) in_force: watch::Sender<Membership>,
     transfer: Mutex<Option<Option<NodeId>>>,
@@ -163,6 +165,7 @@ impl Shared {
             durable_position: AtomicU64::new(checkpoint.position),
             members: Mutex::default(),
             members_version: AtomicU64::new(0),
+            listed: watch::Sender::default(),
             in_force: watch::Sender::default(),
             transfer: Mutex::new(None),
             transfer_wanted: AtomicBool::new(false),
@@ -244,6 +247,7 @@ impl Shared {
             *lock(&self.members) = members.membership();
             self.members_version
                 .store(members.version, Ordering::Release);
+            self.listed.send_replace(members.version);
             self.wake();
         }
     }
