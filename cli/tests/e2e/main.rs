@@ -16,6 +16,7 @@ mod damage;
 mod harness;
 mod history;
 mod leases;
+mod namespaces;
 mod observing;
 mod one_node;
 mod partitions;

@@ -1,11 +1,13 @@
 //! Several members, and what tests do to them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::TempDir;
 
 use super::client::{self, Client};
 use super::member::Member;
+use super::network::Network;
 use super::proxy::Proxy;
 use super::{eventually, ports, server};
 
@@ -21,6 +23,8 @@ pub(crate) struct Settings {
     pub(crate) small_log: bool,
     /// Puts something between the members that can be broken.
     pub(crate) proxies: bool,
+    /// Gives each member an address of its own.
+    pub(crate) network: Option<Arc<Network>>,
     /// More flags for every member.
     pub(crate) flags: Vec<String>,
 }
@@ -55,6 +59,22 @@ impl Cluster {
         cluster
     }
 
+    /// Starts as many members as there is room for in a network, and waits until each serves.
+    pub(crate) async fn start_in(network: Network) -> Cluster {
+        let members = network.members();
+        let settings = Settings {
+            network: Some(Arc::new(network)),
+            ..Settings::default()
+        };
+        Cluster::start_with(members, settings).await
+    }
+
+    /// The network that it was started in.
+    pub(crate) fn network(&self) -> &Network {
+        let (network, _) = self.members[0].network.as_ref().expect("it has one");
+        network
+    }
+
     /// Decides on names, ports and folders, and starts nothing.
     pub(crate) fn plan(members: usize, settings: Settings) -> Cluster {
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -71,6 +91,12 @@ impl Cluster {
         if settings.proxies {
             for member in &mut members {
                 member.advertised_port = ports::free();
+            }
+        }
+        if let Some(network) = &settings.network {
+            for (at, member) in members.iter_mut().enumerate() {
+                member.host = network.address(at);
+                member.network = Some((network.clone(), at));
             }
         }
         let initial = initial_cluster(&members);

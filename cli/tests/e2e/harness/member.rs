@@ -3,16 +3,20 @@
 use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::network::Network;
 use super::{LOOK_EVERY, PATIENCE, server};
 
 /// One member of a cluster.
 pub(crate) struct Member {
     /// Its name.
     pub(crate) name: String,
+    /// Its address.
+    pub(crate) host: String,
     /// Its clients' port.
     pub(crate) client_port: u16,
     /// Where it listens for its peers.
@@ -25,6 +29,8 @@ pub(crate) struct Member {
     pub(crate) log: PathBuf,
     /// Its flags, as `--name=value`.
     pub(crate) flags: Vec<String>,
+    /// Its network, and its place there, if it has one of its own.
+    pub(crate) network: Option<(Arc<Network>, usize)>,
     process: Option<Child>,
     /// How long its output was when the process was started.
     said_before: usize,
@@ -35,12 +41,14 @@ impl Member {
     pub(crate) fn new(root: &Path, name: &str, client_port: u16, peer_port: u16) -> Member {
         Member {
             name: name.to_owned(),
+            host: "127.0.0.1".to_owned(),
             client_port,
             peer_port,
             advertised_port: peer_port,
             folder: root.join(name),
             log: root.join(format!("{name}.log")),
             flags: Vec::new(),
+            network: None,
             process: None,
             said_before: 0,
         }
@@ -48,12 +56,12 @@ impl Member {
 
     /// Where its clients reach it.
     pub(crate) fn client_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.client_port)
+        format!("http://{}:{}", self.host, self.client_port)
     }
 
     /// Where its peers reach it.
     pub(crate) fn peer_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.advertised_port)
+        format!("http://{}:{}", self.host, self.advertised_port)
     }
 
     /// The flags that say who and where it is, and what `more` says.
@@ -65,7 +73,7 @@ impl Member {
             ("advertise-client-urls", self.client_url()),
             (
                 "listen-peer-urls",
-                format!("http://127.0.0.1:{}", self.peer_port),
+                format!("http://{}:{}", self.host, self.peer_port),
             ),
             ("initial-advertise-peer-urls", self.peer_url()),
             ("initial-cluster", initial_cluster.to_owned()),
@@ -132,7 +140,12 @@ impl Member {
             .append(true)
             .open(&self.log)
             .expect("the folder for logs exists");
-        spawn(server::command().args(&self.flags), &output)
+        let mut command = server::command();
+        command.args(&self.flags);
+        if let Some((network, at)) = &self.network {
+            command = network.inside(*at, &command);
+        }
+        spawn(&mut command, &output)
     }
 
     /// `kill -9`, as a crash of the process.
