@@ -5,6 +5,7 @@ use core::iter::Chain;
 use core::{fmt, option};
 
 use quorate_core::{Checkpoint, Malformed, Payload, Reader, Wire, wire};
+use quorate_problems::total_order::Membership;
 
 /// Counts who was in charge: a term, a view, a ballot. Epoch 0 is before anyone was.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,6 +41,8 @@ pub enum Content {
     Noop,
     /// What the layer above wanted ordered.
     Command(Payload),
+    /// Who takes part from here on.
+    Members(Membership),
 }
 
 /// The entries of one message. Most messages carry one, which then needs no allocation.
@@ -121,6 +124,7 @@ impl Entry {
         match &self.content {
             Content::Noop => OVERHEAD,
             Content::Command(payload) => OVERHEAD + payload.len() as u64,
+            Content::Members(members) => OVERHEAD + 8 * members.iter().count() as u64,
         }
     }
 
@@ -128,7 +132,7 @@ impl Entry {
     #[must_use]
     pub fn payload(&self) -> Payload {
         match &self.content {
-            Content::Noop => Payload::empty(),
+            Content::Noop | Content::Members(_) => Payload::empty(),
             Content::Command(payload) => payload.clone(),
         }
     }
@@ -205,6 +209,7 @@ impl fmt::Debug for Content {
         match self {
             Content::Noop => f.write_str("noop"),
             Content::Command(payload) => payload.fmt(f),
+            Content::Members(members) => write!(f, "members {members}"),
         }
     }
 }
@@ -226,6 +231,7 @@ wire!(struct Entry { epoch, content });
 wire!(enum Content, "the kind of an entry" {
     0 => Noop;
     1 => Command(payload);
+    2 => Members(members);
 });
 
 impl Wire for Entries {
