@@ -75,6 +75,14 @@ impl Storage {
         self.recovered.survival
     }
 
+    /// The application lost its state. If the log has every record there ever was, that is no loss; if
+    /// some were dropped, then what is left of the log is not all that was promised.
+    pub fn on_state_lost(&mut self) {
+        if self.recovered.is_compacted() {
+            self.recovered.survival = Survival::Damaged;
+        }
+    }
+
     pub(crate) fn durable(&self) -> Frame {
         self.recovered.durable
     }

@@ -306,6 +306,12 @@ fn read_header(disk: &dyn Disk, ordinal: u64) -> Result<Option<SegmentHeader>, L
 }
 
 impl Recovered {
+    /// Whether records were dropped from the log because what they had led to was safe elsewhere.
+    #[must_use]
+    pub fn is_compacted(&self) -> bool {
+        self.verdict.end.keep_from > Frame(1)
+    }
+
     /// Decodes the surviving records that are still needed, oldest first, each with its frame. If
     /// the log is damaged, the frames' numbers show where some are missing.
     ///

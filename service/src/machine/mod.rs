@@ -194,7 +194,9 @@ impl Machine {
         for command in batch.commands {
             let reply = self.command(command, position, ordered_in, wanted, out);
             match reply {
-                Err(error) if error.is_fatal() => return Err(error),
+                Err(error) if error.is_fatal() => {
+                    return Err(self.shared.damage.explain(error));
+                }
                 reply if wanted => {
                     let revision = self.meta.revision;
                     out.replies.push(reply.map(|reply| (revision, reply)));
@@ -358,6 +360,15 @@ impl Machine {
         self.active_bytes = 0;
         self.dirty = false;
         Ok(())
+    }
+
+    /// Whether the store was damaged or lost, so that an empty one took its place, and does not hold yet
+    /// what was lost. What the log does not have any more must then come from other replicas.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn is_rebuilding(&self) -> Result<bool, Error> {
+        self.shared.is_rebuilding()
     }
 
     /// Where checkpoints for peers come from, and where those of peers go.

@@ -126,7 +126,9 @@ impl std::fmt::Debug for Export {
 impl Read for Export {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if self.at == self.chunk.len() {
-            self.next_chunk().map_err(io::Error::other)?;
+            let filled = self.next_chunk();
+            let damage = &self.shared.damage;
+            filled.map_err(|error| io::Error::other(damage.explain(error)))?;
         }
         let rest = &self.chunk[self.at..];
         let len = rest.len().min(out.len());

@@ -50,8 +50,8 @@ impl Flusher {
     }
 
     fn run(&self, disk: &mut Disk) -> Result<Worked, Error> {
-        if let Some(failed) = &disk.failed {
-            return Err(failed.clone());
+        if let Some(failed) = self.shared.damage.found().or(disk.failed.clone()) {
+            return Err(failed);
         }
         disk.retired.retain(|layer| Arc::strong_count(layer) > 1);
         let frozen = lock(&self.shared.turn).frozen.front().cloned();
@@ -64,10 +64,11 @@ impl Flusher {
                 Ok(Worked::Nothing)
             }
         };
-        if let Err(error) = &worked {
+        worked.map_err(|error| {
+            let error = self.shared.damage.explain(error);
             disk.failed = Some(error.clone());
-        }
-        worked
+            error
+        })
     }
 
     /// Asks that the active layer be frozen when the machine publishes next.
@@ -104,6 +105,7 @@ impl Flusher {
         sweep.stored_bytes += write_events(&mut write, frozen)?;
         write_leases(&mut write, &frozen.leases)?;
         self.commit(disk, write, frozen, &sweep)?;
+        self.shared.on_rebuilt()?;
         disk.flushed_at = Instant::now();
         disk.sweep_first += frozen.layer.rows.len();
         Ok(Worked::Flushed(frozen.meta.checkpoint))

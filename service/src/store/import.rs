@@ -106,7 +106,7 @@ impl Import {
             whole: 0,
         };
         remove_if_there(&*import.shared.files, INCOMING_FILE)?;
-        let db = open_file(&*import.shared.files, INCOMING_FILE, CACHE_BYTES);
+        let db = open_file(&*import.shared.files, INCOMING_FILE, CACHE_BYTES, None);
         let db = db.map_err(io::Error::other)?;
         let write = begin_write(&db).map_err(io::Error::other)?;
         import.incoming = Some(Incoming {
@@ -356,11 +356,13 @@ impl Shared {
         self.files
             .rename(&name, STORE_FILE)
             .map_err(|error| Error::Storage(format!("{name}: {error}")))?;
-        let db = open_file(&*self.files, STORE_FILE, self.options.cache_bytes)?;
+        let told = Some(self.damage.clone());
+        let db = open_file(&*self.files, STORE_FILE, self.options.cache_bytes, told)?;
         disk.db = Arc::new(db);
         disk.base = Arc::new(Base::open(&disk.db)?);
         clean_up_staged(&*self.files, checkpoint.position)?;
         let leases = load_leases(&disk.base)?;
+        self.on_rebuilt()?;
         *self.leases.write().unwrap_or_else(PoisonError::into_inner) = leases;
         let layers = Arc::new(Layers {
             memory: vec![Arc::default()],

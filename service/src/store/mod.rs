@@ -7,6 +7,8 @@
 //! frees space later, in small steps (`sweep`). A checkpoint for a peer is the content of one
 //! read transaction (`export`, `import`).
 
+mod blocks;
+mod damage;
 mod export;
 mod files;
 mod flush;
@@ -49,6 +51,8 @@ pub struct Options {
     pub layer_bytes: usize,
     /// The members of a new cluster; a store that exists has its own.
     pub members: Vec<Member>,
+    /// There must be a store already: if there is none it was lost.
+    pub expected: bool,
     /// How old the oldest change in memory may become before a flush is asked for although the layer
     /// is not full. None if only size counts, which makes runs repeatable.
     pub flush_after: Option<Duration>,
@@ -98,6 +102,7 @@ impl Options {
             cache_bytes: 256 << 20,
             layer_bytes: 64 << 20,
             members: Vec::new(),
+            expected: false,
             flush_after: Some(Duration::from_secs(10)),
             sweep_events: 10_000,
             export_growth_bytes_max: 4 << 30,

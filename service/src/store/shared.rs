@@ -10,7 +10,9 @@ use arc_swap::ArcSwap;
 use quorate_core::Checkpoint;
 use redb::{Builder, Database, Durability};
 
-use super::files::{Backend, Files};
+use super::blocks::{Blocks, DamagedBlock};
+use super::damage::{self, Damage};
+use super::files::Files;
 use super::import::{clean_up_incoming, clean_up_staged};
 use super::layer::{Layer, Layers};
 use super::leases::{LeaseDelta, Leases};
@@ -41,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) flush_wanted: AtomicBool,
     /// Whether a checkpoint is being received: there is room for one.
     pub(crate) receiving: AtomicBool,
+    /// Whether the store is not what was written.
+    pub(crate) damage: Arc<Damage>,
 }
 
 /// Which layers there are.
@@ -126,14 +130,31 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
-    /// Opens the store, or makes one.
+    /// Opens the store, or makes one. A store that is damaged, or lost, is replaced by an empty one:
+    /// [`Shared::is_rebuilding`] tells.
     pub(crate) fn open(options: Options, files: Arc<dyn Files>) -> Result<Arc<Shared>, Error> {
         clean_up_incoming(&*files)?;
+        let lost = options.expected && !has_store(&*files)?;
+        if lost || damage::is_marked(&*files).map_err(failed)? {
+            damage::set_aside(&*files).map_err(failed)?;
+        }
         create(&*files, &options.members)?;
-        let db = Arc::new(open_file(&*files, STORE_FILE, options.cache_bytes)?);
-        let base = Arc::new(Base::open(&db)?);
+        let opened = match Opened::open(&options, &files) {
+            Err(Error::Damaged(what)) => {
+                tracing::error!(what, "the store is damaged and set aside");
+                damage::set_aside(&*files).map_err(failed)?;
+                create(&*files, &options.members)?;
+                Opened::open(&options, &files)
+            }
+            opened => opened,
+        };
+        let Opened {
+            db,
+            base,
+            leases,
+            damage,
+        } = opened?;
         clean_up_staged(&*files, base.checkpoint().position)?;
-        let leases = load_leases(&base)?;
         let layers = Arc::new(Layers {
             memory: vec![Arc::default()],
             base: base.clone(),
@@ -157,7 +178,19 @@ impl Shared {
             leases: Arc::new(RwLock::new(leases)),
             flush_wanted: AtomicBool::new(false),
             receiving: AtomicBool::new(false),
+            damage,
         }))
+    }
+
+    /// Whether a damaged or lost store was replaced by an empty one that does not hold yet what was
+    /// lost. Then what the log does not have any more must come from somebody else.
+    pub(crate) fn is_rebuilding(&self) -> Result<bool, Error> {
+        damage::is_rebuilding(&*self.files).map_err(failed)
+    }
+
+    /// The store holds what was lost.
+    pub(crate) fn on_rebuilt(&self) -> Result<(), Error> {
+        damage::on_rebuilt(&*self.files).map_err(failed)
     }
 
     /// Replaces the disk below. Frozen layers stay above it, except the first `written`.
@@ -181,36 +214,73 @@ impl Shared {
     }
 }
 
-/// Opens a redb file.
+/// What a store is made of when it is opened.
+struct Opened {
+    db: Arc<Database>,
+    base: Arc<Base>,
+    leases: Leases,
+    damage: Arc<Damage>,
+}
+
+impl Opened {
+    fn open(options: &Options, files: &Arc<dyn Files>) -> Result<Opened, Error> {
+        let damage = Arc::new(Damage::none(files.clone()));
+        let told = Some(damage.clone());
+        let db = open_file(&**files, STORE_FILE, options.cache_bytes, told)?;
+        let db = Arc::new(db);
+        let base = Arc::new(Base::open(&db)?);
+        let leases = load_leases(&base)?;
+        Ok(Opened {
+            db,
+            base,
+            leases,
+            damage,
+        })
+    }
+}
+
+/// Opens a redb file. Of damage to the store itself somebody is told.
 pub(crate) fn open_file(
     files: &dyn Files,
     name: &str,
     cache_bytes: usize,
+    damage: Option<Arc<Damage>>,
 ) -> Result<Database, Error> {
-    let failed = |error| Error::Storage(format!("{name}: {error}"));
-    let backend = files.open(name).map_err(failed)?;
+    let failed = |error: io::Error| match error.get_ref() {
+        Some(cause) if cause.is::<DamagedBlock>() => Error::Damaged(error.to_string()),
+        _ => Error::Storage(format!("{name}: {error}")),
+    };
+    let file = files.open(name).map_err(failed)?;
     // What an earlier process wrote and did not sync before it ended may be read now. The log is
     // compacted by what is found here, so it must be durable.
-    backend.sync_data().map_err(failed)?;
+    file.sync_data().map_err(failed)?;
+    let blocks = Blocks::open(file, name, damage).map_err(failed)?;
     Builder::new()
         .set_cache_size(cache_bytes)
-        .create_with_backend(Backend(backend))
+        .create_with_backend(blocks)
         .map_err(storage)
+}
+
+fn failed(error: io::Error) -> Error {
+    Error::Storage(format!("{STORE_FILE}: {error}"))
+}
+
+fn has_store(files: &dyn Files) -> Result<bool, Error> {
+    let names = files.list().map_err(failed)?;
+    Ok(names.iter().any(|name| name == STORE_FILE))
 }
 
 /// Makes a store if there is none. It gets its name last: a file of that name is a whole store,
 /// however the power fails.
 fn create(files: &dyn Files, members: &[Member]) -> Result<(), Error> {
-    let failed = |error: io::Error| Error::Storage(format!("{STORE_FILE}: {error}"));
-    let names = files.list().map_err(failed)?;
-    let exists = |wanted: &str| names.iter().any(|name| name == wanted);
-    if exists(STORE_FILE) {
+    if has_store(files)? {
         return Ok(());
     }
-    if exists(UNNAMED_FILE) {
+    let names = files.list().map_err(failed)?;
+    if names.iter().any(|name| name == UNNAMED_FILE) {
         files.remove(UNNAMED_FILE).map_err(failed)?;
     }
-    let db = open_file(files, UNNAMED_FILE, 0)?;
+    let db = open_file(files, UNNAMED_FILE, 0, None)?;
     create_tables(&db, members)?;
     db.close().map_err(storage)?;
     files.rename(UNNAMED_FILE, STORE_FILE).map_err(failed)

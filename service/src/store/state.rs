@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::members::Members;
 
 /// The format of stores that this version writes and reads.
-pub(crate) const FORMAT: u32 = 2;
+pub(crate) const FORMAT: u32 = 3;
 
 /// The state of the machine apart from rows and leases. The same on every replica at one position.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -9,6 +9,7 @@ use redb::{
     AccessGuard, Database, ReadOnlyTable, ReadableDatabase, ReadableTable, TableDefinition,
 };
 
+use super::blocks::DamagedBlock;
 use super::layer::STEPS_MAX;
 use super::leases::Leases;
 use super::row::{
@@ -58,6 +59,9 @@ impl std::fmt::Debug for Base {
 pub(crate) fn storage(error: impl Into<redb::Error>) -> Error {
     match error.into() {
         redb::Error::Corrupted(what) => Error::Damaged(what),
+        redb::Error::Io(error) if error.get_ref().is_some_and(|it| it.is::<DamagedBlock>()) => {
+            Error::Damaged(error.to_string())
+        }
         other => Error::Storage(other.to_string()),
     }
 }

@@ -108,6 +108,7 @@ impl View {
         };
         self.check_compacted(revision)?;
         super::range::range(&self.published.layers, Stamp::end_of(revision), range)
+            .map_err(|error| self.shared.damage.explain(error))
     }
 
     fn check_compacted(&self, revision: i64) -> Result<(), Error> {
@@ -140,7 +141,8 @@ impl View {
         }
         let layers = &self.published.layers;
         let mut history = History::new(layers, Span::of(range), self.compacted(), bytes_max.max(1));
-        let next = history.read(from, self.revision())?;
+        let next = history.read(from, self.revision());
+        let next = next.map_err(|error| self.shared.damage.explain(error))?;
         Ok((history.revisions, next))
     }
 

@@ -244,24 +244,63 @@ fn a_checkpoint_is_given_up_when_the_file_grows_too_much() {
 }
 
 #[test]
-fn damage_to_a_value_at_rest_is_found_when_it_is_read() {
+fn damage_at_rest_is_found_when_it_is_read_and_the_store_is_set_aside() {
     let disk = SimDisk::new(1);
-    let mut bench = Bench::on(machine(&disk));
-    bench.put("sound", "fine");
+    let options = Options {
+        // What is read comes from the disk.
+        cache_bytes: 0,
+        files: Some(Arc::new(disk.clone())),
+        ..Options::new("nowhere")
+    };
+    let mut bench = Bench::on(Machine::open(options).expect("it opens").0);
+    bench.put("a sound one", "fine");
+    for number in 0..9 {
+        bench.put(&format!("between {number}"), &"x".repeat(3000));
+    }
     bench.put("hurt", "a value like no other");
     bench.settle();
-    drop(bench);
     assert!(disk.damage(b"a value like no other") > 0);
-    let bench = Bench::on(machine(&disk));
-    assert_eq!(bench.pairs("sound", "", 0).len(), 1);
+    assert_eq!(bench.pairs("a sound one", "", 0).len(), 1);
     for range in [at("hurt", "", 0), at("a", "z", 0)] {
-        assert!(matches!(bench.range(range), Err(Error::Damaged(_))));
+        assert!(
+            matches!(bench.range(range), Err(Error::Damaged(what)) if what.contains("store.redb"))
+        );
     }
-    let history = bench.view().history(&keys("a", "z"), 1, 1000);
+    let history = bench.view().history(&keys("a", "z"), 1, 100_000);
     assert!(matches!(history, Err(Error::Damaged(_))));
-    // A damaged row does not travel.
+    // A damaged row does not travel, and who carries the state to disk gives up.
     let (_, mut export) = bench.machine.checkpoints().open().expect("it opens");
     assert!(export.read_to_end(&mut Vec::new()).is_err());
+    let worked = bench.machine.flusher().run_once();
+    assert!(matches!(worked, Err(Error::Damaged(_))), "{worked:?}");
+    drop(bench);
+    // Whoever starts next begins with nothing, until it has something.
+    for _ in 0..2 {
+        let mut bench = Bench::on(machine(&disk));
+        assert!(bench.machine.is_rebuilding().expect("the disk works"));
+        assert_eq!(bench.machine.meta.checkpoint, Checkpoint::default());
+        bench.put("new", "value");
+    }
+    let mut bench = Bench::on(machine(&disk));
+    bench.put("new", "value");
+    bench.settle();
+    assert!(!bench.machine.is_rebuilding().expect("the disk works"));
+}
+
+#[test]
+fn a_store_that_is_not_there_although_it_should_is_rebuilt_too() {
+    let disk = SimDisk::new(1);
+    let expected = |expected| Options {
+        expected,
+        files: Some(Arc::new(disk.clone())),
+        ..Options::new("nowhere")
+    };
+    let (machine, _) = Machine::open(expected(false)).expect("it opens");
+    assert!(!machine.is_rebuilding().expect("the disk works"));
+    drop(machine);
+    crate::store::Files::remove(&disk, "store.redb").expect("it was there");
+    let (machine, _) = Machine::open(expected(true)).expect("it opens");
+    assert!(machine.is_rebuilding().expect("the disk works"));
 }
 
 #[test]
