@@ -8,6 +8,8 @@ use std::process::ExitCode;
 const FAILED: u8 = 1;
 /// The command line makes no sense; clap uses the same code.
 const USAGE: u8 = 2;
+/// A member was removed from its cluster.
+const REMOVED: u8 = 3;
 
 /// A command line that parses and yet makes no sense. The text says what to do.
 #[derive(Debug)]
@@ -20,6 +22,18 @@ impl fmt::Display for Usage {
 }
 
 impl std::error::Error for Usage {}
+
+/// A member that was removed from its cluster: whatever restarts it may stop doing so. The text says what to do.
+#[derive(Debug)]
+pub(crate) struct Removed(pub(crate) String);
+
+impl fmt::Display for Removed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Removed {}
 
 /// A [`Usage`] error.
 pub(crate) fn usage<T>(text: impl Into<String>) -> anyhow::Result<T> {
@@ -64,7 +78,11 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
 
 fn code(error: &anyhow::Error) -> u8 {
     let usage = error.is::<Usage>() || error.is::<quorate_bench::Usage>();
-    if usage { USAGE } else { FAILED }
+    match error.is::<Removed>() {
+        true => REMOVED,
+        false if usage => USAGE,
+        false => FAILED,
+    }
 }
 
 /// Who reads our output may stop reading: that is no news to anyone.
@@ -113,6 +131,7 @@ mod tests {
             .expect_err("an error");
         assert_eq!(code(&wrong), USAGE);
         assert_eq!(code(&anyhow!("no")), FAILED);
+        assert_eq!(code(&Removed("gone".to_owned()).into()), REMOVED);
         assert!(is_silent(&Silent.into()));
         assert!(is_silent(
             &io::Error::from(io::ErrorKind::BrokenPipe).into()

@@ -1,6 +1,7 @@
 //! The binary `quorate`: server, cluster, command line client and load generator.
 //!
-//! Exit codes: 0 if what was asked was done, 1 if it failed, 2 if the command line makes no sense.
+//! Exit codes: 0 if what was asked was done, 1 if it failed, 2 if the command line makes no sense, 3 if a member
+//! ends because it was removed from its cluster.
 #![forbid(unsafe_code)]
 
 mod cluster;
@@ -21,7 +22,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// A replicated key-value service with the etcd v3 API.
 #[derive(Parser)]
 #[command(name = "quorate", version, arg_required_else_help = true)]
-#[command(after_help = "Exit codes: 0 done, 1 failed, 2 the command line makes no sense.")]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed, 2 the command line makes no sense, 3 (serve) this member was removed \
+                  from its cluster."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

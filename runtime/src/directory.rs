@@ -188,11 +188,24 @@ impl Directory {
         Ok(())
     }
 
+    /// Writes a small file of the layer above, durably and all of it or nothing.
+    ///
+    /// # Errors
+    /// If writing failed.
+    pub fn keep(&self, name: &str, bytes: &[u8]) -> Result<(), DirectoryError> {
+        let written = self.write(name, &format!("{name}.next"), bytes);
+        written.map_err(at("write", &self.path.join(name)))
+    }
+
     fn write_identity(&self) -> io::Result<()> {
-        let mut file = self.disk.create(IDENTITY_UNNAMED)?;
-        file.write_at(&encode(self.identity), 0)?;
+        self.write(IDENTITY, IDENTITY_UNNAMED, &encode(self.identity))
+    }
+
+    fn write(&self, name: &str, unnamed: &str, bytes: &[u8]) -> io::Result<()> {
+        let mut file = self.disk.create(unnamed)?;
+        file.write_at(bytes, 0)?;
         file.sync_data()?;
-        self.disk.rename(IDENTITY_UNNAMED, IDENTITY)?;
+        self.disk.rename(unnamed, name)?;
         self.disk.sync_dir()
     }
 }

@@ -1,8 +1,8 @@
 //! What a replica has done, counted without locks.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use quorate_core::NodeId;
@@ -50,6 +50,8 @@ pub struct PeerMetrics {
     pub peer: NodeId,
     /// Whether there is a connection to it.
     pub connected: bool,
+    /// For how long there has been; zero if there is none.
+    pub connected_for: Duration,
     /// Messages given up because the queue was full or there was no connection.
     pub messages_dropped: u64,
     /// Bytes sent to it, without attachments.
@@ -100,7 +102,8 @@ pub(crate) struct Counters {
 #[derive(Default)]
 pub(crate) struct PeerCounters {
     pub(crate) peer: u64,
-    pub(crate) connected: AtomicBool,
+    /// Since when there is a connection. Locked when one comes or goes, and by those who ask.
+    connected_since: Mutex<Option<Instant>>,
     pub(crate) messages_dropped: AtomicU64,
     pub(crate) bytes_sent: AtomicU64,
     pub(crate) bytes_received: AtomicU64,
@@ -115,6 +118,30 @@ impl PeerCounters {
             ..PeerCounters::default()
         }
     }
+
+    /// There is a connection from now on, or none.
+    pub(crate) fn set_connected(&self, connected: bool) {
+        *self.connected_since() = connected.then(Instant::now);
+    }
+
+    fn connected_since(&self) -> MutexGuard<'_, Option<Instant>> {
+        let since = self.connected_since.lock();
+        since.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read(&self) -> PeerMetrics {
+        let since = *self.connected_since();
+        PeerMetrics {
+            peer: NodeId(self.peer),
+            connected: since.is_some(),
+            connected_for: since.map_or(Duration::ZERO, |since| since.elapsed()),
+            messages_dropped: self.messages_dropped.load(Ordering::Relaxed),
+            bytes_sent: self.bytes_sent.load(Ordering::Relaxed),
+            bytes_received: self.bytes_received.load(Ordering::Relaxed),
+            attachments_sent: self.attachments_sent.load(Ordering::Relaxed),
+            attachments_received: self.attachments_received.load(Ordering::Relaxed),
+        }
+    }
 }
 
 impl Counters {
@@ -127,15 +154,6 @@ impl Counters {
 
     pub(crate) fn read(&self) -> Metrics {
         let peers = self.peers.load();
-        let peers = peers.iter().map(|peer| PeerMetrics {
-            peer: NodeId(peer.peer),
-            connected: peer.connected.load(Ordering::Relaxed),
-            messages_dropped: peer.messages_dropped.load(Ordering::Relaxed),
-            bytes_sent: peer.bytes_sent.load(Ordering::Relaxed),
-            bytes_received: peer.bytes_received.load(Ordering::Relaxed),
-            attachments_sent: peer.attachments_sent.load(Ordering::Relaxed),
-            attachments_received: peer.attachments_received.load(Ordering::Relaxed),
-        });
         Metrics {
             log: LogCounts {
                 frames: self.log_frames.load(Ordering::Relaxed),
@@ -144,7 +162,7 @@ impl Counters {
             },
             log_segments: self.log_segments.load(Ordering::Relaxed),
             sync_time: self.sync_time.read(),
-            peers: peers.collect(),
+            peers: peers.iter().map(|peer| peer.read()).collect(),
         }
     }
 }

@@ -4,13 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use quorate_core::NodeId;
-use quorate_runtime::Directory;
 use quorate_service::command::Member;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::Protocol;
-use super::flags::{ClusterState, Flags};
+use super::flags::Flags;
 
 /// The longest election timeout, as etcd has it.
 const ELECTION_TIMEOUT_MS_MAX: u64 = 50_000;
@@ -20,18 +18,16 @@ const HEARTBEATS_PER_ELECTION_MIN: u64 = 5;
 /// What one member needs to know about itself and the others.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
-    /// This member.
+    /// This member; its id is the one that it has in a new cluster.
     pub(crate) me: Member,
-    /// All members, this one included, by id.
+    /// All members that the flags list, this one included, by id, as a new cluster begins.
     pub(crate) members: Vec<Member>,
-    /// Tells this cluster from every other.
+    /// Tells a new cluster of these members from every other.
     pub(crate) cluster_id: u64,
     /// Where to listen for clients, `host:port`.
     pub(crate) listen_client: Vec<String>,
     /// Where to listen for peers, `host:port`.
     pub(crate) listen_peer: Vec<String>,
-    /// Where each other member is called, `host:port`.
-    pub(crate) peers: Vec<(NodeId, String)>,
     /// How often a leader shows that it is alive.
     pub(crate) heartbeat: Duration,
     /// How long others wait for that.
@@ -64,18 +60,6 @@ impl Config {
             me.peer_urls.join(","),
             peer_urls.join(",")
         );
-        if flags.initial_cluster_state == ClusterState::Existing
-            && Directory::identity_at(&flags.data_dir)?.is_none()
-        {
-            bail!(
-                "--initial-cluster-state existing: joining a running cluster is not there yet; start all members with `new`"
-            );
-        }
-        let mut peers = Vec::new();
-        for member in members.iter().filter(|member| member.id != me.id) {
-            let url = member.peer_urls.first().context("a member has a URL")?;
-            peers.push((NodeId(member.id), address("initial-cluster", url)?));
-        }
         Ok(Config {
             cluster_id: cluster_id(&members, flags),
             me: Member {
@@ -93,7 +77,6 @@ impl Config {
                 .collect(),
             listen_client,
             listen_peer,
-            peers,
             heartbeat: Duration::from_millis(flags.heartbeat_interval),
             election_timeout: Duration::from_millis(flags.election_timeout),
         })
@@ -207,7 +190,7 @@ fn split(list: &str) -> Vec<String> {
         .collect()
 }
 
-fn sorted(list: &[String]) -> Vec<String> {
+pub(super) fn sorted(list: &[String]) -> Vec<String> {
     let mut list = list.to_vec();
     list.sort();
     list
@@ -220,7 +203,8 @@ fn addresses(flag: &str, urls: &str) -> Result<Vec<String>> {
     urls.iter().map(|url| address(flag, url)).collect()
 }
 
-fn address(flag: &str, url: &str) -> Result<String> {
+/// The `host:port` of a URL.
+pub(super) fn address(flag: &str, url: &str) -> Result<String> {
     let example = "for example http://127.0.0.1:2379";
     let Some((scheme, rest)) = url.split_once("://") else {
         bail!("--{flag}: {url:?} has no scheme; {example}");

@@ -54,11 +54,12 @@ pub(crate) struct Flags {
     )]
     pub(crate) initial_advertise_peer_urls: String,
 
-    /// All members as NAME=PEER_URL, separated by commas; by default this one alone.
+    /// All members as NAME=PEER_URL, separated by commas; by default this one alone. Read only while the data
+    /// directory is empty; later the members are those that the cluster has agreed on.
     #[arg(long, env = "ETCD_INITIAL_CLUSTER", value_name = "MEMBERS")]
     pub(crate) initial_cluster: Option<String>,
 
-    /// Whether the cluster is being created or exists already.
+    /// Whether the cluster is being created, or exists and was told with `member add` that this one joins.
     #[arg(
         long,
         env = "ETCD_INITIAL_CLUSTER_STATE",
@@ -76,6 +77,28 @@ pub(crate) struct Flags {
         value_name = "TOKEN"
     )]
     pub(crate) initial_cluster_token: String,
+
+    /// Whether to refuse changes of the list of members after which too few of them would run.
+    #[arg(
+        long,
+        env = "ETCD_STRICT_RECONFIG_CHECK",
+        default_value_t = true,
+        action = clap::ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_name = "BOOL"
+    )]
+    pub(crate) strict_reconfig_check: bool,
+
+    /// How many learners there may be.
+    #[arg(
+        long,
+        env = "ETCD_MAX_LEARNERS",
+        default_value_t = 1,
+        value_name = "COUNT"
+    )]
+    pub(crate) max_learners: u32,
 
     /// How the members agree on an order; the same for all of them, and for good.
     #[arg(
@@ -155,9 +178,9 @@ pub(crate) struct Flags {
 /// See [`Flags::initial_cluster_state`].
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum ClusterState {
-    /// The members start together.
+    /// The members that are listed make a new cluster.
     New,
-    /// This member joins.
+    /// This member joins: it asks the others that are listed who the cluster is.
     Existing,
 }
 

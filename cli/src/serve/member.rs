@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use quorate_core::{Checkpoint, NodeId, Survival};
-use quorate_etcd::ServerOptions;
+use quorate_etcd::{Connected, ServerOptions};
+use quorate_problems::total_order::Membership;
 use quorate_runtime::{
-    Checkpoints, Clock, Directory, FailStop, Identity, NoIntroductions, Options, PeerList,
-    PeerOptions, Receiving, Replica, Storage, mailbox,
+    Checkpoints, Clock, Directory, FailStop, Observer, Options, PeerOptions, Receiving, Replica,
+    Storage, mailbox,
 };
-use quorate_service::command::Command;
+use quorate_service::command::{Command, Rules};
 use quorate_service::machine::Machine;
+use quorate_service::members::Members;
 use quorate_service::store;
 use quorate_service::{Assembly, Service, ServiceOptions, Workers, assemble};
 use tokio::net::TcpListener;
@@ -24,20 +26,21 @@ use tracing::{error, info, warn};
 use super::READY;
 use super::config::Config;
 use super::flags::Flags;
+use super::following::{Addresses, Known, follow};
 use super::metrics;
+use super::origin::Origin;
 use super::protocol::{Served, Settings, With};
 
 /// How large a segment of the log is.
 const SEGMENT_BYTES: u64 = 64 << 20;
 /// The encoding of a command may be larger than the client's: small operations take more space.
 const COMMAND_BYTES_PER_REQUEST_BYTE: usize = 4;
-/// How many members there must be for one of them to be rebuilt by the others: one forgets, and a quorum of two
-/// is left.
-const MEMBERS_MIN: usize = 3;
 /// How long to wait before announcing oneself again.
 const ANNOUNCE_RETRY: Duration = Duration::from_millis(500);
 /// How long to wait before seeing again whether it has made up for what it forgot.
 const WHOLE_RETRY: Duration = Duration::from_millis(20);
+/// How many election timeouts a member that was removed goes on, for others to take over what it did.
+const REMOVED_GRACE_TIMEOUTS: u32 = 3;
 
 /// A running member.
 pub(super) struct Member {
@@ -49,6 +52,8 @@ pub(super) struct Member {
     directory: Directory,
     api: JoinHandle<()>,
     announcing: JoinHandle<()>,
+    following: JoinHandle<()>,
+    known: Arc<Known>,
     stop_api: watch::Sender<bool>,
 }
 
@@ -56,6 +61,7 @@ pub(super) struct Member {
 struct Start<'a> {
     flags: &'a Flags,
     config: &'a Config,
+    origin: &'a Origin,
     clients: Vec<TcpListener>,
     peers: Vec<TcpListener>,
 }
@@ -74,12 +80,14 @@ impl Member {
     pub(super) fn start(
         flags: &Flags,
         config: &Config,
+        origin: &Origin,
         clients: Vec<TcpListener>,
         peers: Vec<TcpListener>,
     ) -> Result<Member> {
         flags.protocol.with(Start {
             flags,
             config,
+            origin,
             clients,
             peers,
         })
@@ -89,32 +97,35 @@ impl Member {
         let Start {
             flags,
             config,
+            origin,
             clients,
             peers,
         } = start;
-        let me = NodeId(config.me.id);
-        let identity = Identity {
-            cluster: config.cluster_id,
-            member: me,
-        };
+        let identity = origin.identity();
+        let me = identity.member;
         let directory = Directory::open(&flags.data_dir, identity)?;
-        let mut storage = Storage::open(directory.clone(), SEGMENT_BYTES)?;
-        meet_damage(flags, storage.survival(), config.members.len())?;
+        origin.keep(&directory)?;
+        let storage = Storage::open(directory.clone(), SEGMENT_BYTES)?;
         let incarnation = storage.incarnation();
 
         let mut options = store::Options::new(flags.data_dir.join("store"));
-        options.members = config.members.clone();
+        options.members = origin.introduction.founders.clone();
         options.layer_bytes = flags.layer_bytes;
-        options.expected = !directory.is_new();
         let (machine, checkpoint) =
             Machine::open(options).context("the key-value store cannot be opened")?;
-        if machine.is_rebuilding()? {
-            storage.on_state_lost();
-            meet_lost_store(flags, storage.survival(), config.members.len())?;
-        }
         let checkpoints = Attachments(machine.checkpoints());
+        let known = Known::new(me.0, origin.introduction.clone(), machine.views());
+        let known = Arc::new(known);
+        let members = known.newest();
+        if members.removed.contains(&me.0) {
+            return Err(removed(flags, "its own list of members does not name it"));
+        }
+        let voters = voters(me, &members, machine.views().view().members());
+        meet_damage(flags, storage.survival(), voters.len())?;
+        let mut addresses = Addresses::default();
+        let first_peers = addresses.peers(&members, &Membership::default());
         info!(
-            member = %me, cluster = format!("{:x}", config.cluster_id), incarnation,
+            member = %me, cluster = format!("{:x}", identity.cluster), incarnation,
             protocol = flags.protocol.name(),
             position = checkpoint.position, "opened {}", flags.data_dir.display()
         );
@@ -135,15 +146,15 @@ impl Member {
         })?;
 
         let protocol = P::config(Settings {
-            members: member_ids(config),
+            members: voters,
             heartbeat: config.heartbeat,
             election_timeout: config.election_timeout,
             retention_bytes: flags.log_bytes,
         });
         let options = Options {
             storage,
-            peers: PeerList::of(config.peers.clone()),
-            introductions: Arc::new(NoIntroductions),
+            peers: first_peers,
+            introductions: known.clone(),
             listeners: into_std(peers)?,
             peer_options: PeerOptions::default(),
             fail_stop: FailStop::exit(),
@@ -159,10 +170,23 @@ impl Member {
             &Handle::current(),
         )?;
 
-        let mut options = ServerOptions::new(config.cluster_id, me.0);
+        let following = tokio::spawn(follow(
+            service.clone(),
+            replica.peers(),
+            known.clone(),
+            addresses,
+            config.election_timeout * REMOVED_GRACE_TIMEOUTS,
+        ));
+
+        let mut options = ServerOptions::new(identity.cluster, me.0);
         options.txn_ops_max = flags.max_txn_ops;
         options.request_bytes_max = flags.max_request_bytes;
         options.election_timeout = config.election_timeout;
+        options.rules = Rules {
+            strict: flags.strict_reconfig_check,
+            learners_max: flags.max_learners,
+        };
+        options.connected = connected(replica.observer(), config.election_timeout);
         options.metrics = vec![metrics::of_replica(replica.observer())];
         let (stop_api, mut stopping) = watch::channel(false);
         let api = tokio::spawn(quorate_etcd::serve(
@@ -174,7 +198,11 @@ impl Member {
                 let _ = stopping.wait_for(|stop| *stop).await;
             },
         ));
-        let announcing = tokio::spawn(announce(service.clone(), config.me.clone()));
+        let announced = quorate_service::command::Member {
+            id: me.0,
+            ..config.me.clone()
+        };
+        let announcing = tokio::spawn(announce(service.clone(), announced));
         Ok(Member {
             me,
             service,
@@ -183,13 +211,21 @@ impl Member {
             directory,
             api,
             announcing,
+            following,
+            known,
             stop_api,
         })
+    }
+
+    /// Waits until this member takes part no more, and answers why.
+    pub(super) async fn removed(&self) -> String {
+        self.known.removed().await
     }
 
     /// Hands leadership over, lets requests under way finish, and makes everything durable.
     pub(super) async fn stop(self, election_timeout: Duration) -> Result<()> {
         self.announcing.abort();
+        self.following.abort();
         self.hand_over(election_timeout).await;
         // Everyone who serves still holds a receiver, or has ended already.
         let _ = self.stop_api.send(true);
@@ -212,7 +248,11 @@ impl Member {
         let leads = |lead: &Option<(u64, Option<NodeId>)>| {
             lead.is_some_and(|(_, leader)| leader == Some(self.me))
         };
-        if self.service.view().members().list.len() < 2 || !leads(&changes.borrow()) {
+        let view = self.service.view();
+        let mut others = view.members().list.iter();
+        let others = others.any(|member| member.id != self.me.0 && !member.is_learner);
+        drop(view);
+        if !others || !leads(&changes.borrow()) {
             return;
         }
         info!("handing leadership over");
@@ -249,31 +289,30 @@ fn meet_damage(flags: &Flags, survival: Survival, members: usize) -> Result<()> 
     Ok(())
 }
 
-/// A member whose store was damaged or lost begins with an empty one. What its log does not have any more,
-/// the others do.
-fn meet_lost_store(flags: &Flags, survival: Survival, members: usize) -> Result<()> {
-    let folder = flags.data_dir.join("store");
-    let folder = folder.display();
-    match survival {
-        Survival::Fresh | Survival::Intact => warn!(
-            "the store in {folder} was damaged or lost; it is rebuilt from the write-ahead log, which is complete"
-        ),
-        Survival::Damaged if members >= MEMBERS_MIN => warn!(
-            "the store in {folder} was damaged or lost; it is rebuilt from the other members. This member takes \
-             no part in elections until then"
-        ),
-        Survival::Damaged => bail!(
-            "the store in {folder} was damaged or lost, the write-ahead log begins later, and there are too few \
-             other members to rebuild it from. If it was damaged it is there as damaged.redb: if the disk returned \
-             wrong bytes, mend that, give the file its name store.redb back, remove the file `rebuilding` beside \
-             it, and start again; otherwise restore a snapshot with `quorate snapshot restore`"
-        ),
-    }
-    Ok(())
+/// Those who have a vote, as a replica that knows nothing yet should take them to be. Whoever joins is not one
+/// of them, before the order itself has said so: it has nothing to vote with.
+fn voters(me: NodeId, newest: &Members, applied: &Members) -> Vec<NodeId> {
+    let voters = newest.membership().voters.into_iter();
+    let has_vote = applied.membership().voters.contains(&me);
+    voters.filter(|&id| id != me || has_vote).collect()
 }
 
-fn member_ids(config: &Config) -> Vec<NodeId> {
-    config.members.iter().map(|one| NodeId(one.id)).collect()
+/// Says for how long there must have been a connection for a member to count as there.
+fn connected(observer: Observer, at_least: Duration) -> Connected {
+    Arc::new(move |id| {
+        let metrics = observer.metrics();
+        let mut peers = metrics.peers.iter();
+        peers.any(|peer| peer.peer == id && peer.connected && peer.connected_for >= at_least)
+    })
+}
+
+/// What a member says that was removed.
+pub(super) fn removed(flags: &Flags, why: &str) -> anyhow::Error {
+    let folder = flags.data_dir.display();
+    let text = format!(
+        "this member was removed from the cluster for good ({why}) and stops. Its data in {folder} is untouched and          of no more use to the cluster: to let this machine take part again, move that folder away, run `quorate ctl          member add` and start it with --initial-cluster-state existing"
+    );
+    crate::failure::Removed(text).into()
 }
 
 fn into_std(listeners: Vec<TcpListener>) -> io::Result<Vec<std::net::TcpListener>> {

@@ -2,9 +2,11 @@
 
 mod config;
 mod flags;
+mod following;
 mod logging;
 mod member;
 mod metrics;
+mod origin;
 mod protocol;
 
 use std::time::Duration;
@@ -12,11 +14,12 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::info;
+use tracing::{error, info};
 
 use config::Config;
 pub(crate) use flags::Flags;
 use member::Member;
+use origin::Origin;
 pub(crate) use protocol::Name as Protocol;
 
 /// What a member logs once clients can be served; etcd's tests and some operators wait for the same
@@ -47,14 +50,30 @@ async fn serve(flags: &Flags, config: Config) -> Result<()> {
     let peers = listen("listen-peer-urls", &config.listen_peer).await?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let member = Member::start(flags, &config, clients, peers)?;
+    let origin = tokio::select! {
+        origin = Origin::find(flags, &config) => origin?,
+        _ = interrupt.recv() => return Ok(()),
+        _ = terminate.recv() => return Ok(()),
+    };
+    let member = Member::start(flags, &config, &origin, clients, peers)?;
+    let outcome = tokio::select! {
+        _ = interrupt.recv() => {
+            info!("interrupted");
+            Ok(())
+        }
+        _ = terminate.recv() => {
+            info!("asked to end");
+            Ok(())
+        }
+        why = member.removed() => {
+            let removed = member::removed(flags, &why);
+            error!("{removed}");
+            Err(removed)
+        }
+    };
     tokio::select! {
-        _ = interrupt.recv() => info!("interrupted"),
-        _ = terminate.recv() => info!("asked to end"),
-    }
-    tokio::select! {
-        stopped = member.stop(config.election_timeout) => stopped,
-        _ = interrupt.recv() => Ok(()),
+        stopped = member.stop(config.election_timeout) => outcome.and(stopped),
+        _ = interrupt.recv() => outcome,
     }
 }
 

@@ -309,9 +309,6 @@ async fn what_is_not_there_yet_says_so() {
         bounded(client.auth_enable()).await.map(|_| ()),
         bounded(client.user_list()).await.map(|_| ()),
         bounded(client.role_list()).await.map(|_| ()),
-        bounded(client.member_add(["http://127.0.0.1:1"], None))
-            .await
-            .map(|_| ()),
         bounded(client.lock("name", None)).await.map(|_| ()),
         bounded(client.defragment()).await.map(|_| ()),
     ];

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use quorate_core::{Choice, Protocol};
@@ -41,9 +40,9 @@ where
                 tracing::info!(peer = %peer.id, address, "connected to peer");
                 complaint.clear();
                 wait = retry.start;
-                peer.counters.connected.store(true, Ordering::Relaxed);
+                peer.counters.set_connected(true);
                 let error = send(&peer, stream).await;
-                peer.counters.connected.store(false, Ordering::Relaxed);
+                peer.counters.set_connected(false);
                 tracing::info!(peer = %peer.id, %error, "lost the connection to peer");
             }
             Err(error) => {
