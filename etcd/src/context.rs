@@ -85,6 +85,42 @@ impl Context {
         self.0.service.status().leader
     }
 
+    /// Refuses what this member must not be asked: one whose state is not that of the others shows nothing
+    /// of it, and a learner, or whoever takes no part, answers only what needs no one else.
+    pub(crate) fn check_member(&self, service: &str, method: &str) -> Result<(), Status> {
+        let me = self.0.options.member_id;
+        let view = self.view();
+        let shows_state = [
+            "etcdserverpb.KV",
+            "etcdserverpb.Watch",
+            "etcdserverpb.Lease",
+        ];
+        if view.health().is_corrupt(me) && shows_state.contains(&service) {
+            return Err(error::CORRUPT.into());
+        }
+        let is_for_all = match (service, method) {
+            // Of ranges, the serializable ones.
+            ("etcdserverpb.KV", "Range") | ("etcdserverpb.Maintenance", "Status" | "Snapshot") => {
+                true
+            }
+            (service, _) => service.starts_with("grpc."),
+        };
+        match is_for_all {
+            true => Ok(()),
+            false => self.check_vote(),
+        }
+    }
+
+    /// Refuses what a learner does not answer.
+    pub(crate) fn check_vote(&self) -> Result<(), Status> {
+        let me = self.0.options.member_id;
+        let view = self.view();
+        match view.members().get(me).is_some_and(|me| !me.is_learner) {
+            true => Ok(()),
+            false => Err(error::NOT_FOR_LEARNERS.into()),
+        }
+    }
+
     /// Refuses a request of too many bytes. (Much larger ones are not even received.)
     pub(crate) fn check_size(&self, bytes: usize) -> Result<(), Status> {
         if bytes > self.0.options.request_bytes_max {

@@ -42,6 +42,15 @@ refusals! {
     NOT_LEARNER = FailedPrecondition, "can only promote a learner member";
     NOT_ENOUGH_STARTED = FailedPrecondition, "re-configuration failed due to not enough started members";
     TOO_MANY_LEARNERS = FailedPrecondition, "too many learner members in cluster";
+    LEARNER_NOT_READY = FailedPrecondition, "can only promote a learner member which is in sync with leader";
+    NO_SPACE = ResourceExhausted, "mvcc: database space exceeded";
+    // In 3.6 a failed precondition; the version that we report is a 3.5.
+    NOT_FOR_LEARNERS = Unavailable, "rpc not supported for learner";
+    DOWNGRADE_FORMAT = InvalidArgument, "wrong downgrade target version format";
+    DOWNGRADE_TARGET = InvalidArgument, "invalid downgrade target version";
+    NO_DOWNGRADE = FailedPrecondition, "no inflight downgrade job";
+    // Not etcd's: it ends its process.
+    UNKNOWN_ALARM = InvalidArgument, "alarm type is not known";
     BAD_MEMBER_URLS = InvalidArgument, "given member URLs are invalid";
     UNHEALTHY = Unavailable, "unhealthy cluster";
     STOPPED = Unavailable, "server stopped";
@@ -70,6 +79,9 @@ pub(crate) fn status(error: &Error) -> Status {
         Error::NotLearner => NOT_LEARNER,
         Error::LastVoter | Error::NotEnoughStarted => NOT_ENOUGH_STARTED,
         Error::TooManyLearners => TOO_MANY_LEARNERS,
+        Error::LearnerNotReady => LEARNER_NOT_READY,
+        Error::NoSpace => NO_SPACE,
+        Error::Corrupt => CORRUPT,
         Error::Timeout => TIMEOUT,
         Error::NoLeader => NO_LEADER,
         Error::TooManyRequests => TOO_MANY_REQUESTS,

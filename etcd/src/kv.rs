@@ -39,7 +39,10 @@ impl pb::kv_server::Kv for Kv {
         check::range(&request)?;
         let view = match request.serializable {
             true => self.context.view(),
-            false => self.context.latest().await?,
+            false => {
+                self.context.check_vote()?;
+                self.context.latest().await?
+            }
         };
         let header = self.context.header(view.revision());
         let reply = read(view, convert::range(request)).await?;

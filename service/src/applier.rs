@@ -70,6 +70,7 @@ impl Applier {
         let position = views.view().position();
         shared.set_has_leases(views.view().lease_count() > 0);
         shared.set_members(views.view().members());
+        shared.set_health(views.view().health(), views.view().bytes_in_use());
         Applier {
             flusher: machine.flusher(),
             machine,
@@ -242,6 +243,14 @@ impl Applier {
         round.revisions.clear();
         self.shared.set_has_leases(view.lease_count() > 0);
         self.shared.set_members(view.members());
+        self.shared.set_health(view.health(), view.bytes_in_use());
+        self.shared
+            .set_checked(self.machine.noted(), self.machine.wants_check());
+        if self.machine.differs() {
+            self.shared
+                .differing
+                .send_if_modified(|differs| !std::mem::replace(differs, true));
+        }
         self.shared.set_durable(self.flusher.durable());
         if !lock(&self.flusher.shared.turn).frozen.is_empty() {
             // A full signal is a signal.

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use quorate_core::{Malformed, NodeId, Payload};
 
 use crate::command::{Command, DeleteRange, Member, Op, Put, Rules, Txn};
+use crate::health::{Alarm, AlarmKind, Report};
 use parts::{Input, put_bytes, put_count, put_text};
 
 /// How deeply transactions may be nested. The API allows fewer operations than this, and each level
@@ -184,6 +185,10 @@ const MEMBER_ADD: u8 = 11;
 const MEMBER_REMOVE: u8 = 12;
 const MEMBER_UPDATE: u8 = 13;
 const MEMBER_PROMOTE: u8 = 14;
+const CHECK: u8 = 15;
+const REPORT: u8 = 16;
+const RAISE: u8 = 17;
+const DISARM: u8 = 18;
 
 /// Appends one command's encoding.
 pub fn encode_command(command: &Command, out: &mut Vec<u8>) {
@@ -246,6 +251,22 @@ pub fn encode_command(command: &Command, out: &mut Vec<u8>) {
             out.extend_from_slice(&id.to_le_bytes());
             encode_rules(*rules, out);
         }
+        Command::Check { epoch } => {
+            out.push(CHECK);
+            out.extend_from_slice(&epoch.to_le_bytes());
+        }
+        Command::Report(report) => {
+            out.push(REPORT);
+            encode_report(report, out);
+        }
+        Command::Raise(alarm) => {
+            out.push(RAISE);
+            encode_alarm(*alarm, out);
+        }
+        Command::Disarm(alarm) => {
+            out.push(DISARM);
+            encode_alarm(*alarm, out);
+        }
     }
 }
 
@@ -284,7 +305,46 @@ fn command(input: &mut Input) -> Result<Command, Malformed> {
             id: input.u64()?,
             rules: rules(input)?,
         },
+        CHECK => Command::Check {
+            epoch: input.u64()?,
+        },
+        REPORT => Command::Report(report(input)?),
+        RAISE => Command::Raise(alarm(input)?),
+        DISARM => Command::Disarm(alarm(input)?),
         _ => return Err(input.malformed_before(1, "the tag of a command")),
+    })
+}
+
+fn encode_report(report: &Report, out: &mut Vec<u8>) {
+    let Report {
+        member,
+        position,
+        digest,
+        applied,
+    } = *report;
+    for number in [member, position, digest, applied] {
+        out.extend_from_slice(&number.to_le_bytes());
+    }
+}
+
+fn report(input: &mut Input) -> Result<Report, Malformed> {
+    Ok(Report {
+        member: input.u64()?,
+        position: input.u64()?,
+        digest: input.u64()?,
+        applied: input.u64()?,
+    })
+}
+
+fn encode_alarm(alarm: Alarm, out: &mut Vec<u8>) {
+    out.push(alarm.kind.tag());
+    out.extend_from_slice(&alarm.member.to_le_bytes());
+}
+
+fn alarm(input: &mut Input) -> Result<Alarm, Malformed> {
+    Ok(Alarm {
+        kind: AlarmKind::from_tag(input)?,
+        member: input.u64()?,
     })
 }
 

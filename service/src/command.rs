@@ -4,6 +4,8 @@
 
 use bytes::Bytes;
 
+use crate::health::{Alarm, Report};
+
 /// A set of keys, as etcd's API writes it: with an empty `end` the single key `key`; with an end
 /// of one zero byte every key from `key` on; otherwise `key <= k < end`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
@@ -83,6 +85,93 @@ pub enum Command {
         /// What must hold.
         rules: Rules,
     },
+    /// Everyone is to report what state they have here, says the leader of this epoch.
+    Check {
+        /// The epoch in which the proposer leads.
+        epoch: u64,
+    },
+    /// A member reports.
+    Report(Report),
+    /// Something is wrong with a member.
+    Raise(Alarm),
+    /// It is not any more; member 0 stands for all.
+    Disarm(Alarm),
+}
+
+impl Command {
+    /// What it adds to the store at most, bytes, by etcd's tariff; 0 for what adds nothing.
+    #[must_use]
+    pub fn price(&self) -> u64 {
+        match self {
+            Command::Put(put) => put.price(),
+            Command::Txn(txn) => txn.price(),
+            Command::LeaseGrant { .. } => LEASE_PRICE,
+            Command::DeleteRange(_)
+            | Command::Compact { .. }
+            | Command::LeaseRevoke { .. }
+            | Command::LeaseKeepAlive { .. }
+            | Command::Tick { .. }
+            | Command::Publish(_)
+            | Command::MemberAdd { .. }
+            | Command::MemberRemove { .. }
+            | Command::MemberUpdate { .. }
+            | Command::MemberPromote { .. }
+            | Command::Check { .. }
+            | Command::Report(_)
+            | Command::Raise(_)
+            | Command::Disarm(_) => 0,
+        }
+    }
+
+    /// Whether clients see what it does: it must not be done to a state that nobody can vouch for.
+    #[must_use]
+    pub fn is_data(&self) -> bool {
+        match self {
+            Command::Put(_)
+            | Command::DeleteRange(_)
+            | Command::Txn(_)
+            | Command::Compact { .. }
+            | Command::LeaseGrant { .. }
+            | Command::LeaseRevoke { .. } => true,
+            Command::LeaseKeepAlive { .. }
+            | Command::Tick { .. }
+            | Command::Publish(_)
+            | Command::MemberAdd { .. }
+            | Command::MemberRemove { .. }
+            | Command::MemberUpdate { .. }
+            | Command::MemberPromote { .. }
+            | Command::Check { .. }
+            | Command::Report(_)
+            | Command::Raise(_)
+            | Command::Disarm(_) => false,
+        }
+    }
+}
+
+/// What a row costs beside its key and its value, bytes.
+const ROW_PRICE: u64 = 256;
+/// What a lease costs, bytes.
+const LEASE_PRICE: u64 = 64;
+
+impl Put {
+    fn price(&self) -> u64 {
+        (self.key.len() + self.value.len()) as u64 + ROW_PRICE
+    }
+}
+
+impl Txn {
+    /// That of the dearer branch.
+    fn price(&self) -> u64 {
+        let branch = |ops: &[Op]| {
+            let prices = ops.iter().map(|op| match op {
+                Op::Put(put) => put.price(),
+                Op::Txn(txn) => txn.price(),
+                Op::Range(_) | Op::DeleteRange(_) => 0,
+            });
+            prices.sum()
+        };
+        u64::max(branch(&self.success), branch(&self.failure))
+    }
 }
 
 /// What a change of the list of members must respect, as the member that was asked is configured.

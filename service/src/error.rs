@@ -47,6 +47,15 @@ pub enum Error {
     /// There are as many learners as there may be.
     #[error("there are as many learners as there may be")]
     TooManyLearners,
+    /// A learner lacks too much of what there is to be given a vote.
+    #[error("the learner has not come far enough to be given a vote")]
+    LearnerNotReady,
+    /// There is no room for more, says the alarm, until somebody makes room and disarms it.
+    #[error("the store may not grow any more")]
+    NoSpace,
+    /// The state of this replica, or of one that nobody can name, is not what was agreed on.
+    #[error("the replicas do not have the same state")]
+    Corrupt,
     /// Nothing was heard in time: the command may or may not have been carried out.
     #[error("no answer in time; the request may or may not have been carried out")]
     Timeout,

@@ -10,6 +10,7 @@ pub mod codec;
 pub mod command;
 pub mod edge;
 pub mod error;
+pub mod health;
 pub mod introduction;
 pub mod machine;
 pub mod members;

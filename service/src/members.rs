@@ -149,8 +149,15 @@ impl Members {
         Ok(())
     }
 
-    pub(crate) fn promote(&mut self, id: u64, rules: Rules) -> Result<(), Error> {
-        self.get_mut(id)?;
+    pub(crate) fn promote(
+        &mut self,
+        id: u64,
+        rules: Rules,
+        check_in_sync: impl FnOnce() -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        if self.get_mut(id)?.is_learner {
+            check_in_sync()?;
+        }
         self.may_promote(rules)?;
         match std::mem::take(&mut self.get_mut(id)?.is_learner) {
             true => Ok(()),

@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 
+use crate::health::Alarm;
+
 /// A row: a key with one of its values.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct KeyValue {
@@ -62,6 +64,8 @@ pub enum Reply {
         /// newer one.
         version: u64,
     },
+    /// To what concerns alarms.
+    Alarms(Vec<Alarm>),
     /// To a tick or an announcement, which nobody waits for.
     Done,
 }

@@ -39,6 +39,10 @@ pub struct ServiceOptions {
     pub timeout: Duration,
     /// How often the leader tells the time while there are leases.
     pub tick_interval: Duration,
+    /// How often the leader has the replicas compare their states, while these change; zero for never.
+    pub check_interval: Duration,
+    /// How much the store may hold before nothing is added any more, if there is a limit.
+    pub quota_bytes: Option<u64>,
     /// The largest encoded command. The encoding is not the client's: leave room for about four times
     /// the largest request, since small operations take more space here.
     pub request_bytes_max: usize,
@@ -79,6 +83,8 @@ impl ServiceOptions {
             election_timeout,
             timeout: Duration::from_secs(5) + 2 * election_timeout,
             tick_interval: Duration::from_millis(500),
+            check_interval: Duration::from_secs(5),
+            quota_bytes: None,
             request_bytes_max: 8 << 20,
             batch_bytes_max: 1 << 20,
             batch_commands_max: 4096,
@@ -312,6 +318,10 @@ impl Service {
             ..
         } = &*self.0;
         let options = &shared.options;
+        if !shared.admits(command.price()) {
+            count(&shared.counters.refused, 1);
+            return Err(Error::NoSpace);
+        }
         // Encoded here, on the caller's thread: the replica's only copies.
         let mut bytes = Vec::new();
         codec::encode_command(command, &mut bytes);
@@ -461,6 +471,13 @@ impl Service {
     #[must_use]
     pub fn membership_changes(&self) -> watch::Receiver<Membership> {
         self.0.shared.in_force.subscribe()
+    }
+
+    /// Becomes true when a majority of replicas was seen to have another state than this one: it has to be
+    /// rebuilt from theirs.
+    #[must_use]
+    pub fn differing(&self) -> watch::Receiver<bool> {
+        self.0.shared.differing.subscribe()
     }
 
     /// Asks that leadership be handed over, which happens if this replica leads.

@@ -15,6 +15,9 @@ const TABLE: &[(i32, &[&str])] = &[
             "invalid compare target or result in txn request",
             "request is too large",
             "given member URLs are invalid",
+            "wrong downgrade target version format",
+            "invalid downgrade target version",
+            "alarm type is not known",
         ],
     ),
     (
@@ -40,15 +43,21 @@ const TABLE: &[(i32, &[&str])] = &[
             "can only promote a learner member",
             "re-configuration failed due to not enough started members",
             "too many learner members in cluster",
+            "can only promote a learner member which is in sync with leader",
+            "no inflight downgrade job",
         ],
     ),
-    (8 /* ResourceExhausted */, &["too many requests"]),
+    (
+        8, // ResourceExhausted
+        &["too many requests", "mvcc: database space exceeded"],
+    ),
     (
         14, // Unavailable
         &[
             "no leader",
             "server stopped",
             "unhealthy cluster",
+            "rpc not supported for learner",
             "request timed out",
             "request timed out, leader transfer took too long",
         ],

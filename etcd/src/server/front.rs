@@ -125,7 +125,10 @@ impl hyper::service::Service<Request<Incoming>> for Front {
             let begun = Instant::now();
             let uri = request.uri().clone();
             let (service, method) = service_and_method(uri.path());
-            let response = services.call(service, request).await?;
+            let response = match services.http.check_member(service, method) {
+                Ok(()) => services.call(service, request).await?,
+                Err(refusal) => refusal.into_http(),
+            };
             let (response, code) = mend(response);
             services.stats.count(service, method, code, begun.elapsed());
             Ok(response)

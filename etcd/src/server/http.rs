@@ -26,6 +26,11 @@ impl Http {
         Http { context, stats }
     }
 
+    /// Whether this member may answer a call at all.
+    pub(super) fn check_member(&self, service: &str, method: &str) -> Result<(), tonic::Status> {
+        self.context.check_member(service, method)
+    }
+
     pub(super) async fn answer<B>(&self, request: &Request<B>) -> Response<Body> {
         let path = request.uri().path();
         if !matches!(path, "/metrics" | "/health" | "/version") {

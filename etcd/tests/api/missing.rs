@@ -21,30 +21,6 @@ async fn calls_that_are_not_there_yet() {
     if server.is_real() {
         return;
     }
-    let mut cluster = server.cluster();
-    missing(
-        cluster.member_add(pb::MemberAddRequest::default()).await,
-        "MemberAdd",
-    );
-    missing(
-        cluster
-            .member_remove(pb::MemberRemoveRequest::default())
-            .await,
-        "MemberRemove",
-    );
-    missing(
-        cluster
-            .member_update(pb::MemberUpdateRequest::default())
-            .await,
-        "MemberUpdate",
-    );
-    missing(
-        cluster
-            .member_promote(pb::MemberPromoteRequest::default())
-            .await,
-        "MemberPromote",
-    );
-
     let mut maintenance = server.maintenance();
     let disarm = pb::AlarmRequest {
         action: pb::alarm_request::AlarmAction::Deactivate.into(),

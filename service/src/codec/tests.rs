@@ -5,6 +5,7 @@ use quorate_core::Choice;
 
 use super::*;
 use crate::command::{Compare, KeyRange, Operand, Order, Range, Relation, Rules, Target};
+use crate::health::{Alarm, AlarmKind, Report};
 
 fn bytes() -> impl Strategy<Value = Bytes> {
     proptest::collection::vec(any::<u8>(), 0..20).prop_map(Bytes::from)
@@ -122,6 +123,22 @@ fn rules() -> impl Strategy<Value = Rules> {
     })
 }
 
+fn alarm() -> impl Strategy<Value = Alarm> {
+    any::<(bool, u64)>().prop_map(|(corrupt, member)| Alarm {
+        kind: AlarmKind::ALL[usize::from(corrupt)],
+        member,
+    })
+}
+
+fn report() -> impl Strategy<Value = Report> {
+    any::<[u64; 4]>().prop_map(|[member, position, digest, applied]| Report {
+        member,
+        position,
+        digest,
+        applied,
+    })
+}
+
 fn command_strategy() -> impl Strategy<Value = Command> {
     let texts = || proptest::collection::vec(".{0,8}", 0..3);
     prop_oneof![
@@ -139,6 +156,10 @@ fn command_strategy() -> impl Strategy<Value = Command> {
         (any::<u64>(), rules()).prop_map(|(id, rules)| Command::MemberRemove { id, rules }),
         (any::<u64>(), texts()).prop_map(|(id, peer_urls)| Command::MemberUpdate { id, peer_urls }),
         (any::<u64>(), rules()).prop_map(|(id, rules)| Command::MemberPromote { id, rules }),
+        any::<u64>().prop_map(|epoch| Command::Check { epoch }),
+        report().prop_map(Command::Report),
+        alarm().prop_map(Command::Raise),
+        alarm().prop_map(Command::Disarm),
     ]
 }
 

@@ -12,6 +12,7 @@ pub(crate) mod shared;
 #[cfg(test)]
 mod tests;
 mod ticks;
+mod voice;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use membership::Following;
 use reads::{Reader, Reads};
 use shared::{Reply, Shared, Submission, count};
 use ticks::Ticks;
+use voice::Voice;
 
 /// What the apply thread is given.
 pub(crate) enum Work {
@@ -65,6 +67,7 @@ pub struct Batcher {
     tick_sequence: u64,
     reads: Reads,
     ticks: Ticks,
+    voice: Voice,
     leader: Option<NodeId>,
     membership: Following,
     /// The protocol knows that the state is durable through this position.
@@ -83,6 +86,7 @@ impl Batcher {
     ) -> Batcher {
         let patience = shared.options.election_timeout;
         let ticks = Ticks::new(shared.options.tick_interval);
+        let voice = Voice::new(shared.options.check_interval, patience);
         Batcher {
             shared,
             submissions,
@@ -95,6 +99,7 @@ impl Batcher {
             tick_sequence: 0,
             reads: Reads::new(patience),
             ticks,
+            voice,
             leader: None,
             membership: Following::new(patience),
             told_durable: checkpoint.position,
@@ -107,6 +112,9 @@ impl Batcher {
         self.on_time(now);
         if let Some(to) = self.shared.take_transfer() {
             return Some(Request::Transfer { to });
+        }
+        if self.voice.resigns(&self.shared, now) {
+            return Some(Request::Transfer { to: None });
         }
         if let Some(checkpoint) = self.shared.durable_after(self.told_durable) {
             self.told_durable = checkpoint.position;
@@ -152,6 +160,7 @@ impl Batcher {
         self.flight.on_time(now, repeat);
         self.reads.on_time(now);
         self.ticks.on_time(self.shared.has_leases(), now);
+        self.voice.on_time(&self.shared, now);
         if self.queue.is_empty() && self.reads.is_empty() {
             self.sweep_at = None;
         } else if self.sweep_at.is_none_or(|at| at <= now) {
@@ -191,7 +200,8 @@ impl Batcher {
 
     /// Packs what waits into a batch.
     fn pack(&mut self, now: Instant) {
-        let is_empty = self.queue.is_empty() && !self.ticks.is_wanted();
+        let speaks = self.ticks.is_wanted() || self.voice.is_wanted(&self.shared, now);
+        let is_empty = self.queue.is_empty() && !speaks;
         if is_empty || !self.is_worth_a_batch() {
             return;
         }
@@ -204,6 +214,10 @@ impl Batcher {
             replies.push(None);
             self.tick_sequence = sequence;
             count(&self.shared.counters.ticks, 1);
+        }
+        for command in self.voice.take(&self.shared, now) {
+            packer.push(&command);
+            replies.push(None);
         }
         let (mut commands, mut bytes) = (0, 0);
         while let Some(next) = self.queue.front() {
@@ -303,6 +317,8 @@ impl Batcher {
         self.leader = leader;
         self.ticks
             .on_lead(epoch, leader == Some(self.shared.options.me));
+        self.voice
+            .on_lead(epoch, leader == Some(self.shared.options.me));
         self.shared.lead.send_replace(Some((epoch, leader)));
         if leader.is_some() {
             self.flight.on_leader();
@@ -352,6 +368,7 @@ impl Batcher {
             self.flight.repeat_at(),
             self.reads.repeat_at(),
             self.ticks.due(),
+            self.voice.due(),
             self.membership.due(),
             self.sweep_at,
         ];

@@ -9,6 +9,7 @@ use quorate_problems::total_order::Membership;
 use tokio::sync::{oneshot, watch};
 
 use crate::error::Error;
+use crate::health::{Alarm, AlarmKind, Health};
 use crate::members::Members;
 use crate::reply::Applied;
 use crate::service::ServiceOptions;
@@ -122,6 +123,18 @@ pub(crate) struct Shared {
     /// The last position that views contain.
     applied: AtomicU64,
     has_leases: AtomicBool,
+    /// What the last check found, and where it was.
+    noted: Mutex<(u64, u64)>,
+    noted_position: AtomicU64,
+    wants_check: AtomicBool,
+    /// The bytes of the store.
+    bytes_in_use: AtomicU64,
+    /// Whether somebody was refused for want of room, and the alarm for that is not raised yet.
+    wants_raise: AtomicBool,
+    is_raised: AtomicBool,
+    /// Whether the others have another state, says the machine.
+    pub(crate) differing: watch::Sender<bool>,
+    is_differing: AtomicBool,
     durable: Mutex<Checkpoint>,
     durable_position: AtomicU64,
     /// Who should take part, says the machine.
@@ -161,6 +174,14 @@ impl Shared {
             stalled: AtomicBool::new(false),
             applied: AtomicU64::new(checkpoint.position),
             has_leases: AtomicBool::new(false),
+            noted: Mutex::default(),
+            noted_position: AtomicU64::new(0),
+            wants_check: AtomicBool::new(false),
+            bytes_in_use: AtomicU64::new(0),
+            wants_raise: AtomicBool::new(false),
+            is_raised: AtomicBool::new(false),
+            differing: watch::Sender::default(),
+            is_differing: AtomicBool::new(false),
             durable: Mutex::new(checkpoint),
             durable_position: AtomicU64::new(checkpoint.position),
             members: Mutex::default(),
@@ -221,6 +242,74 @@ impl Shared {
         if self.has_leases.swap(has_leases, Ordering::AcqRel) != has_leases && has_leases {
             self.wake(); // Their time has to be told from now on.
         }
+    }
+
+    /// The apply thread: what the last check found, and whether there is a reason for another.
+    pub(crate) fn set_checked(&self, (position, digest): (u64, u64), wants_check: bool) {
+        let is_new = self.noted_position.load(Ordering::Acquire) != position;
+        if is_new {
+            *lock(&self.noted) = (position, digest);
+            self.noted_position.store(position, Ordering::Release);
+        }
+        let begins = wants_check && !self.wants_check.swap(wants_check, Ordering::AcqRel);
+        self.wants_check.store(wants_check, Ordering::Release);
+        if is_new || begins {
+            self.wake();
+        }
+    }
+
+    pub(crate) fn wants_check(&self) -> bool {
+        self.wants_check.load(Ordering::Acquire)
+    }
+
+    /// The last check and what it found, if it is behind this position.
+    pub(crate) fn noted_after(&self, position: u64) -> Option<(u64, u64)> {
+        if self.noted_position.load(Ordering::Acquire) <= position {
+            return None;
+        }
+        Some(*lock(&self.noted))
+    }
+
+    /// The apply thread: how this member is, and how much it holds.
+    pub(crate) fn set_health(&self, health: &Health, bytes_in_use: u64) {
+        let member = self.options.me.0;
+        self.bytes_in_use.store(bytes_in_use, Ordering::Release);
+        let raised = |kind| health.alarms().contains(&Alarm { kind, member });
+        let is_raised = raised(AlarmKind::NoSpace);
+        self.is_raised.store(is_raised, Ordering::Release);
+        if is_raised {
+            self.wants_raise.store(false, Ordering::Release);
+        }
+        let is_differing = raised(AlarmKind::Corrupt);
+        if self.is_differing.swap(is_differing, Ordering::AcqRel) != is_differing {
+            self.wake();
+        }
+    }
+
+    /// Whether this member's state is known not to be the others'.
+    pub(crate) fn is_differing(&self) -> bool {
+        self.is_differing.load(Ordering::Acquire)
+    }
+
+    /// Whether there is room for something of this price. If not, everyone hears of it.
+    pub(crate) fn admits(&self, price: u64) -> bool {
+        let Some(quota) = self.options.quota_bytes.filter(|_| price > 0) else {
+            return true;
+        };
+        let fits = self
+            .bytes_in_use
+            .load(Ordering::Acquire)
+            .saturating_add(price)
+            <= quota;
+        if !fits && !self.is_raised.load(Ordering::Acquire) {
+            self.wants_raise.store(true, Ordering::Release);
+            self.wake();
+        }
+        fits
+    }
+
+    pub(crate) fn wants_raise(&self) -> bool {
+        self.wants_raise.load(Ordering::Acquire)
     }
 
     /// The apply thread: everything through this checkpoint is durable in the store.

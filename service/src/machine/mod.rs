@@ -5,6 +5,7 @@
 //! ticks in the log say. Everything is checked before anything is changed, so a refused command
 //! has no effect.
 
+mod health;
 mod lease;
 mod recent;
 mod step;
@@ -28,6 +29,7 @@ use crate::store::state::Meta;
 use crate::store::{Checkpoints, Directory, Files, Flaw, Flusher, Views};
 
 pub use crate::store::Options;
+use health::Noted;
 pub(crate) use recent::Generation;
 use recent::Recent;
 
@@ -50,6 +52,10 @@ pub struct Machine {
     active_bytes: usize,
     /// Whether anything was applied since the active layer began.
     dirty: bool,
+    /// What the last check found here.
+    noted: Noted,
+    /// Whether a majority found something else.
+    differs: bool,
     /// What went wrong where it could not be said.
     failed: Option<Error>,
 }
@@ -126,6 +132,8 @@ impl Machine {
             round: Vec::new(),
             active_bytes: 0,
             dirty: false,
+            noted: Noted::default(),
+            differs: false,
             failed: None,
         };
         Ok((machine, checkpoint))
@@ -215,6 +223,7 @@ impl Machine {
         wanted: bool,
         out: &mut Outcome,
     ) -> Result<Reply, Error> {
+        self.check_alarms(&command)?;
         match command {
             Command::Put(put) => self.put(put, out).map(Reply::Put),
             Command::DeleteRange(delete) => self.delete_range(&delete, out).map(Reply::DeleteRange),
@@ -241,8 +250,16 @@ impl Machine {
                 self.change_members(at, |members| members.update(id, peer_urls))
             }
             Command::MemberPromote { id, rules } => {
-                self.change_members(at, |members| members.promote(id, rules))
+                let health = self.meta.health.clone();
+                self.change_members(at, |members| {
+                    members.promote(id, rules, || health.check_in_sync(id, at))
+                })
             }
+            Command::Check { epoch } if epoch < ordered_in => Ok(Reply::Done),
+            Command::Check { .. } => Ok(self.begin_check(at)),
+            Command::Report(report) => Ok(self.report(report)),
+            Command::Raise(alarm) => Ok(self.raise(alarm)),
+            Command::Disarm(alarm) => Ok(self.disarm(alarm)),
         }
     }
 
@@ -275,6 +292,7 @@ impl Machine {
         let members = Arc::make_mut(&mut self.meta.members);
         change(members)?;
         members.version = at;
+        Arc::make_mut(&mut self.meta.health).keep(&self.meta.members);
         self.meta.digest(at);
         Ok(Reply::Members { version: at })
     }
@@ -356,6 +374,8 @@ impl Machine {
             self.meta.batches.clear();
         }
         self.recent = Recent::default();
+        self.noted = Noted::default();
+        self.differs = false;
         self.round.clear();
         self.active_bytes = 0;
         self.dirty = false;

@@ -21,6 +21,7 @@ use super::tables::{Base, EVENTS, LEASE_KEYS, LEASES, META, META_KEY, ROWS, load
 use super::{Options, STORE_FILE};
 use crate::command::Member;
 use crate::error::Error;
+use crate::health::Health;
 use crate::machine::Generation;
 use crate::members::Members;
 
@@ -91,6 +92,7 @@ pub(crate) struct Published {
     pub(crate) digest: u64,
     pub(crate) now_ms: u64,
     pub(crate) members: Arc<Members>,
+    pub(crate) health: Arc<Health>,
 }
 
 impl Published {
@@ -103,6 +105,7 @@ impl Published {
             digest: meta.digest,
             now_ms: meta.clock.now_ms,
             members: meta.members.clone(),
+            health: meta.health.clone(),
         }
     }
 
@@ -116,6 +119,7 @@ impl Published {
             digest: self.digest,
             now_ms: self.now_ms,
             members: self.members.clone(),
+            health: self.health.clone(),
         }
     }
 }

@@ -10,6 +10,7 @@ use quorate_core::{Checkpoint, Malformed};
 use super::row::Stamp;
 use crate::codec::parts::{Input, put_count};
 use crate::error::Error;
+use crate::health::Health;
 use crate::members::Members;
 
 /// The format of stores that this version writes and reads.
@@ -30,6 +31,7 @@ pub(crate) struct Meta {
     /// The incarnation and sequence of the newest batch of each origin.
     pub(crate) batches: BTreeMap<u64, (u64, u64)>,
     pub(crate) members: Arc<Members>,
+    pub(crate) health: Arc<Health>,
 }
 
 /// Time, as far as it is agreed on.
@@ -92,7 +94,34 @@ impl Meta {
             clock: Clock::default(),
             batches: BTreeMap::new(),
             members: Arc::new(members),
+            health: Arc::default(),
         }
+    }
+
+    /// A number that is the same on all replicas that have the same state at one position. Beside all
+    /// changes it covers what is agreed on without being a change.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        let mut whole = self.clone();
+        let clock = self.clock;
+        for number in [
+            self.revision.cast_unsigned(),
+            self.compacted.cast_unsigned(),
+            clock.now_ms,
+            clock.epoch,
+            clock.base_ms,
+        ] {
+            whole.digest(number);
+        }
+        for (&origin, &(incarnation, sequence)) in &self.batches {
+            for number in [origin, incarnation, sequence] {
+                whole.digest(number);
+            }
+        }
+        let mut rest = Vec::new();
+        self.members.encode(&mut rest);
+        self.health.encode(&mut rest);
+        whole.digest(u64::from(crc32c::crc32c(&rest)));
+        whole.digest
     }
 
     /// Adds a number to the digest.
@@ -129,6 +158,7 @@ impl Meta {
             }
         }
         self.members.encode(&mut out);
+        self.health.encode(&mut out);
         let crc = crc32c::crc32c(&out[4..]);
         out[..4].copy_from_slice(&crc.to_le_bytes());
         out
@@ -177,6 +207,7 @@ impl Meta {
             batches.insert(origin, (input.u64()?, input.u64()?));
         }
         let members = Members::decode(input)?;
+        let health = Health::decode(input)?;
         input.finish()?;
         let meta = Meta {
             checkpoint,
@@ -186,6 +217,7 @@ impl Meta {
             clock,
             batches,
             members: Arc::new(members),
+            health: Arc::new(health),
         };
         let sweep = Sweep {
             finished,

@@ -11,6 +11,7 @@ use super::scan::History;
 use super::shared::{Published, Shared};
 use crate::command::{KeyRange, Range};
 use crate::error::Error;
+use crate::health::Health;
 use crate::members::Members;
 use crate::reply::{LeaseStatus, RangeReply, Revision};
 
@@ -90,6 +91,12 @@ impl View {
     #[must_use]
     pub fn members(&self) -> &Members {
         &self.published.members
+    }
+
+    /// How they are.
+    #[must_use]
+    pub fn health(&self) -> &Health {
+        &self.published.health
     }
 
     /// Reads keys. A revision of 0 or less means the newest.
@@ -175,13 +182,19 @@ impl View {
     pub fn size(&self) -> Result<Size, Error> {
         let on_disk = self.shared.files.len(STORE_FILE);
         let on_disk = on_disk.map_err(|error| Error::Storage(error.to_string()))?;
+        Ok(Size {
+            on_disk,
+            in_use: self.bytes_in_use(),
+        })
+    }
+
+    /// The bytes of all rows and events, on disk and in memory.
+    #[must_use]
+    pub fn bytes_in_use(&self) -> u64 {
         let layers = &self.published.layers;
         let memory = layers.memory.iter();
         let memory = memory.map(|layer| layer.stored_bytes.load(Ordering::Relaxed));
-        Ok(Size {
-            on_disk,
-            in_use: layers.base.sweep.stored_bytes + memory.sum::<u64>(),
-        })
+        layers.base.sweep.stored_bytes + memory.sum::<u64>()
     }
 
     /// Whether the space of everything that was compacted by this revision has been freed.

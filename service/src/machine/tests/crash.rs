@@ -50,7 +50,7 @@ impl Lives {
         for (_, commands) in &self.log[..position as usize] {
             for command in commands {
                 // Refused commands are part of the history too.
-                let _ = model.apply(command);
+                let _ = model.apply(0, command);
             }
         }
         model

@@ -4,6 +4,7 @@ mod checkpoint;
 mod crash;
 mod disk;
 mod flow;
+mod health;
 mod model;
 mod random;
 mod rules;

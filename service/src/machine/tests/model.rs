@@ -1,14 +1,16 @@
 //! What the machine should do, written as naively as possible: a copy of the whole state for every
 //! revision.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
 use crate::command::{
-    Command, Compare, DeleteRange, KeyRange, Op, Operand, Order, Put, Range, Relation, Target, Txn,
+    Command, Compare, DeleteRange, KeyRange, Member, Op, Operand, Order, Put, Range, Relation,
+    Rules, Target, Txn,
 };
 use crate::error::Error;
+use crate::health::{Alarm, AlarmKind};
 use crate::reply::{
     DeleteRangeReply, Event, KeyValue, LeaseStatus, OpReply, PutReply, RangeReply, Reply, Revision,
     TxnReply,
@@ -28,6 +30,51 @@ pub(super) struct Model {
     now_ms: i64,
     epoch: u64,
     base_ms: i64,
+    pub(super) members: BTreeMap<u64, Member>,
+    removed: BTreeSet<u64>,
+    pub(super) alarms: BTreeSet<Alarm>,
+}
+
+fn has_put(txn: &Txn) -> bool {
+    let mut ops = txn.success.iter().chain(&txn.failure);
+    ops.any(|op| match op {
+        Op::Put(_) => true,
+        Op::Txn(txn) => has_put(txn),
+        Op::Range(_) | Op::DeleteRange(_) => false,
+    })
+}
+
+/// Whether a majority of those who would have a vote have a name, the way etcd counts.
+fn check_voters<const N: usize>(
+    members: &BTreeMap<u64, Member>,
+    without: [u64; N],
+    with: Option<&Member>,
+    rules: &Rules,
+) -> Result<(), Error> {
+    let voters = members.values();
+    let voters = voters.filter(|it| !it.is_learner && !without.contains(&it.id));
+    let voters: Vec<_> = voters.chain(with).collect();
+    let started = voters.iter().filter(|it| !it.name.is_empty()).count();
+    let grows_from_one = with.is_some_and(|it| it.name.is_empty()) && voters.len() == 2;
+    let changes = with.is_some() || N > 0;
+    match !rules.strict || !changes || started > voters.len() / 2 || grows_from_one && started == 1
+    {
+        true => Ok(()),
+        false => Err(Error::NotEnoughStarted),
+    }
+}
+
+fn check_urls(members: &BTreeMap<u64, Member>) -> Result<(), Error> {
+    let mut seen = BTreeSet::new();
+    for member in members.values() {
+        let own: BTreeSet<_> = member.peer_urls.iter().collect();
+        for url in own {
+            if !seen.insert(url) {
+                return Err(Error::PeerUrlExists);
+            }
+        }
+    }
+    Ok(())
 }
 
 impl Model {
@@ -40,6 +87,9 @@ impl Model {
             now_ms: 0,
             epoch: 0,
             base_ms: 0,
+            members: BTreeMap::new(),
+            removed: BTreeSet::new(),
+            alarms: BTreeSet::new(),
         }
     }
 
@@ -51,7 +101,9 @@ impl Model {
         self.states.last().expect("there is always a state")
     }
 
-    pub(super) fn apply(&mut self, command: &Command) -> Result<(i64, Reply), Error> {
+    /// Applies a command that is ordered at this position.
+    pub(super) fn apply(&mut self, at: u64, command: &Command) -> Result<(i64, Reply), Error> {
+        self.check_alarms(command)?;
         let reply = match command {
             Command::Put(put) => {
                 if put.lease != 0 && !self.leases.contains_key(&put.lease) {
@@ -102,13 +154,105 @@ impl Model {
                 self.tick(*epoch, *elapsed_ms as i64);
                 Reply::Done
             }
-            Command::Publish(_) => Reply::Done,
+            Command::Publish(member) => {
+                if let Some(known) = self.members.get_mut(&member.id) {
+                    known.name.clone_from(&member.name);
+                    known.client_urls.clone_from(&member.client_urls);
+                }
+                Reply::Done
+            }
             Command::MemberAdd { .. }
             | Command::MemberRemove { .. }
             | Command::MemberUpdate { .. }
-            | Command::MemberPromote { .. } => unreachable!("rows are what is modelled"),
+            | Command::MemberPromote { .. } => {
+                self.change_members(command)?;
+                Reply::Members { version: at }
+            }
+            Command::Raise(alarm) => {
+                self.alarms.insert(*alarm);
+                Reply::Alarms(vec![*alarm])
+            }
+            Command::Disarm(wanted) => {
+                let ends = |alarm: &Alarm| {
+                    alarm.kind == wanted.kind && [0, alarm.member].contains(&wanted.member)
+                };
+                let ended = self.alarms.iter().copied().filter(ends).collect();
+                self.alarms.retain(|alarm| !ends(alarm));
+                Reply::Alarms(ended)
+            }
+            Command::Check { .. } | Command::Report(_) => {
+                unreachable!("one machine has nothing to compare")
+            }
         };
         Ok((self.revision(), reply))
+    }
+
+    fn check_alarms(&self, command: &Command) -> Result<(), Error> {
+        let adds = match command {
+            Command::Put(_) | Command::LeaseGrant { .. } => true,
+            Command::Txn(txn) => has_put(txn),
+            _ => false,
+        };
+        let is_full = self
+            .alarms
+            .iter()
+            .any(|alarm| alarm.kind == AlarmKind::NoSpace);
+        match adds && is_full {
+            true => Err(Error::NoSpace),
+            false => Ok(()),
+        }
+    }
+
+    fn change_members(&mut self, command: &Command) -> Result<(), Error> {
+        let mut after = self.members.clone();
+        let known = |id: &u64| self.members.contains_key(id);
+        match command {
+            Command::MemberAdd { member, rules } => {
+                check_voters(&after, [], Some(member).filter(|it| !it.is_learner), rules)?;
+                if known(&member.id) || self.removed.contains(&member.id) {
+                    return Err(Error::MemberExists);
+                }
+                after.insert(member.id, member.clone());
+                check_urls(&after)?;
+                let learners = after.values().filter(|it| it.is_learner).count();
+                if member.is_learner && learners > rules.learners_max as usize {
+                    return Err(Error::TooManyLearners);
+                }
+            }
+            Command::MemberRemove { id, rules } => {
+                if self.members.get(id).is_none_or(|it| !it.is_learner) {
+                    check_voters(&after, [*id], None, rules)?;
+                }
+                after.remove(id).ok_or(Error::MemberNotFound)?;
+                if after.values().all(|it| it.is_learner) {
+                    return Err(Error::LastVoter);
+                }
+                self.removed.insert(*id);
+            }
+            Command::MemberUpdate { id, peer_urls } => {
+                let member = after.get_mut(id).ok_or(Error::MemberNotFound)?;
+                member.peer_urls.clone_from(peer_urls);
+                check_urls(&after)?;
+            }
+            Command::MemberPromote { id, rules } => {
+                let is_learner = after.get(id).ok_or(Error::MemberNotFound)?.is_learner;
+                if is_learner {
+                    // Nobody reports here.
+                    return Err(Error::LearnerNotReady);
+                }
+                let started = Member {
+                    name: "started".to_owned(),
+                    ..Member::default()
+                };
+                check_voters(&after, [], Some(&started), rules)?;
+                return Err(Error::NotLearner);
+            }
+            _ => unreachable!("not a change of members"),
+        }
+        self.members = after;
+        self.alarms
+            .retain(|alarm| alarm.member == 0 || self.members.contains_key(&alarm.member));
+        Ok(())
     }
 
     fn future(&self) -> Error {

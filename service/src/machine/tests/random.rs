@@ -7,7 +7,8 @@ use quorate_core::Choice;
 
 use super::model::Model;
 use super::*;
-use crate::command::{Order, Target};
+use crate::command::{Member, Order, Rules, Target};
+use crate::health::{Alarm, AlarmKind};
 use crate::store::Worked;
 
 /// Draws commands that collide often: few keys, few leases, revisions near the present.
@@ -162,8 +163,45 @@ impl Draw {
             .collect()
     }
 
+    /// A change of the list of members, of few, most of them refused.
+    fn members(&mut self) -> Command {
+        let rules = Rules {
+            strict: self.one_in(2),
+            learners_max: self.choice.choose(3),
+        };
+        let id = u64::from(self.choice.choose(9)) + 1;
+        let url = |draw: &mut Draw| format!("http://m{}:1", draw.choice.choose(9));
+        let (name, is_learner) = (format!("m{id}"), self.one_in(3));
+        let peer_urls = vec![url(self), url(self)];
+        let member = Member {
+            id,
+            peer_urls: peer_urls.clone(),
+            is_learner,
+            ..Member::default()
+        };
+        match self.choice.choose(6) {
+            0 => Command::Publish(Member { name, ..member }),
+            1 => Command::MemberRemove { id, rules },
+            2 => Command::MemberUpdate { id, peer_urls },
+            3 => Command::MemberPromote { id, rules },
+            _ => Command::MemberAdd { member, rules },
+        }
+    }
+
+    /// Alarms that end more often than they begin.
+    fn alarm(&mut self) -> Command {
+        let kind = AlarmKind::NoSpace;
+        let member = u64::from(self.choice.choose(3));
+        match self.one_in(3) {
+            true => Command::Raise(Alarm { kind, member }),
+            false => Command::Disarm(Alarm { kind, member: 0 }),
+        }
+    }
+
     pub(super) fn command(&mut self, newest: i64) -> Command {
-        match self.choice.choose(20) {
+        match self.choice.choose(22) {
+            20 => self.members(),
+            21 => self.alarm(),
             0..8 => Command::Put(self.put()),
             8..11 => Command::DeleteRange(self.delete()),
             11..15 => Command::Txn(self.txn(newest, 0)),
@@ -228,7 +266,8 @@ impl Run {
         let compacted = self.model.compacted;
         for _ in 0..count {
             let command = self.draw.command(self.model.revision());
-            replies.push(self.model.apply(&command));
+            let at = self.log.len() as u64 + 1;
+            replies.push(self.model.apply(at, &command));
             commands.push(command);
         }
         let batch = Batch {
@@ -278,6 +317,9 @@ impl Run {
             read_history(&view, &range, from, bytes_max),
             model.events(&range, from)
         );
+        let members = view.members().list.iter();
+        assert!(members.eq(model.members.values()));
+        assert_eq!(*view.health().alarms(), model.alarms);
         assert_eq!(view.leases(), model.lease_ids());
         for id in model.lease_ids() {
             assert_eq!(view.lease(id), model.lease(id));

@@ -13,6 +13,8 @@ use tokio::sync::oneshot;
 
 use super::super::{Answer, Assembly, Service, ServiceOptions, assemble};
 use super::{everything, get, put};
+use crate::codec;
+use crate::command::{Command, Member};
 use crate::edge::shared::Claim;
 use crate::error::Error;
 use crate::machine::Machine;
@@ -28,6 +30,8 @@ struct Replica {
     /// The last position handed to its edge.
     delivered: u64,
     watch: Watch,
+    /// From which position on it is delivered something else than the others, once.
+    goes_wrong_at: Option<u64>,
 }
 
 /// Someone who watches everything, and goes on elsewhere in time when the stream is lost.
@@ -59,6 +63,8 @@ struct Seen {
     refused: Vec<String>,
     unknown: usize,
     reads: usize,
+    /// How many replicas had their states compared.
+    compared: usize,
 }
 
 struct World {
@@ -77,6 +83,20 @@ struct World {
     installs: usize,
 }
 
+/// The same batch, but that what is put first has another value.
+fn with_another_value(payload: &Payload) -> Option<Payload> {
+    let mut batch = codec::decode(payload).unwrap();
+    let mut puts = batch
+        .commands
+        .iter_mut()
+        .filter_map(|command| match command {
+            Command::Put(put) => Some(put),
+            _ => None,
+        });
+    puts.next()?.value = "wrong".into();
+    Some(codec::encode(&batch))
+}
+
 fn id(replica: usize) -> NodeId {
     NodeId(replica as u64 + 1)
 }
@@ -85,10 +105,17 @@ fn open(dir: &TempDir, replica: usize, incarnation: u64) -> (Assembly, u64) {
     let mut store = store::Options::new(dir.path());
     store.layer_bytes = 2 << 10;
     store.flush_after = None;
+    store.members = (0..REPLICAS)
+        .map(|replica| Member {
+            id: id(replica).0,
+            ..Member::default()
+        })
+        .collect();
     let (machine, checkpoint) = Machine::open(store).unwrap();
     let mut options = ServiceOptions::new(id(replica), incarnation, Duration::from_secs(1));
     options.watch.stream_bytes_max = 500;
     options.small_batches_max = 8;
+    options.check_interval = Duration::from_millis(500);
     let assembly = assemble(options, machine, || {});
     (assembly, checkpoint.position)
 }
@@ -137,6 +164,7 @@ impl World {
                 watch: Watch::new(&assembly.service),
                 assembly,
                 delivered,
+                goes_wrong_at: None,
             }
         };
         World {
@@ -228,10 +256,19 @@ impl World {
         let replica = &mut self.replicas[replica];
         if let Some((epoch, payload)) = self.order.get(replica.delivered as usize) {
             replica.delivered += 1;
+            let mut payload = payload.clone();
+            if replica
+                .goes_wrong_at
+                .is_some_and(|at| at <= replica.delivered)
+                && let Some(wrong) = with_another_value(&payload)
+            {
+                payload = wrong;
+                replica.goes_wrong_at = None;
+            }
             let output = Output::Deliver {
                 position: replica.delivered,
                 epoch: *epoch,
-                payload: payload.clone(),
+                payload,
             };
             replica.assembly.batcher.output(output, now);
         }
@@ -276,6 +313,7 @@ impl World {
             watch: Watch::new(&assembly.service),
             assembly,
             delivered,
+            goes_wrong_at: None,
         };
         replicas.insert(at, replica);
         self.tell_leader(at);
@@ -408,7 +446,11 @@ impl World {
             .collect();
         for view in &views {
             assert_eq!(view.digest(), views[0].digest());
+            assert!(view.health().alarms().is_empty());
         }
+        self.seen.compared += (0..REPLICAS)
+            .filter(|&at| views[0].health().applied(id(at).0) > 0)
+            .count();
         let view = &views[0];
         for number in 1..=self.numbers {
             let key = format!("{number}");
@@ -437,7 +479,7 @@ impl World {
 #[test]
 fn what_is_acknowledged_happened_once_and_is_read_and_watched_everywhere() {
     let (mut acknowledged, mut refused, mut unknown) = (0, 0, 0);
-    let (mut reads, mut installs) = (0, 0);
+    let (mut reads, mut installs, mut compared) = (0, 0, 0);
     for seed in 0..8 {
         let mut world = World::new(seed);
         for _ in 0..3000 {
@@ -449,6 +491,7 @@ fn what_is_acknowledged_happened_once_and_is_read_and_watched_everywhere() {
         refused += world.seen.refused.len();
         unknown += world.seen.unknown;
         reads += world.seen.reads;
+        compared += world.seen.compared;
         installs += world.installs;
     }
     // The schedule must have been hard, and not too hard to achieve anything.
@@ -457,4 +500,48 @@ fn what_is_acknowledged_happened_once_and_is_read_and_watched_everywhere() {
     assert!(refused > 10, "{refused}");
     assert!(unknown > 50, "{unknown}");
     assert!(installs > 5, "{installs}");
+    assert!(compared > 20, "{compared}");
+}
+
+#[test]
+fn a_replica_that_goes_wrong_is_named_by_all() {
+    for seed in 0..2 {
+        let mut world = World::new(seed);
+        for at in 0..1500 {
+            let replica = at % REPLICAS;
+            world.now = world.now + Duration::from_millis(10);
+            match at {
+                0 => world.lead(Some(id(0))),
+                600 => world.replicas[1].goes_wrong_at = Some(world.order.len() as u64),
+                _ if at % 30 < 3 => world.write(replica),
+                // From now on it only waits to be started again.
+                _ if *world.replicas[replica]
+                    .assembly
+                    .service
+                    .differing()
+                    .borrow() => {}
+                _ => {
+                    world.requests(replica, false);
+                    world.arrive(false);
+                    world.deliver(replica);
+                    let applier = &mut world.replicas[replica].assembly.applier;
+                    applier.run_round().unwrap();
+                }
+            }
+        }
+        let alarms = world.replicas.iter().map(|it| {
+            let view = it.assembly.service.view();
+            let alarms = view.health().alarms().iter();
+            let members: Vec<u64> = alarms.map(|alarm| alarm.member).collect();
+            (members, *it.assembly.service.differing().borrow())
+        });
+        let alarms: Vec<_> = alarms.collect();
+        let named = vec![id(1).0];
+        let expected = [
+            (named.clone(), false),
+            (named.clone(), true),
+            (named, false),
+        ];
+        assert_eq!(alarms, expected, "seed {seed}");
+    }
 }
