@@ -35,6 +35,9 @@ use super::protocol::{Served, Settings, With};
 const SEGMENT_BYTES: u64 = 64 << 20;
 /// The encoding of a command may be larger than the client's: small operations take more space.
 const COMMAND_BYTES_PER_REQUEST_BYTE: usize = 4;
+/// How many members there must be for one of them to be rebuilt by the others: one forgets, and a quorum of two
+/// is left.
+const MEMBERS_MIN: usize = 3;
 /// How long to wait before announcing oneself again.
 const ANNOUNCE_RETRY: Duration = Duration::from_millis(500);
 /// How long to wait before seeing again whether it has made up for what it forgot.
@@ -105,12 +108,13 @@ impl Member {
         let me = identity.member;
         let directory = Directory::open(&flags.data_dir, identity)?;
         origin.keep(&directory)?;
-        let storage = Storage::open(directory.clone(), SEGMENT_BYTES)?;
+        let mut storage = Storage::open(directory.clone(), SEGMENT_BYTES)?;
         let incarnation = storage.incarnation();
 
         let mut options = store::Options::new(flags.data_dir.join("store"));
         options.members = origin.introduction.founders.clone();
         options.layer_bytes = flags.layer_bytes;
+        options.expected = !directory.is_new();
         let (machine, checkpoint) =
             Machine::open(options).context("the key-value store cannot be opened")?;
         let checkpoints = Attachments(machine.checkpoints());
@@ -122,6 +126,10 @@ impl Member {
         }
         let voters = voters(me, &members, machine.views().view().members());
         meet_damage(flags, storage.survival(), voters.len())?;
+        if machine.is_rebuilding()? {
+            storage.on_state_lost();
+            meet_lost_store(flags, storage.survival(), voters.len())?;
+        }
         let mut addresses = Addresses::default();
         let first_peers = addresses.peers(&members, &Membership::default());
         info!(
@@ -269,8 +277,6 @@ impl Member {
 /// A member that may have forgotten promises asks the others what they were. That takes two others, who
 /// must remember.
 fn meet_damage(flags: &Flags, survival: Survival, members: usize) -> Result<()> {
-    /// One forgets, and a quorum of two is left.
-    const MEMBERS_MIN: usize = 3;
     let folder = flags.data_dir.display();
     match survival {
         Survival::Fresh | Survival::Intact => {}
@@ -284,6 +290,29 @@ fn meet_damage(flags: &Flags, survival: Survival, members: usize) -> Result<()> 
              It stays as it is and this member does not start, since it may have forgotten a vote or \
              an entry, and there are too few others to learn them from. If the disk returned wrong bytes, mend that \
              and start again; otherwise restore the directory from a copy that was made while the member was stopped"
+        ),
+    }
+    Ok(())
+}
+
+/// A member whose store was damaged or lost begins with an empty one. What its log does not have any more,
+/// the others do.
+fn meet_lost_store(flags: &Flags, survival: Survival, members: usize) -> Result<()> {
+    let folder = flags.data_dir.join("store");
+    let folder = folder.display();
+    match survival {
+        Survival::Fresh | Survival::Intact => warn!(
+            "the store in {folder} was damaged or lost; it is rebuilt from the write-ahead log, which is complete"
+        ),
+        Survival::Damaged if members >= MEMBERS_MIN => warn!(
+            "the store in {folder} was damaged or lost; it is rebuilt from the other members. This member takes \
+             no part in elections until then"
+        ),
+        Survival::Damaged => bail!(
+            "the store in {folder} was damaged or lost, the write-ahead log begins later, and there are too few \
+             other members to rebuild it from. If it was damaged it is there as damaged.redb: if the disk returned \
+             wrong bytes, mend that, give the file its name store.redb back, remove the file `rebuilding` beside \
+             it, and start again; otherwise restore a snapshot with `quorate snapshot restore`"
         ),
     }
     Ok(())

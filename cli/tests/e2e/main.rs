@@ -9,6 +9,7 @@
 mod bad_bytes;
 mod bad_flags;
 mod bad_requests;
+mod bit_rot;
 mod catching_up;
 mod cluster_command;
 mod command_line;
