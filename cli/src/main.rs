@@ -9,6 +9,7 @@ mod ctl;
 mod duration;
 mod failure;
 mod go_flags;
+mod member;
 mod serve;
 
 use std::process::ExitCode;
@@ -39,6 +40,8 @@ enum Command {
     Cluster(cluster::Flags),
     /// Read and write a cluster, with the options of etcdctl.
     Ctl(ctl::Flags),
+    /// Change who takes part in a cluster, in safe steps.
+    Member(member::Flags),
     /// Measure a cluster, with the options of etcd's benchmark tool.
     Bench(quorate_bench::Flags),
     /// Look at protocols: short named runs with pictures, searches for violations, verdicts on
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Command::Serve(flags) => serve::run(&flags),
         Command::Cluster(flags) => cluster::run(&flags),
         Command::Ctl(flags) => ctl::run(flags),
+        Command::Member(flags) => member::run(&flags),
         Command::Bench(flags) => quorate_bench::run(flags),
         Command::Lab(lab) => match lab.run() {
             Ok(true) => Ok(()),

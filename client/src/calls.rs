@@ -10,8 +10,10 @@ use crate::proto::{
     CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse,
     LeaseGrantRequest, LeaseGrantResponse, LeaseLeasesRequest, LeaseLeasesResponse,
     LeaseRevokeRequest, LeaseRevokeResponse, LeaseTimeToLiveRequest, LeaseTimeToLiveResponse,
-    MemberListRequest, MemberListResponse, PutRequest, PutResponse, RangeRequest, RangeResponse,
-    StatusRequest, StatusResponse, TxnRequest, TxnResponse,
+    MemberAddRequest, MemberAddResponse, MemberListRequest, MemberListResponse,
+    MemberPromoteRequest, MemberPromoteResponse, MemberRemoveRequest, MemberRemoveResponse,
+    MemberUpdateRequest, MemberUpdateResponse, PutRequest, PutResponse, RangeRequest,
+    RangeResponse, StatusRequest, StatusResponse, TxnRequest, TxnResponse,
 };
 use crate::{Client, Effect, Error};
 
@@ -112,6 +114,43 @@ impl Client {
         let attempt =
             |channel| async move { ClusterClient::new(channel).member_list(request).await };
         self.transport.call(Effect::Read, attempt).await
+    }
+
+    /// Lets another member take part.
+    pub async fn member_add(&self, request: MemberAddRequest) -> Result<MemberAddResponse, Error> {
+        let attempt = |channel| {
+            let request = request.clone();
+            async move { ClusterClient::new(channel).member_add(request).await }
+        };
+        self.transport.call(Effect::Write, attempt).await
+    }
+
+    /// Lets a member take part no more.
+    pub async fn member_remove(&self, id: u64) -> Result<MemberRemoveResponse, Error> {
+        let request = MemberRemoveRequest { id };
+        let attempt =
+            |channel| async move { ClusterClient::new(channel).member_remove(request).await };
+        self.transport.call(Effect::Write, attempt).await
+    }
+
+    /// Tells where a member's peers reach it from now on.
+    pub async fn member_update(
+        &self,
+        request: MemberUpdateRequest,
+    ) -> Result<MemberUpdateResponse, Error> {
+        let attempt = |channel| {
+            let request = request.clone();
+            async move { ClusterClient::new(channel).member_update(request).await }
+        };
+        self.transport.call(Effect::Write, attempt).await
+    }
+
+    /// Gives a learner a vote.
+    pub async fn member_promote(&self, id: u64) -> Result<MemberPromoteResponse, Error> {
+        let request = MemberPromoteRequest { id };
+        let attempt =
+            |channel| async move { ClusterClient::new(channel).member_promote(request).await };
+        self.transport.call(Effect::Write, attempt).await
     }
 
     /// Asks one endpoint, by its position in [`Client::endpoints`], how it is.

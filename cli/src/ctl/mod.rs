@@ -4,7 +4,7 @@ mod compaction;
 mod del;
 mod get;
 mod lease;
-mod member;
+pub(crate) mod member;
 mod output;
 mod put;
 mod range;
@@ -24,9 +24,9 @@ use quorate_client::{Client, Options};
 
 use output::Printer;
 
-/// Read and write a cluster, with the options of etcdctl.
-#[derive(Args)]
-pub(crate) struct Flags {
+/// How to reach the servers.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Connection {
     /// The servers, separated by commas; the first that works is used.
     #[arg(
         long,
@@ -36,7 +36,7 @@ pub(crate) struct Flags {
         global = true,
         value_name = "HOST:PORT"
     )]
-    endpoints: Vec<String>,
+    pub(crate) endpoints: Vec<String>,
 
     /// How long to look for a server that can be connected to.
     #[arg(
@@ -47,7 +47,7 @@ pub(crate) struct Flags {
         global = true,
         value_name = "TIME"
     )]
-    dial_timeout: Duration,
+    pub(crate) dial_timeout: Duration,
 
     /// How long a command may take once connected.
     #[arg(
@@ -58,7 +58,31 @@ pub(crate) struct Flags {
         global = true,
         value_name = "TIME"
     )]
-    command_timeout: Duration,
+    pub(crate) command_timeout: Duration,
+}
+
+impl Connection {
+    /// A client of other servers, with the same patience.
+    pub(crate) fn client_of(&self, endpoints: Vec<String>) -> Result<Client> {
+        Client::new(Options {
+            endpoints,
+            dial_timeout: self.dial_timeout,
+            request_timeout: self.command_timeout,
+        })
+        .or_else(|error| crate::failure::usage(error.to_string()))
+    }
+
+    /// A client of the servers.
+    pub(crate) fn client(&self) -> Result<Client> {
+        self.client_of(self.endpoints.clone())
+    }
+}
+
+/// Read and write a cluster, with the options of etcdctl.
+#[derive(Args)]
+pub(crate) struct Flags {
+    #[command(flatten)]
+    connection: Connection,
 
     /// The format of the output. Without it lists are tables on a terminal, and simple elsewhere.
     #[arg(
@@ -144,12 +168,7 @@ pub(crate) fn run(flags: Flags) -> Result<()> {
 }
 
 async fn execute(flags: Flags) -> Result<()> {
-    let client = Client::new(Options {
-        endpoints: flags.endpoints,
-        dial_timeout: flags.dial_timeout,
-        request_timeout: flags.command_timeout,
-    })
-    .or_else(|error| crate::failure::usage(error.to_string()))?;
+    let client = flags.connection.client()?;
     let format = match flags.json {
         true => Some(Format::Json),
         false => flags.write_out,
@@ -166,7 +185,7 @@ async fn execute(flags: Flags) -> Result<()> {
         Command::Watch(flags) => watch::run(flags, &mut context).await,
         Command::Lease(command) => lease::run(command, &mut context).await,
         Command::Status | Command::Endpoint(Endpoint::Status) => status::run(&mut context).await,
-        Command::Member(command) => member::run(&command, &mut context).await,
+        Command::Member(command) => member::run(command, &mut context).await,
         Command::Compaction(flags) => compaction::run(&flags, &mut context).await,
     }
 }

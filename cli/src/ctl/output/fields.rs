@@ -5,8 +5,8 @@ use std::fmt::Display;
 use quorate_client::proto::response_op::Response;
 use quorate_client::proto::{
     DeleteRangeResponse, KeyValue, LeaseGrantResponse, LeaseKeepAliveResponse, LeaseLeasesResponse,
-    LeaseTimeToLiveResponse, MemberListResponse, PutResponse, RangeResponse, ResponseHeader,
-    StatusResponse, TxnResponse, WatchResponse,
+    LeaseTimeToLiveResponse, Member, PutResponse, RangeResponse, ResponseHeader, StatusResponse,
+    TxnResponse, WatchResponse,
 };
 
 use super::text::{Style, quote};
@@ -132,9 +132,9 @@ impl Fields {
         }
     }
 
-    pub(crate) fn members(&mut self, response: &MemberListResponse) {
-        self.header(response.header.as_ref());
-        for member in &response.members {
+    pub(crate) fn members(&mut self, header: Option<&ResponseHeader>, members: &[Member]) {
+        self.header(header);
+        for member in members {
             self.line("ID", member.id);
             self.text("Name", &member.name);
             for url in &member.peer_ur_ls {

@@ -7,10 +7,12 @@ use quorate_client::proto::response_op::Response;
 use quorate_client::proto::{
     CompactionResponse, DeleteRangeResponse, Event, KeyValue, LeaseGrantResponse,
     LeaseKeepAliveResponse, LeaseLeasesResponse, LeaseRevokeResponse, LeaseTimeToLiveResponse,
-    MemberListResponse, PutResponse, RangeResponse, ResponseHeader, StatusResponse, TxnResponse,
-    WatchResponse,
+    Member, MemberListResponse, PutResponse, RangeResponse, ResponseHeader, StatusResponse,
+    TxnResponse, WatchResponse,
 };
 use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use super::{Done, MemberChange};
 
 /// One JSON object that is put together field by field.
 ///
@@ -250,19 +252,28 @@ pub(crate) fn leases(response: &LeaseLeasesResponse) -> Object {
     )
 }
 
+fn member(member: &Member) -> Field {
+    let object = Object::default()
+        .unsigned("ID", member.id)
+        .text("name", &member.name)
+        .list("peerURLs", texts(&member.peer_ur_ls))
+        .list("clientURLs", texts(&member.client_ur_ls))
+        .bool("isLearner", member.is_learner);
+    Field::Object(object)
+}
+
 pub(crate) fn members(response: &MemberListResponse) -> Object {
-    let one = |member: &quorate_client::proto::Member| {
-        let object = Object::default()
-            .unsigned("ID", member.id)
-            .text("name", &member.name)
-            .list("peerURLs", texts(&member.peer_ur_ls))
-            .list("clientURLs", texts(&member.client_ur_ls))
-            .bool("isLearner", member.is_learner);
-        Field::Object(object)
-    };
     Object::default()
         .header(response.header.as_ref())
-        .list("members", response.members.iter().map(one).collect())
+        .list("members", response.members.iter().map(member).collect())
+}
+
+pub(crate) fn member_change(change: &MemberChange) -> Object {
+    let mut object = Object::default().header(change.header.as_ref());
+    if let Done::Added(added) = &change.done {
+        object = object.with("member", member(added));
+    }
+    object.list("members", change.members.iter().map(member).collect())
 }
 
 /// What one endpoint answered.

@@ -14,8 +14,8 @@ use anyhow::Result;
 use quorate_client::proto::response_op::Response;
 use quorate_client::proto::{
     CompactionResponse, DeleteRangeResponse, KeyValue, LeaseGrantResponse, LeaseKeepAliveResponse,
-    LeaseLeasesResponse, LeaseRevokeResponse, LeaseTimeToLiveResponse, MemberListResponse,
-    PutResponse, RangeResponse, StatusResponse, TxnResponse, WatchResponse,
+    LeaseLeasesResponse, LeaseRevokeResponse, LeaseTimeToLiveResponse, Member, MemberListResponse,
+    PutResponse, RangeResponse, ResponseHeader, StatusResponse, TxnResponse, WatchResponse,
 };
 
 use super::Format;
@@ -29,6 +29,21 @@ pub(crate) struct Get {
     pub(crate) values_only: bool,
     pub(crate) keys_only: bool,
     pub(crate) count_only: bool,
+}
+
+/// A change of the list of members, with the list after it.
+pub(crate) struct MemberChange {
+    pub(crate) header: Option<ResponseHeader>,
+    pub(crate) done: Done,
+    pub(crate) members: Vec<Member>,
+}
+
+/// What was done to whom.
+pub(crate) enum Done {
+    Added(Member),
+    Removed(u64),
+    Updated(u64),
+    Promoted(u64),
 }
 
 /// Prints answers to standard output.
@@ -383,9 +398,41 @@ impl Printer {
         }
         match self.for_list() {
             Format::Json => self.json(&json::members(response)),
-            Format::Fields => self.fields(|fields| fields.members(response)),
+            Format::Fields => {
+                let header = response.header.as_ref();
+                self.fields(|fields| fields.members(header, &response.members))
+            }
             Format::Table => self.write(table::draw(&titles, &rows).as_bytes()),
             Format::Simple => self.write(joined(&rows).as_bytes()),
+        }
+    }
+
+    pub(crate) fn member_change(&mut self, change: &MemberChange) -> Result<()> {
+        let cluster = change.header.as_ref().map_or(0, |header| header.cluster_id);
+        match self.for_one() {
+            Format::Json => self.json(&json::member_change(change)),
+            Format::Fields => {
+                let header = change.header.as_ref();
+                self.fields(|fields| fields.members(header, &change.members))
+            }
+            Format::Simple | Format::Table => {
+                let (id, what) = match &change.done {
+                    Done::Added(member) if member.is_learner => (member.id, "added as learner to"),
+                    Done::Added(member) => (member.id, "added to"),
+                    Done::Removed(id) => (*id, "removed from"),
+                    Done::Updated(id) => (*id, "updated in"),
+                    Done::Promoted(id) => (*id, "promoted in"),
+                };
+                self.line(&format!("Member {id:16x} {what} cluster {cluster:16x}"))
+            }
+        }
+    }
+
+    /// Lines as they are, where nothing but simple output was asked for.
+    pub(crate) fn simple_lines(&mut self, lines: &str) -> Result<()> {
+        match self.for_one() {
+            Format::Simple => self.write(lines.as_bytes()),
+            Format::Json | Format::Fields | Format::Table => Ok(()),
         }
     }
 
