@@ -12,7 +12,8 @@ use quorate_core::{NodeId, Status};
 use quorate_problems::total_order::Membership;
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{oneshot, watch};
-use tokio::time::timeout;
+use tokio::task::spawn_blocking;
+use tokio::time::{sleep, timeout};
 
 use crate::applier::{Applier, Flushing, read};
 use crate::codec;
@@ -23,8 +24,14 @@ use crate::edge::shared::{Claim, Shared, Submission, count};
 use crate::error::Error;
 use crate::machine::Machine;
 use crate::reply::{Applied, Reply, Revision};
-use crate::store::{View, Views};
+use crate::store::snapshot::Snapshot;
+use crate::store::{Upkeep, View, Views};
 use crate::watch::{Hub, Past, WatchCounts, WatchOptions, WatchStream};
+
+/// How often to look whether what was applied is durable.
+const FLUSH_LOOK_EVERY: Duration = Duration::from_millis(20);
+/// How long that may take.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Who this replica is, and what the service may cost. [`ServiceOptions::new`] has the usual values.
 #[derive(Clone, Debug)]
@@ -140,6 +147,7 @@ pub fn assemble(
             submissions,
             readers,
             views,
+            upkeep: machine.upkeep(),
             hub: hub.clone(),
         })),
         batcher: Batcher::new(
@@ -167,6 +175,7 @@ struct Inner {
     submissions: Sender<Submission>,
     readers: Sender<Reader>,
     views: Views,
+    upkeep: Upkeep,
     hub: Arc<Hub>,
 }
 
@@ -265,7 +274,8 @@ impl Service {
 
     /// Has the list of members changed, and answers when the change is visible here and the protocol goes
     /// by it. A replica that removed itself waits no longer than `patience` for that: nobody has to tell
-    /// it, and its removal is ordered already.
+    /// it, and its removal is ordered already. Nor does one that adds another: that one may be needed for
+    /// its own addition, and is started when this is answered.
     ///
     /// # Errors
     /// As [`Service::write`]; after [`Error::Timeout`] the list may have changed all the same.
@@ -274,6 +284,7 @@ impl Service {
         command: Command,
         patience: Duration,
     ) -> Result<Applied, Error> {
+        let adds = matches!(command, Command::MemberAdd { .. });
         let applied = self.write(command).await?;
         let Reply::Members { version } = applied.reply else {
             return Ok(applied);
@@ -282,7 +293,8 @@ impl Service {
             let view = self.view();
             view.members().get(self.0.shared.options.me.0).is_some()
         };
-        let patience = match is_member {
+        let may_wait = is_member && !adds;
+        let patience = match may_wait {
             true => self.0.shared.options.timeout,
             false => patience,
         };
@@ -290,7 +302,7 @@ impl Service {
         let in_force = changes.wait_for(|members| members.version >= version);
         match timeout(patience, in_force).await {
             Ok(Ok(_)) => Ok(applied),
-            Err(_) if !is_member => Ok(applied),
+            Err(_) if !may_wait => Ok(applied),
             Ok(Err(_)) => Err(Error::Stopped),
             Err(_) => Err(Error::Timeout),
         }
@@ -471,6 +483,39 @@ impl Service {
     #[must_use]
     pub fn membership_changes(&self) -> watch::Receiver<Membership> {
         self.0.shared.in_force.subscribe()
+    }
+
+    /// What operators may do to the store.
+    #[must_use]
+    pub fn upkeep(&self) -> &Upkeep {
+        &self.0.upkeep
+    }
+
+    /// The content of the store, with everything in it that is visible here now, as a stream.
+    ///
+    /// # Errors
+    /// If the store is damaged or the disk fails, or it is not durable in time.
+    pub async fn snapshot(&self) -> Result<Snapshot, Error> {
+        let upkeep = self.upkeep().clone();
+        let flushed = async {
+            let wanted = upkeep.ask();
+            while upkeep.durable() < wanted {
+                sleep(FLUSH_LOOK_EVERY).await;
+            }
+        };
+        let flushed = timeout(FLUSH_PATIENCE, flushed).await;
+        flushed.map_err(|_| Error::Timeout)?;
+        let snapshot = spawn_blocking(move || upkeep.snapshot()).await;
+        let failed = |error: &dyn std::fmt::Display| Error::Storage(error.to_string());
+        snapshot
+            .map_err(|error| failed(&error))?
+            .map_err(|error| failed(&error))
+    }
+
+    /// How much the store may hold, if there is a limit.
+    #[must_use]
+    pub fn quota_bytes(&self) -> Option<u64> {
+        self.0.shared.options.quota_bytes
     }
 
     /// Becomes true when a majority of replicas was seen to have another state than this one: it has to be

@@ -26,7 +26,7 @@ use crate::reply::{Reply, Revision};
 use crate::store::layer::{Change, Layer, Layers};
 use crate::store::shared::{Frozen, Published, Shared, lock};
 use crate::store::state::Meta;
-use crate::store::{Checkpoints, Directory, Files, Flaw, Flusher, Views};
+use crate::store::{Checkpoints, Directory, Files, Flaw, Flusher, Upkeep, Views};
 
 pub use crate::store::Options;
 use health::Noted;
@@ -403,6 +403,14 @@ impl Machine {
     #[must_use]
     pub fn views(&self) -> Views {
         Views {
+            shared: self.shared.clone(),
+        }
+    }
+
+    /// What operators may do to the store.
+    #[must_use]
+    pub fn upkeep(&self) -> Upkeep {
+        Upkeep {
             shared: self.shared.clone(),
         }
     }

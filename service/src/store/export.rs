@@ -57,19 +57,8 @@ impl Checkpoints {
     /// If the disk fails.
     pub fn open(&self) -> io::Result<(Checkpoint, Export)> {
         let base = self.shared.published.load().layers.base.clone();
-        let file_bytes = self.shared.files.len(STORE_FILE)?;
-        let growth = self.shared.options.export_growth_bytes_max;
-        let export = Export {
-            shared: self.shared.clone(),
-            base,
-            file_bytes_max: file_bytes.saturating_add(growth),
-            part: Part::Header,
-            chunk: Vec::new(),
-            at: 0,
-            chunks: 0,
-            whole: 0,
-        };
-        Ok((export.base.checkpoint(), export))
+        let export = Export::new(self.shared.clone(), base)?;
+        Ok((export.checkpoint(), export))
     }
 
     /// Room for the checkpoint of a peer. What is written there must be the whole stream;
@@ -139,6 +128,31 @@ impl Read for Export {
 }
 
 impl Export {
+    pub(super) fn new(shared: Arc<Shared>, base: Arc<Base>) -> io::Result<Export> {
+        let file_bytes = shared.files.len(STORE_FILE)?;
+        let growth = shared.options.export_growth_bytes_max;
+        Ok(Export {
+            shared,
+            base,
+            file_bytes_max: file_bytes.saturating_add(growth),
+            part: Part::Header,
+            chunk: Vec::new(),
+            at: 0,
+            chunks: 0,
+            whole: 0,
+        })
+    }
+
+    /// What it contains.
+    pub(super) fn checkpoint(&self) -> Checkpoint {
+        self.base.checkpoint()
+    }
+
+    /// The newest revision that it contains.
+    pub(super) fn revision(&self) -> i64 {
+        self.base.meta.revision
+    }
+
     /// Fills the next chunk; leaves it empty at the end.
     fn next_chunk(&mut self) -> Result<(), Error> {
         self.check_growth()?;

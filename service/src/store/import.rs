@@ -24,7 +24,7 @@ use super::tables::{Base, EVENTS, LEASE_KEYS, LEASES, META, META_KEY, ROWS, load
 use crate::error::Error;
 
 /// The file being built.
-const INCOMING_FILE: &str = "incoming.redb";
+pub(super) const INCOMING_FILE: &str = "incoming.redb";
 /// How much redb may use for a file that is only written.
 const CACHE_BYTES: usize = 64 << 20;
 /// How much is written before memory is given back.
@@ -64,26 +64,36 @@ pub struct Import {
     checkpoint: Checkpoint,
     /// The file being built. None once it is complete.
     incoming: Option<Incoming>,
+    stream: Chunks,
+}
+
+/// The chunks of a stream, cut out of it.
+#[derive(Default)]
+pub(super) struct Chunks {
     /// Bytes of a chunk that is not complete yet.
     pending: Vec<u8>,
     chunks: u64,
     whole: u32,
 }
 
-struct Incoming {
+/// A store being built of chunks.
+pub(super) struct Incoming {
     write: Option<WriteTransaction>,
     db: Database,
     /// The kind of the last chunk; kinds never decrease.
     kind: u8,
     uncommitted_bytes: usize,
-    state: Option<(Meta, Sweep)>,
+    /// What the header says.
+    checkpoint: Option<Checkpoint>,
+    pub(super) state: Option<(Meta, Sweep)>,
+    pub(super) rows: u64,
 }
 
 impl std::fmt::Debug for Import {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Import")
             .field("checkpoint", &self.checkpoint)
-            .field("chunks", &self.chunks)
+            .field("chunks", &self.stream.chunks)
             .finish_non_exhaustive()
     }
 }
@@ -101,21 +111,10 @@ impl Import {
             shared,
             checkpoint,
             incoming: None,
-            pending: Vec::new(),
-            chunks: 0,
-            whole: 0,
+            stream: Chunks::default(),
         };
-        remove_if_there(&*import.shared.files, INCOMING_FILE)?;
-        let db = open_file(&*import.shared.files, INCOMING_FILE, CACHE_BYTES, None);
-        let db = db.map_err(io::Error::other)?;
-        let write = begin_write(&db).map_err(io::Error::other)?;
-        import.incoming = Some(Incoming {
-            write: Some(write),
-            db,
-            kind: 0,
-            uncommitted_bytes: 0,
-            state: None,
-        });
+        let incoming = Incoming::begin(&*import.shared.files);
+        import.incoming = Some(incoming.map_err(io::Error::other)?);
         Ok(import)
     }
 
@@ -126,18 +125,34 @@ impl Import {
     pub fn finish(mut self) -> io::Result<()> {
         let incoming = self.incoming.take();
         let incoming = incoming.ok_or_else(|| broken("it was given up before"))?;
-        if incoming.kind != kind::END || !self.pending.is_empty() {
-            return Err(broken("it ends too early"));
+        if !incoming.is_complete() || !self.stream.pending.is_empty() {
+            return Err(broken("it ends too early, or too late"));
         }
         incoming.close().map_err(io::Error::other)?;
         let name = staged_name(self.checkpoint);
         self.shared.files.rename(INCOMING_FILE, &name)
     }
 
-    /// Takes all complete chunks from what is pending.
-    fn take_chunks(&mut self) -> io::Result<()> {
+    fn take(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let incoming = self.incoming.as_mut();
+        let incoming = incoming.ok_or_else(|| broken("it was given up before"))?;
+        self.stream.take(bytes, incoming)?;
+        match incoming.checkpoint.is_some_and(|it| it != self.checkpoint) {
+            true => Err(broken("it is of another position")),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Chunks {
+    /// Gives all chunks that are complete with these bytes to the store being built. What is behind the
+    /// last chunk of all stays where it is.
+    pub(super) fn take(&mut self, bytes: &[u8], incoming: &mut Incoming) -> io::Result<()> {
+        self.pending.extend_from_slice(bytes);
         let mut at = 0;
-        while let Some(header) = self.pending[at..].first_chunk::<CHUNK_HEADER_BYTES>() {
+        while !incoming.is_complete()
+            && let Some(header) = self.pending[at..].first_chunk::<CHUNK_HEADER_BYTES>()
+        {
             let [a, b, c, d, crc @ ..] = *header;
             let len = u32::from_le_bytes([a, b, c, d]) as usize;
             if len == 0 || len > CHUNK_BYTES_MAX {
@@ -150,9 +165,7 @@ impl Import {
             if crc32c::crc32c(body) != u32::from_le_bytes(crc) {
                 return Err(broken("a chunk that is damaged"));
             }
-            let incoming = self.incoming.as_mut();
-            let incoming = incoming.ok_or_else(|| broken("it was given up before"))?;
-            incoming.chunk(body, self.checkpoint, self.chunks, self.whole)?;
+            incoming.chunk(body, self.chunks, self.whole)?;
             self.chunks += 1;
             self.whole = crc32c::crc32c_append(self.whole, &self.pending[at..start + len]);
             at = start + len;
@@ -164,8 +177,7 @@ impl Import {
 
 impl Write for Import {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.pending.extend_from_slice(bytes);
-        if let Err(error) = self.take_chunks() {
+        if let Err(error) = self.take(bytes) {
             // What follows could not be understood, so nothing more is taken.
             self.incoming = None;
             return Err(error);
@@ -194,7 +206,7 @@ fn remove_if_there(files: &dyn Files, name: &str) -> io::Result<()> {
     }
 }
 
-fn broken(what: &str) -> io::Error {
+pub(super) fn broken(what: &str) -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidData,
         format!("the checkpoint cannot be used: {what}"),
@@ -209,13 +221,27 @@ fn begin_write(db: &Database) -> Result<WriteTransaction, Error> {
 }
 
 impl Incoming {
-    fn chunk(
-        &mut self,
-        body: &[u8],
-        checkpoint: Checkpoint,
-        chunks: u64,
-        whole: u32,
-    ) -> io::Result<()> {
+    /// Begins in a file of its own.
+    pub(super) fn begin(files: &dyn Files) -> Result<Incoming, Error> {
+        clean_up_incoming(files)?;
+        let db = open_file(files, INCOMING_FILE, CACHE_BYTES, None)?;
+        Ok(Incoming {
+            write: Some(begin_write(&db)?),
+            db,
+            kind: 0,
+            uncommitted_bytes: 0,
+            checkpoint: None,
+            state: None,
+            rows: 0,
+        })
+    }
+
+    /// Whether the last chunk of all has come.
+    pub(super) fn is_complete(&self) -> bool {
+        self.kind == kind::END
+    }
+
+    fn chunk(&mut self, body: &[u8], chunks: u64, whole: u32) -> io::Result<()> {
         let (kind, rest) = body.split_first().ok_or_else(|| broken("an empty chunk"))?;
         let first = self.kind == 0;
         if *kind < self.kind || self.kind == kind::END || first != (*kind == kind::HEADER) {
@@ -223,20 +249,26 @@ impl Incoming {
         }
         self.kind = *kind;
         match *kind {
-            kind::HEADER => check_header(rest, checkpoint),
-            kind::ROWS => self.append(ROWS, rest, Ok, Ok),
-            kind::EVENTS => self.append(EVENTS, rest, exactly, Ok),
+            kind::HEADER => {
+                self.checkpoint = Some(read_header(rest)?);
+                Ok(())
+            }
+            kind::ROWS => {
+                self.rows += self.append(ROWS, rest, Ok, Ok)?;
+                Ok(())
+            }
+            kind::EVENTS => self.append(EVENTS, rest, exactly, Ok).map(drop),
             kind::LEASES => {
                 let id = |key| Ok(i64::from_le_bytes(*exactly::<8>(key)?));
-                self.append(LEASES, rest, id, Ok)
+                self.append(LEASES, rest, id, Ok).map(drop)
             }
             kind::LEASE_KEYS => {
                 let crc = |value| Ok(u32::from_le_bytes(*exactly::<4>(value)?));
-                self.append(LEASE_KEYS, rest, Ok, crc)
+                self.append(LEASE_KEYS, rest, Ok, crc).map(drop)
             }
             kind::STATE => {
                 let state = Meta::decode(rest).map_err(io::Error::other)?;
-                if state.0.checkpoint != checkpoint {
+                if Some(state.0.checkpoint) != self.checkpoint {
                     return Err(broken("it is of another position"));
                 }
                 self.state = Some(state);
@@ -254,19 +286,20 @@ impl Incoming {
         }
     }
 
-    /// Appends pairs to a table, which they must continue in order.
+    /// Appends pairs to a table, which they must continue in order. Answers how many.
     fn append<'a, K, V>(
         &mut self,
         table: TableDefinition<'_, K, V>,
         mut pairs: &'a [u8],
         key_of: impl Fn(&'a [u8]) -> io::Result<K::SelfType<'a>>,
         value_of: impl Fn(&'a [u8]) -> io::Result<V::SelfType<'a>>,
-    ) -> io::Result<()>
+    ) -> io::Result<u64>
     where
         K: Key + 'static,
         V: Value + 'static,
     {
         self.uncommitted_bytes += pairs.len();
+        let mut count = 0;
         {
             let write = self.write.as_ref().expect("there is always a transaction");
             let mut table = write.open_table(table).map_err(io::Error::other)?;
@@ -277,6 +310,7 @@ impl Incoming {
                 let key = key_of(take(&mut pairs)?)?;
                 let value = value_of(take(&mut pairs)?)?;
                 end.insert_before(&key, &value).map_err(io::Error::other)?;
+                count += 1;
             }
             end.close().map_err(io::Error::other)?;
         }
@@ -286,7 +320,7 @@ impl Incoming {
             self.commit().map_err(io::Error::other)?;
             self.write = Some(begin_write(&self.db).map_err(io::Error::other)?);
         }
-        Ok(())
+        Ok(count)
     }
 
     fn commit(&mut self) -> Result<(), Error> {
@@ -295,7 +329,7 @@ impl Incoming {
     }
 
     /// Writes the state, makes everything durable and closes the file.
-    fn close(mut self) -> Result<(), Error> {
+    pub(super) fn close(mut self) -> Result<(), Error> {
         self.commit()?;
         let mut write = self.db.begin_write().map_err(storage)?;
         write.set_quick_repair(true);
@@ -315,18 +349,18 @@ impl Incoming {
     }
 }
 
-fn check_header(header: &[u8], checkpoint: Checkpoint) -> io::Result<()> {
+fn read_header(header: &[u8]) -> io::Result<Checkpoint> {
     let mut expected = MAGIC.to_vec();
     expected.extend_from_slice(&FORMAT.to_le_bytes());
-    if !header.starts_with(&expected) {
+    let Some(numbers) = header.strip_prefix(&expected[..]) else {
         return Err(broken("it has another format"));
-    }
-    expected.extend_from_slice(&checkpoint.position.to_le_bytes());
-    expected.extend_from_slice(&checkpoint.epoch.to_le_bytes());
-    match header == expected {
-        true => Ok(()),
-        false => Err(broken("it is of another position")),
-    }
+    };
+    let numbers: &[u8; 16] = exactly(numbers)?;
+    let number = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| numbers[at + i]));
+    Ok(Checkpoint {
+        position: number(0),
+        epoch: number(8),
+    })
 }
 
 /// The next byte string of a body.

@@ -20,11 +20,13 @@ pub(crate) mod range;
 pub(crate) mod row;
 pub(crate) mod scan;
 pub(crate) mod shared;
+pub mod snapshot;
 pub(crate) mod state;
 mod sweep;
 pub(crate) mod tables;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 mod view;
 
 use std::path::PathBuf;
@@ -37,7 +39,7 @@ pub use export::{Checkpoints, Export};
 pub use files::{Directory, Files};
 pub use flush::{Flusher, Worked};
 pub use import::Import;
-
+pub use upkeep::Upkeep;
 pub use view::{Size, View, Views};
 
 /// How a store is opened.
