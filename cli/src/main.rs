@@ -11,6 +11,7 @@ mod failure;
 mod go_flags;
 mod member;
 mod serve;
+mod snapshot;
 
 use std::process::ExitCode;
 
@@ -42,6 +43,8 @@ enum Command {
     Ctl(ctl::Flags),
     /// Change who takes part in a cluster, in safe steps.
     Member(member::Flags),
+    /// Back a cluster up, and begin a new one with what was backed up.
+    Snapshot(snapshot::Flags),
     /// Measure a cluster, with the options of etcd's benchmark tool.
     Bench(quorate_bench::Flags),
     /// Look at protocols: short named runs with pictures, searches for violations, verdicts on
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Command::Cluster(flags) => cluster::run(&flags),
         Command::Ctl(flags) => ctl::run(flags),
         Command::Member(flags) => member::run(&flags),
+        Command::Snapshot(flags) => snapshot::run(flags),
         Command::Bench(flags) => quorate_bench::run(flags),
         Command::Lab(lab) => match lab.run() {
             Ok(true) => Ok(()),

@@ -37,6 +37,7 @@ mod lease;
 mod range;
 mod resume;
 mod retry;
+mod snapshot;
 mod transport;
 mod watch;
 
@@ -47,6 +48,7 @@ pub use lease::KeepAlive;
 pub use range::{FROM_KEY, prefix_end};
 pub use resume::{Resume, Step};
 pub use retry::Effect;
+pub use snapshot::Backup;
 pub use watch::Watcher;
 
 /// The messages of the etcd v3 API.

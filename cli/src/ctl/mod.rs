@@ -5,7 +5,7 @@ mod del;
 mod get;
 mod lease;
 pub(crate) mod member;
-mod output;
+pub(crate) mod output;
 mod put;
 mod range;
 mod script;

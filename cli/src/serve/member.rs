@@ -32,7 +32,7 @@ use super::origin::Origin;
 use super::protocol::{Served, Settings, With};
 
 /// How large a segment of the log is.
-const SEGMENT_BYTES: u64 = 64 << 20;
+pub(super) const SEGMENT_BYTES: u64 = 64 << 20;
 /// The encoding of a command may be larger than the client's: small operations take more space.
 const COMMAND_BYTES_PER_REQUEST_BYTE: usize = 4;
 /// How many members there must be for one of them to be rebuilt by the others: one forgets, and a quorum of two

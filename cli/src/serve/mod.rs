@@ -8,6 +8,7 @@ mod member;
 mod metrics;
 mod origin;
 mod protocol;
+mod restored;
 
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ pub(crate) use flags::Flags;
 use member::Member;
 use origin::Origin;
 pub(crate) use protocol::Name as Protocol;
+pub(crate) use restored::{Founding, found};
 
 /// What a member logs once clients can be served; etcd's tests and some operators wait for the same
 /// words.

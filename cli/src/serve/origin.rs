@@ -66,7 +66,7 @@ impl Origin {
     }
 
     /// As the flags of a new cluster have it.
-    fn by_flags(flags: &Flags, config: &Config) -> Origin {
+    pub(super) fn by_flags(flags: &Flags, config: &Config) -> Origin {
         Origin {
             me: config.me.id,
             by_flags: true,

@@ -76,10 +76,12 @@ pub(super) struct Chunks {
     whole: u32,
 }
 
-/// A store being built of chunks.
+/// A store being built of chunks, or chunks that are only looked at.
 pub(super) struct Incoming {
+    /// Not there if nothing is to be built.
+    db: Option<Database>,
+    /// Where there is a file there is always a transaction, too.
     write: Option<WriteTransaction>,
-    db: Database,
     /// The kind of the last chunk; kinds never decrease.
     kind: u8,
     uncommitted_bytes: usize,
@@ -227,13 +229,22 @@ impl Incoming {
         let db = open_file(files, INCOMING_FILE, CACHE_BYTES, None)?;
         Ok(Incoming {
             write: Some(begin_write(&db)?),
-            db,
+            db: Some(db),
+            ..Incoming::looked_at()
+        })
+    }
+
+    /// Chunks that are verified, and nothing is built.
+    pub(super) fn looked_at() -> Incoming {
+        Incoming {
+            db: None,
+            write: None,
             kind: 0,
             uncommitted_bytes: 0,
             checkpoint: None,
             state: None,
             rows: 0,
-        })
+        }
     }
 
     /// Whether the last chunk of all has come.
@@ -300,17 +311,25 @@ impl Incoming {
     {
         self.uncommitted_bytes += pairs.len();
         let mut count = 0;
+        let mut next = || -> io::Result<Option<(K::SelfType<'a>, V::SelfType<'a>)>> {
+            if pairs.is_empty() {
+                return Ok(None);
+            }
+            count += 1;
+            let key = key_of(take(&mut pairs)?)?;
+            Ok(Some((key, value_of(take(&mut pairs)?)?)))
+        };
+        let Some(write) = &self.write else {
+            while next()?.is_some() {}
+            return Ok(count);
+        };
         {
-            let write = self.write.as_ref().expect("there is always a transaction");
             let mut table = write.open_table(table).map_err(io::Error::other)?;
             let mut end = table
                 .upper_bound_mut(Bound::<K::SelfType<'_>>::Unbounded)
                 .map_err(io::Error::other)?;
-            while !pairs.is_empty() {
-                let key = key_of(take(&mut pairs)?)?;
-                let value = value_of(take(&mut pairs)?)?;
+            while let Some((key, value)) = next()? {
                 end.insert_before(&key, &value).map_err(io::Error::other)?;
-                count += 1;
             }
             end.close().map_err(io::Error::other)?;
         }
@@ -318,20 +337,26 @@ impl Incoming {
             // Gives memory back.
             self.uncommitted_bytes = 0;
             self.commit().map_err(io::Error::other)?;
-            self.write = Some(begin_write(&self.db).map_err(io::Error::other)?);
         }
         Ok(count)
     }
 
+    /// Commits, and goes on in the next transaction.
     fn commit(&mut self) -> Result<(), Error> {
-        let write = self.write.take().expect("there is always a transaction");
-        write.commit().map_err(storage)
+        if let (Some(db), Some(write)) = (&self.db, self.write.take()) {
+            write.commit().map_err(storage)?;
+            self.write = Some(begin_write(db)?);
+        }
+        Ok(())
     }
 
     /// Writes the state, makes everything durable and closes the file.
     pub(super) fn close(mut self) -> Result<(), Error> {
-        self.commit()?;
-        let mut write = self.db.begin_write().map_err(storage)?;
+        let (Some(db), Some(write)) = (self.db.take(), self.write.take()) else {
+            return Ok(());
+        };
+        write.commit().map_err(storage)?;
+        let mut write = db.begin_write().map_err(storage)?;
         write.set_quick_repair(true);
         {
             // Also the tables that nothing came for.
@@ -345,7 +370,7 @@ impl Incoming {
             table.insert(META_KEY, &record[..]).map_err(storage)?;
         }
         write.commit().map_err(storage)?;
-        self.db.close().map_err(storage)
+        db.close().map_err(storage)
     }
 }
 

@@ -129,21 +129,14 @@ pub struct Restoring {
     pub skip_hash: bool,
 }
 
-/// Reads a snapshot to its end, and verifies all of it. It leaves nothing in `scratch`.
+/// Reads a snapshot to its end, and verifies all of it.
 ///
 /// # Errors
-/// If it is damaged or incomplete, or the disk fails.
-pub fn inspect(
-    file: impl Read,
-    scratch: std::path::PathBuf,
-    skip_hash: bool,
-) -> io::Result<Contents> {
-    let files = Directory::open(scratch)?;
-    let (incoming, hash) = build(file, &files, skip_hash)?;
-    let contents = contents(&incoming, hash)?;
-    drop(incoming);
-    files.remove(INCOMING_FILE)?;
-    Ok(contents)
+/// If it is damaged or incomplete, or cannot be read.
+pub fn inspect(file: impl Read, skip_hash: bool) -> io::Result<Contents> {
+    let mut incoming = Incoming::looked_at();
+    let hash = read(file, &mut incoming, skip_hash)?;
+    contents(&incoming, hash)
 }
 
 /// Makes the store of a member of a new cluster, in a directory that has none. A crash leaves a whole
@@ -163,7 +156,8 @@ pub fn restore(
             "there is a store already",
         ));
     }
-    let (mut incoming, hash) = build(file, &*files, restoring.skip_hash)?;
+    let mut incoming = Incoming::begin(&*files).map_err(io::Error::other)?;
+    let hash = read(file, &mut incoming, restoring.skip_hash)?;
     let found = contents(&incoming, hash)?;
     let (meta, sweep) = incoming
         .state
@@ -195,13 +189,8 @@ pub fn restore(
     Ok(found)
 }
 
-/// Builds a store of a snapshot, and answers it with the hash of what was read.
-fn build(
-    mut file: impl Read,
-    files: &dyn Files,
-    skip_hash: bool,
-) -> io::Result<(Incoming, [u8; 32])> {
-    let mut incoming = Incoming::begin(files).map_err(io::Error::other)?;
+/// Reads a snapshot and answers the hash of what was read.
+fn read(mut file: impl Read, incoming: &mut Incoming, skip_hash: bool) -> io::Result<[u8; 32]> {
     let mut stream = Chunks::default();
     let mut hash = Sha256::new();
     let mut piece = vec![0; PIECE_BYTES];
@@ -213,7 +202,7 @@ fn build(
             break;
         }
         if !incoming.is_complete() {
-            stream.take(&piece[..count], &mut incoming)?;
+            stream.take(&piece[..count], incoming)?;
         }
         last.extend_from_slice(&piece[..count]);
         let behind = last.len().saturating_sub(HASH_BYTES as usize);
@@ -229,7 +218,7 @@ fn build(
             "its hash is wrong: it is damaged, or not what `snapshot save` wrote",
         ));
     }
-    Ok((incoming, hash))
+    Ok(hash)
 }
 
 fn contents(incoming: &Incoming, hash: [u8; 32]) -> io::Result<Contents> {

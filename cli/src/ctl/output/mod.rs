@@ -5,8 +5,8 @@
 
 mod fields;
 mod json;
-mod table;
-mod text;
+pub(crate) mod table;
+pub(crate) mod text;
 
 use std::io::{self, IsTerminal, Write};
 
