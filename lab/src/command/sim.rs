@@ -57,6 +57,9 @@ pub(super) struct Sim {
     /// Lets one member of each cluster find parts of its disk unreadable.
     #[arg(long)]
     damaged_disks: bool,
+    /// Leaves the members of each cluster as they are. Clusters only.
+    #[arg(long)]
+    same_members: bool,
     /// Never lets more than a minority of a cluster be away at once: down, or back but still recovering,
     /// which is what replicas withstand that keep nothing. Schedules only.
     #[arg(long)]
@@ -232,6 +235,7 @@ impl Sim {
         }
         let hurt = cluster::Hurt {
             damage: self.damaged_disks,
+            members: !self.same_members,
             options: self.words(known)?,
             flaw: self.service_flaw(),
             outside_model: self.outside_model,

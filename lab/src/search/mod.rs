@@ -156,9 +156,12 @@ fn of_cluster(summary: &cluster::Summary) -> Figures {
         ("killed processes", summary.kills),
         ("processes that gave up on their disk", summary.ends),
         ("starts on a damaged log", summary.damaged),
+        ("starts on a damaged store", summary.rebuilt),
         ("checkpoints sent", summary.checkpoints),
         ("leases granted", summary.leases),
+        ("serializable reads", summary.glances),
         ("compactions", summary.compactions),
+        ("changes of the members", summary.changes),
         ("clusters without a quorum of whole disks", summary.stuck),
         ("histories too hard to judge", summary.gave_up),
     ];

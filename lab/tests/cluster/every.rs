@@ -29,6 +29,16 @@ macro_rules! protocols {
             }
 
             #[test]
+            fn a_rolling_restart_costs_a_client_one_retry() {
+                super::a_rolling_restart_costs_one_retry(&SUITE);
+            }
+
+            #[test]
+            fn a_disk_that_stalls_for_a_moment_takes_the_lead_from_nobody() {
+                super::a_stall_takes_the_lead_from_nobody(&SUITE);
+            }
+
+            #[test]
             fn a_seed_decides_everything() {
                 super::a_seed_decides_everything(&SUITE);
             }
@@ -86,6 +96,45 @@ where
     let damaged =
         (0..6).map(|seed| planned(suite, &plan.replace("seed=4", &format!("seed={seed}"))).damaged);
     assert!(damaged.sum::<u64>() > 0, "some of it is noticed");
+}
+
+/// Each in turn hands leadership over, if it leads, and is stopped and started again.
+fn a_rolling_restart_costs_one_retry<P>(suite: &Suite<P>)
+where
+    P: Protocol<Problem = TotalOrder>,
+{
+    let mut plan = "cluster seed=5 hurt_ms=11000 clients=6 think_us=30000 core=3\n".to_owned();
+    for member in 1..=3 {
+        let at = member * 3000;
+        plan += &format!("{at} transfer n{member}\n");
+        plan += &format!("{} kill n{member}\n", at + 400);
+        plan += &format!("{} start n{member}\n", at + 900);
+    }
+    let summary = planned(suite, &plan);
+    assert_eq!(summary.kills, 3, "{summary:?}");
+    assert!(summary.lost + summary.refused > 0, "{summary:?}");
+    assert!(
+        summary.row <= 1 && summary.answered > 500,
+        "somebody had to try three times: {summary:?}"
+    );
+}
+
+/// The disk of each in turn takes longer than an election would, once. Leases and watches go on as well.
+fn a_stall_takes_the_lead_from_nobody<P>(suite: &Suite<P>)
+where
+    P: Protocol<Problem = TotalOrder>,
+{
+    let calm = "cluster seed=6 hurt_ms=9000 clients=4 think_us=30000 leases=2 watchers=2\n";
+    let mut plan = calm.to_owned();
+    for member in 1..=3 {
+        let at = member * 2000;
+        plan += &format!("{at} slow-disk n{member} 1500000us\n");
+        plan += &format!("{} slow-disk n{member} 0us\n", at + 100);
+    }
+    let (calm, stalled) = (planned(suite, calm), planned(suite, &plan));
+    assert_eq!(stalled.epoch, calm.epoch, "{stalled:?}");
+    assert_eq!((stalled.lost, stalled.refused), (0, 0), "{stalled:?}");
+    assert!(stalled.leases > 3, "{stalled:?}");
 }
 
 fn a_seed_decides_everything<P>(suite: &Suite<P>)

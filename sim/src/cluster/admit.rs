@@ -63,7 +63,10 @@ impl Plan {
 }
 
 fn stops(fault: &Fault) -> bool {
-    matches!(fault, Fault::Crash { .. } | Fault::Kill { .. })
+    matches!(
+        fault,
+        Fault::Crash { .. } | Fault::Kill { .. } | Fault::Lose { .. }
+    )
 }
 
 fn harms_disk(fault: &Fault) -> bool {

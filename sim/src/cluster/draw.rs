@@ -1,5 +1,7 @@
 //! What a seed makes of a cluster: its size, its load, its network, and what goes wrong.
 
+mod reconfigure;
+
 use quorate_core::{Choice, Instant, NodeId, Protocol};
 
 use super::Hurt;
@@ -58,23 +60,34 @@ const USUAL: [(Kind, u32); 18] = [
 /// # Errors
 /// If the protocol's options are none.
 pub(super) fn draw<P: Protocol>(suite: &Suite<P>, seed: u64, hurt: &Hurt) -> Parsed<Plan> {
-    // Neighbouring seeds must not give neighbouring streams.
-    let mut choice = Choice::Seeded(seed.wrapping_mul(0xd134_2543_de82_ef95) ^ 0x0c10_57e5);
+    let mut choice = stream(seed, 0x0c10_57e5);
     let mut settings = world(seed, hurt, &mut choice);
-    let members: Vec<NodeId> = (1..=settings.members).map(NodeId).collect();
-    let words = format!("{} {}", (suite.invent)(&members, &mut choice), hurt.options);
-    let options = suite::options(words.split_whitespace())?;
+    let founders = settings.founders();
+    let words = format!(
+        "{} {}",
+        (suite.invent)(&founders, &mut choice),
+        hurt.options
+    );
+    let mut options = suite::options(words.split_whitespace())?;
+    // Who takes part at first is said by the settings.
+    options.remove("members");
     let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
     settings.options = options.into_iter().map(own).collect();
+    let changes = reconfigure::changes(seed, &settings, hurt);
     let faults = Drawing {
-        members,
+        members: settings.machines(),
         choice,
         victims: Vec::new(),
         faults: Vec::new(),
         damage: hurt.damage,
     }
-    .faults(settings.hurt_ms);
+    .faults(settings.hurt_ms, changes);
     Ok(Plan { settings, faults })
+}
+
+/// Chance for one purpose. Neighbouring seeds must not give neighbouring streams.
+fn stream(seed: u64, purpose: u64) -> Choice {
+    Choice::Seeded(seed.wrapping_mul(0xd134_2543_de82_ef95) ^ purpose)
 }
 
 fn world(seed: u64, hurt: &Hurt, choice: &mut Choice) -> Settings {
@@ -83,9 +96,10 @@ fn world(seed: u64, hurt: &Hurt, choice: &mut Choice) -> Settings {
     let quorum = members / 2 + 1;
     let gst = pick(&[0, 0, 0, 1]);
     // Of its own, so that what older seeds drew stays what it was.
-    let mut chores = Choice::Seeded(seed.wrapping_mul(0xd134_2543_de82_ef95) ^ 0x00c8_04e5);
+    let mut chores = stream(seed, 0x00c8_04e5);
     let leases = [0, 0, 1, 3][chores.choose(4) as usize];
     let compact_ms = [0, 0, 0, 50, 500][chores.choose(5) as usize];
+    let (spares, stay) = reconfigure::spares(seed, hurt);
     Settings {
         seed,
         members,
@@ -114,7 +128,10 @@ fn world(seed: u64, hurt: &Hurt, choice: &mut Choice) -> Settings {
         segment_bytes: pick(&[16 << 10, 64 << 10, 256 << 10]),
         watchers: pick(&[0, 1, 2]),
         leases,
+        glances: [0, 1, 4][chores.choose(3) as usize],
         compact_ms,
+        spares,
+        stay,
         flaw: hurt.flaw,
         outside_model: u64::from(hurt.outside_model),
         ..Settings::default()
@@ -131,7 +148,7 @@ struct Drawing {
 }
 
 impl Drawing {
-    fn faults(mut self, hurt_ms: u64) -> Vec<Timed> {
+    fn faults(mut self, hurt_ms: u64, changes: Vec<Timed>) -> Vec<Timed> {
         let weights: Vec<(Kind, u32)> = USUAL
             .into_iter()
             .map(|(kind, weight)| match self.choice.choose(5) {
@@ -161,6 +178,7 @@ impl Drawing {
             }
             at += u64::from(1 + self.choice.choose(2 * gap * 1000)) * 1000;
         }
+        self.faults.extend(changes);
         self.faults.retain(|timed| timed.at.0 < hurt_ms * MS);
         self.faults.sort_by_key(|timed| timed.at);
         self.faults
@@ -207,9 +225,13 @@ impl Drawing {
             Kind::Heal => self.plan(at, Fault::Heal),
             Kind::SlowLink | Kind::Clog => self.slow_link(kind, node, at, end),
             Kind::SlowDisk => {
-                let us = u64::from(self.choice.choose(300_000));
+                let us = [300_000, 300_000, 3_000_000][self.choice.choose(3) as usize];
+                let us = u64::from(self.choice.choose(us));
                 self.plan(at, Fault::SlowDisk { node, us });
-                self.plan(end, Fault::SlowDisk { node, us: 0 });
+                // Some stay slow for good.
+                if self.choice.choose(8) > 0 {
+                    self.plan(end, Fault::SlowDisk { node, us: 0 });
+                }
             }
             Kind::Clock => {
                 let rates = [500_000, 900_000, 1_000_000, 1_000_000, 1_100_000, 2_000_000];
@@ -278,13 +300,11 @@ impl Drawing {
         }
     }
 
-    /// Damages a log that may be damaged, mostly so that somebody soon has to read it. Not a store: the
-    /// engine below it does not check its pages as it reads them, and on a damaged one it may end the
-    /// process, which here is the whole search. A plan may still do it.
+    /// Damages a disk that may be damaged, mostly so that somebody soon has to read it.
     fn harm(&mut self, at: u64) {
         let count = self.victims.len() as u32;
         let node = self.victims[self.choice.choose(count) as usize];
-        let area = Area::Log;
+        let area = self.area();
         // Not lost and misplaced writes: if the very last one before a crash is not where it should be,
         // nothing on the disk can tell, and no protocol here claims to live with that.
         match self.choice.choose(3) {

@@ -4,6 +4,7 @@ use quorate_core::{Instant, NodeId, Protocol};
 use quorate_problems::total_order::TotalOrder;
 
 use super::judge::Outcome;
+use super::members::Change;
 use super::plan::Fault;
 use super::world::{Event, World};
 
@@ -13,6 +14,7 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
         let fault = self.plan.faults[number].fault.clone();
         let now = self.now();
         let at = |node: NodeId| node.0 as usize - 1;
+        let add = |node: NodeId, learner: bool| Change::Add { node, learner };
         self.summary.faults += 1;
         match fault {
             Fault::Crash { node } => self.crash(at(node)),
@@ -53,6 +55,11 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
                 machine.damaged = true;
                 machine.disk.rot(area);
             }
+            Fault::Lose { node } => self.lose(at(node)),
+            Fault::Add { node } => self.want(add(node, false)),
+            Fault::AddLearner { node } => self.want(add(node, true)),
+            Fault::Promote { node } => self.want(Change::Promote { node }),
+            Fault::Remove { node } => self.want(Change::Remove { node }),
         }
         Ok(())
     }
@@ -66,7 +73,7 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
         self.held.retain(|(held, _)| *held != at);
     }
 
-    fn kill(&mut self, at: usize) {
+    pub(super) fn kill(&mut self, at: usize) {
         self.summary.kills += 1;
         self.disconnect(at);
         let machine = &mut self.machines[at];

@@ -1,11 +1,13 @@
 //! Whoever watches the whole run, and says which promise was broken.
 
+use std::collections::BTreeMap;
+
 use quorate_core::{NodeId, Protocol};
 use quorate_problems::digest;
 use quorate_problems::history::{History, Operation};
 use quorate_problems::key_value;
 use quorate_problems::linearizable::Verdict;
-use quorate_problems::total_order::{Oracle, Output, Request, TotalOrder};
+use quorate_problems::total_order::{Membership, Oracle, Output, Request, TotalOrder};
 use quorate_service::command::KeyRange;
 use quorate_service::error::Error;
 use quorate_service::reply::{KeyValue, Revision};
@@ -13,6 +15,7 @@ use quorate_service::store::View;
 use quorate_service::watch::{Found, Item, Kind, WatchCreate, WatchStream};
 
 use super::ClientHistory;
+use super::glances::Glances;
 use super::leases::Leases;
 use super::machine::Heard;
 use super::order::{self, Dated};
@@ -35,6 +38,11 @@ pub(super) struct Judge<P: Protocol> {
     /// The latest revision that anybody asked to compact at.
     compact_max: i64,
     pub(super) leases: Leases,
+    pub(super) glances: Glances,
+    /// The lists of members that states had, by version.
+    lists: BTreeMap<u64, Membership>,
+    /// The version that each machine showed last.
+    shown: BTreeMap<NodeId, u64>,
     operations: Vec<Dated>,
     /// Those of them that certainly were not carried out.
     refused: Vec<bool>,
@@ -72,6 +80,9 @@ impl<P: Protocol<Problem = TotalOrder>> Judge<P> {
             gather_from: Some(1),
             compact_max: 0,
             leases: Leases::new(rate_max),
+            glances: Glances::default(),
+            lists: BTreeMap::new(),
+            shown: BTreeMap::new(),
             operations: Vec::new(),
             refused: Vec::new(),
             hash: 0,
@@ -101,7 +112,7 @@ impl<P: Protocol<Problem = TotalOrder>> Judge<P> {
                 self.oracle.on_broadcast(payload);
             }
             Heard::Asked(Request::Read { id }) => self.oracle.on_read(node, *id),
-            Heard::Asked(Request::Reconfigure(members)) => self.oracle.on_reconfigure(&members),
+            Heard::Asked(Request::Reconfigure(members)) => self.oracle.on_reconfigure(members),
             Heard::Asked(Request::Compact(_) | Request::Transfer { .. }) => {}
             Heard::Told(output) => {
                 let number = match output {
@@ -133,7 +144,46 @@ impl<P: Protocol<Problem = TotalOrder>> Judge<P> {
         let judged = self.digests.on_state(node, position, digest);
         judged.map_err(|diverged| format!("digest: {diverged}"))?;
         self.note(digest);
-        Ok(())
+        self.on_list(node, view)
+    }
+
+    /// A list of members is the same in every state that has its version.
+    fn on_list(&mut self, node: NodeId, view: &View) -> Outcome {
+        let version = view.members().version;
+        if self.shown.insert(node, version) == Some(version) {
+            return Ok(());
+        }
+        let list = view.members().membership();
+        let known = self.lists.entry(version);
+        let known = known.or_insert_with(|| list.clone());
+        match *known == list {
+            true => Ok(()),
+            false => Err(format!("members: {node} lists {list}, another {known}")),
+        }
+    }
+
+    /// The newest list of members that anybody has shown.
+    pub(super) fn newest_list(&self) -> Membership {
+        let newest = self.lists.last_key_value();
+        newest.map(|(_, list)| list.clone()).unwrap_or_default()
+    }
+
+    /// The list that is in force, as far as anybody was told, and those that are newer.
+    pub(super) fn lists_in_force(&self) -> Vec<Membership> {
+        let in_force = self.oracle.members().map_or(0, |members| members.version);
+        let newer = self.lists.range(in_force..);
+        newer.map(|(_, list)| list.clone()).collect()
+    }
+
+    /// Whether the protocol says who takes part.
+    pub(super) fn says_members(&self) -> bool {
+        self.oracle.members().is_some()
+    }
+
+    /// Whether the newest list of members is in force.
+    pub(super) fn follows(&self) -> bool {
+        let in_force = self.oracle.members();
+        in_force.is_none_or(|members| members.version == self.newest_list().version)
     }
 
     /// A client asks. Answers the number of the operation.
@@ -182,6 +232,9 @@ impl<P: Protocol<Problem = TotalOrder>> Judge<P> {
         }
         order::exactly_once(&self.changes)?;
         self.leases.go_at_once(&self.changes)?;
+        if self.gather_from.is_some() {
+            self.glances.were_true(&self.changes)?;
+        }
         if self.gather_from.is_some() && order::explains(&self.changes, &self.operations) {
             return Ok(true);
         }
@@ -221,7 +274,7 @@ impl<P: Protocol<Problem = TotalOrder>> Judge<P> {
         match view.range(&session::named(name.clone(), revision - 1)) {
             Err(Error::Compacted { compacted }) if compacted >= revision => {}
             // Its disk has failed, and it is about to end.
-            Err(Error::Storage(_)) => return Ok(()),
+            Err(Error::Storage(_) | Error::Damaged(_)) => return Ok(()),
             other => {
                 let older = revision - 1;
                 return Err(format!(
@@ -254,7 +307,7 @@ impl<P: Protocol<Problem = TotalOrder>> Judge<P> {
             {
                 Ok(())
             }
-            Err(Error::Storage(_)) => Ok(()),
+            Err(Error::Storage(_) | Error::Damaged(_)) => Ok(()),
             Err(error) => Err(format!("compaction: {revision} cannot be read: {error}")),
         }
     }

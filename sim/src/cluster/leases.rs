@@ -152,7 +152,7 @@ impl Lease {
         for key in &self.keys {
             let rows = match view.range(&session::named(key.clone(), 0)) {
                 // Its disk has failed, and it is about to end.
-                Err(Error::Storage(_)) => continue,
+                Err(Error::Storage(_) | Error::Damaged(_)) => continue,
                 rows => rows.map_err(|error| format!("leases: {error}"))?,
             };
             if !rows.kvs.is_empty() {

@@ -16,7 +16,7 @@ use quorate_problems::total_order::{Output, Request, TotalOrder};
 use quorate_runtime::log::{Log, LogError, LogOptions};
 use quorate_runtime::{Next, Outside, Rounds};
 use quorate_service::machine::Machine as StateMachine;
-use quorate_service::store::{self, Worked};
+use quorate_service::store::{self, View, Worked};
 use quorate_service::watch::WatchStream;
 use quorate_service::{
     Applier, Assembly, Batcher, Flushing, Reading, Service, ServiceOptions, Writing, assemble,
@@ -24,7 +24,9 @@ use quorate_service::{
 
 use super::disk::SimDisk;
 use super::engine::Clock;
+use super::members::member;
 use super::plan::Settings;
+use crate::Parsed;
 
 /// A larger incarnation than any that was counted, for a log that cannot tell.
 const INCARNATION_AFTER_LOSS: u64 = 1_000_000_000;
@@ -48,6 +50,13 @@ pub(super) struct Machine<P: Protocol<Problem = TotalOrder>> {
     pub(super) role: Option<(&'static str, u64)>,
     /// Why it does not start any more.
     pub(super) broken: Option<String>,
+    /// It is gone for good, with its disk.
+    pub(super) lost: bool,
+    /// The voters whom its command line names: the founders, or those there were when it was added;
+    /// nobody as long as it has no part in this.
+    pub(super) named: Option<Vec<NodeId>>,
+    /// Whether the newest members that it knows of include it.
+    pub(super) belonged: bool,
 }
 
 pub(super) struct Process<P: Protocol<Problem = TotalOrder>> {
@@ -161,6 +170,8 @@ pub(super) enum End {
 /// How a process came up.
 pub(super) struct Started {
     pub(super) survival: Survival,
+    /// The store was damaged, and begins anew.
+    pub(super) rebuilds: bool,
     pub(super) position: u64,
 }
 
@@ -178,13 +189,41 @@ impl<P: Protocol<Problem = TotalOrder>> Machine<P> {
             damaged: false,
             role: None,
             broken: None,
+            lost: false,
+            named: None,
+            belonged: false,
         }
     }
 
-    /// Starts a process on what the disk holds.
+    /// A machine that takes part from the beginning.
+    pub(super) fn founder(id: NodeId, settings: &Settings) -> Machine<P> {
+        Machine {
+            named: Some(settings.founders()),
+            belonged: true,
+            ..Machine::new(id, settings)
+        }
+    }
+
+    /// Whether it was added to a cluster that was there.
+    pub(super) fn joined(&self) -> bool {
+        let named = self.named.as_ref();
+        named.is_some_and(|named| !named.contains(&self.id))
+    }
+
+    /// The voters that its replica should take for given, if it knows nothing or has forgotten something:
+    /// those that its state names, or else its command line, but for itself before its state says so.
+    fn voters(&self, named: &[NodeId], view: &View) -> Vec<NodeId> {
+        let list = view.members().membership();
+        match list.version {
+            0 => named.to_vec(),
+            _ => list.voters,
+        }
+    }
+
+    /// Starts a process on what the disk holds; `config` makes a protocol's configuration of its voters.
     pub(super) fn start(
         &mut self,
-        config: &P::Config,
+        config: impl FnOnce(&[NodeId]) -> Parsed<P::Config>,
         settings: &Settings,
         world: Instant,
     ) -> Result<Started, End> {
@@ -199,19 +238,28 @@ impl<P: Protocol<Problem = TotalOrder>> Machine<P> {
         };
         let (log, recovered) =
             Log::open(self.disk.log(), &options).map_err(|error| self.end(error))?;
+        let store = self.store_options(settings);
         self.sealed = true;
-        let (machine, checkpoint) =
-            StateMachine::open(self.store_options(settings)).map_err(|error| self.end(error))?;
+        let (machine, checkpoint) = StateMachine::open(store).map_err(|error| self.end(error))?;
+        let rebuilds = machine.is_rebuilding().map_err(|error| self.end(error))?;
+        let survival = match recovered.survival {
+            // What the log does not have any more was in the store.
+            _ if rebuilds && recovered.is_compacted() => Survival::Damaged,
+            survival => survival,
+        };
+        let named = self.named.clone().unwrap_or_default();
+        let voters = self.voters(&named, &machine.views().view());
+        let config = config(&voters).map_err(End::Refused)?;
         let records = recovered.records::<P::Record>();
         let records = records.map_err(|error| self.end(error))?;
         let boot = Boot {
             me: self.id,
             incarnation: recovered.incarnation,
-            survival: recovered.survival,
+            survival,
             records: Box::new(records.into_iter()),
             checkpoint,
         };
-        let node = Node::open(config, boot, recovered.durable, Choice::Seeded(seed), now);
+        let node = Node::open(&config, boot, recovered.durable, Choice::Seeded(seed), now);
         let patience = Duration::from_millis(settings.election_ms);
         let options = ServiceOptions::new(self.id, recovered.incarnation, patience);
         let woken = Arc::new(AtomicBool::new(true));
@@ -221,7 +269,8 @@ impl<P: Protocol<Problem = TotalOrder>> Machine<P> {
         });
         self.process = Some(Process::new(assembly, node, log, woken));
         Ok(Started {
-            survival: recovered.survival,
+            survival,
+            rebuilds,
             position: checkpoint.position,
         })
     }
@@ -229,11 +278,15 @@ impl<P: Protocol<Problem = TotalOrder>> Machine<P> {
     fn store_options(&self, settings: &Settings) -> store::Options {
         let mut options = store::Options::new("simulated");
         options.files = Some(self.disk.store());
+        options.expected = self.sealed;
         options.layer_bytes = settings.layer_bytes as usize;
         options.cache_bytes = settings.cache_bytes as usize;
         // Its age would be measured in real time.
         options.flush_after = None;
         options.flaw = settings.flaw;
+        // What the log from its beginning changes: the same list for who joins.
+        let founders = settings.founders().into_iter();
+        options.members = founders.map(|node| member(node, false)).collect();
         options
     }
 

@@ -10,14 +10,18 @@
 //! healed, and must make progress. A plan that ends badly is shortened as long as it still does.
 
 mod admit;
+mod clients;
 mod disk;
 mod draw;
 mod engine;
 mod faults;
+mod glances;
+mod heal;
 mod judge;
 mod keeper;
 mod leases;
 mod machine;
+mod members;
 mod network;
 mod order;
 mod plan;
@@ -44,6 +48,8 @@ pub struct Hurt {
     pub ms_max: u64,
     /// Whether disks of a minority may be damaged: bits rot, writes are lost or go astray.
     pub damage: bool,
+    /// Whether members are added and removed, in half of the clusters.
+    pub members: bool,
     /// Options of every cluster's protocol, besides those that a seed invents: `flaw=figure-8`.
     pub options: String,
     /// A famous bug of the service, for the search to find.
@@ -59,6 +65,7 @@ impl Default for Hurt {
         Hurt {
             ms_max: 20_000,
             damage: false,
+            members: true,
             options: String::new(),
             flaw: None,
             outside_model: false,
@@ -78,6 +85,11 @@ pub struct Summary {
     pub refused: u64,
     /// Those of which nobody knows.
     pub lost: u64,
+    /// The most of any one client's operations, one after the other, that were refused or lost before
+    /// the cluster was healed.
+    pub row: u64,
+    /// Serializable reads.
+    pub glances: u64,
     /// The last position anywhere.
     pub positions: u64,
     /// The last epoch anywhere.
@@ -96,12 +108,16 @@ pub struct Summary {
     pub ends: u64,
     /// Starts on a damaged log.
     pub damaged: u64,
+    /// Starts on a damaged store, which was set aside.
+    pub rebuilt: u64,
     /// Checkpoints that arrived.
     pub checkpoints: u64,
     /// Leases that clients were granted.
     pub leases: u64,
     /// Those of them that were seen to end.
     pub expired: u64,
+    /// Changes of the list of members that were acknowledged.
+    pub changes: u64,
     /// Compactions that were acknowledged.
     pub compactions: u64,
     /// Whether it was not found out if the clients' history is right: 0 or 1.

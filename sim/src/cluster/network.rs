@@ -40,7 +40,7 @@ pub(super) type Arrivals = [Option<Instant>; 2];
 
 impl Network {
     pub(super) fn new(settings: &Settings) -> Network {
-        let members = settings.members as usize;
+        let members = settings.machines().len();
         let link = |at: usize| Link {
             cut: false,
             slow: 0,
@@ -126,11 +126,11 @@ impl Network {
         }
     }
 
-    /// From now on every link between the first `core` machines is as good as it can be.
-    pub(super) fn heal(&mut self, core: usize) {
+    /// From now on every link between these machines is as good as it can be.
+    pub(super) fn heal(&mut self, core: &[usize]) {
         (self.loss, self.duplicate) = (0, 0);
-        for from in 0..core.min(self.members) {
-            for to in 0..core.min(self.members) {
+        for &from in core {
+            for &to in core {
                 let link = self.link(from, to);
                 (link.cut, link.slow, link.clogged) = (false, 0, 0);
             }

@@ -57,11 +57,14 @@ macro_rules! settings {
 settings! {
     /// Decides everything that the rest leaves open.
     seed = 0,
-    /// How many replicas.
+    /// How many replicas there are at first.
     members = 3,
+    /// How many machines there are besides, for members to come.
+    spares = 0,
     /// How long things go wrong.
     hurt_ms = 20_000,
-    /// How many replicas must work after that: the lowest ids.
+    /// How many replicas must work after that: the lowest ids; where members change, as many as make the
+    /// same difference to `members`, whichever these are.
     core = 3,
     /// How many clients ask, each one thing at a time.
     clients = 8,
@@ -113,10 +116,32 @@ settings! {
     election_ms = 1000,
     /// How many clients hold leases.
     leases = 0,
+    /// How many clients read whatever a machine has applied.
+    glances = 0,
     /// How often a client compacts what was superseded; 0 for never.
     compact_ms = 0,
+    /// Whether a member that learns that it was removed goes on as before: 0 or 1.
+    stay = 0,
     /// Whether the plan may be harsher than what the protocol claims to withstand: 0 or 1.
     outside_model = 0,
+}
+
+impl Settings {
+    /// Every machine, by name: the members at first, then the spares.
+    pub(super) fn machines(&self) -> Vec<NodeId> {
+        (1..=self.members + self.spares).map(NodeId).collect()
+    }
+
+    /// The members at first.
+    pub(super) fn founders(&self) -> Vec<NodeId> {
+        (1..=self.members).map(NodeId).collect()
+    }
+
+    /// The first machine that a fault names and that is not there.
+    fn stranger(&self, fault: &Fault) -> Option<NodeId> {
+        let mut nodes = fault.nodes().into_iter();
+        nodes.find(|node| !(1..=self.members + self.spares).contains(&node.0))
+    }
 }
 
 /// Something that goes wrong, or is mended again.
@@ -163,6 +188,16 @@ pub enum Fault {
     },
     /// A bit rots on its disk.
     Rot { node: NodeId, area: Area },
+    /// It is gone for good, with its disk, unless too few voters would be left.
+    Lose { node: NodeId },
+    /// The operator lets it take part, as a voter.
+    Add { node: NodeId },
+    /// The operator lets it take part, as a learner.
+    AddLearner { node: NodeId },
+    /// The operator gives the learner a vote.
+    Promote { node: NodeId },
+    /// The operator removes it, unless too few voters would be left.
+    Remove { node: NodeId },
 }
 
 /// When something goes wrong.
@@ -227,6 +262,11 @@ impl fmt::Display for Fault {
                 write!(f, "{} {node} {}", fault.name(), area.name())
             }
             Fault::Rot { node, area } => write!(f, "rot {node} {}", area.name()),
+            Fault::Lose { node } => write!(f, "lose {node}"),
+            Fault::Add { node } => write!(f, "add {node}"),
+            Fault::AddLearner { node } => write!(f, "add-learner {node}"),
+            Fault::Promote { node } => write!(f, "promote {node}"),
+            Fault::Remove { node } => write!(f, "remove {node}"),
         }
     }
 }
@@ -260,7 +300,7 @@ impl Words<'_> {
 }
 
 /// The first words of faults, for whoever misspells one.
-const VERBS: [&str; 17] = [
+const VERBS: [&str; 22] = [
     "crash",
     "kill",
     "start",
@@ -278,6 +318,11 @@ const VERBS: [&str; 17] = [
     "full",
     "mend",
     "rot",
+    "lose",
+    "add",
+    "add-learner",
+    "promote",
+    "remove",
 ];
 
 impl FromStr for Fault {
@@ -331,6 +376,11 @@ impl FromStr for Fault {
                 node: w.node()?,
                 area: w.area()?,
             },
+            "lose" => Fault::Lose { node: w.node()? },
+            "add" => Fault::Add { node: w.node()? },
+            "add-learner" => Fault::AddLearner { node: w.node()? },
+            "promote" => Fault::Promote { node: w.node()? },
+            "remove" => Fault::Remove { node: w.node()? },
             other => match DiskFault::ALL
                 .into_iter()
                 .find(|fault| fault.name() == other)
@@ -381,7 +431,12 @@ impl Fault {
             | Fault::Full { node, .. }
             | Fault::Mend { node }
             | Fault::Disk { node, .. }
-            | Fault::Rot { node, .. } => vec![node],
+            | Fault::Rot { node, .. }
+            | Fault::Lose { node }
+            | Fault::Add { node }
+            | Fault::AddLearner { node }
+            | Fault::Promote { node }
+            | Fault::Remove { node } => vec![node],
         }
     }
 }
@@ -434,15 +489,16 @@ impl FromStr for Plan {
             if plan.faults.last().is_some_and(|last| last.at > timed.at) {
                 return Err(at("it comes before the line above it".to_owned()));
             }
-            let members = plan.settings.members;
-            let stranger = timed
-                .fault
-                .nodes()
-                .into_iter()
-                .find(|node| !(1..=members).contains(&node.0));
-            if let Some(node) = stranger {
+            if let Some(node) = plan.settings.stranger(&timed.fault) {
+                let Settings {
+                    members, spares, ..
+                } = plan.settings;
+                let spares = match spares {
+                    0 => String::new(),
+                    spares => format!(" and {spares} spares"),
+                };
                 return Err(at(format!(
-                    "there is no {node}: the cluster has {members} members"
+                    "there is no {node}: the cluster has {members} members{spares}"
                 )));
             }
             plan.faults.push(timed);
@@ -485,9 +541,10 @@ fn settings(line: &str) -> Result<Settings, String> {
             .parse()
             .map_err(|_| format!("{name} must be a number, found {value}"))?;
     }
-    match settings.members {
-        1..=9 => Ok(settings),
-        members => Err(format!("members must be 1 to 9, found {members}")),
+    match (settings.members, settings.spares) {
+        (1..=9, 0..=9) => Ok(settings),
+        (1..=9, spares) => Err(format!("spares must be 0 to 9, found {spares}")),
+        (members, _) => Err(format!("members must be 1 to 9, found {members}")),
     }
 }
 

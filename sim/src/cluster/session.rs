@@ -33,6 +33,8 @@ pub(super) struct Client {
     /// What it waits for: the number of the operation.
     pub(super) open: Option<usize>,
     pub(super) choice: Choice,
+    /// How many of its operations, one after the other, came to nothing.
+    pub(super) row: u64,
     /// What it last saw of some key, to swap against.
     seen: Option<(Key, Option<Value>)>,
 }
@@ -44,6 +46,7 @@ impl Client {
             machine: (number % settings.members) as usize,
             open: None,
             choice: Choice::Seeded(settings.seed ^ ((0xc11e + number) << 20)),
+            row: 0,
             seen: None,
         }
     }
@@ -231,14 +234,15 @@ pub(super) fn understand(action: &Action, applied: Applied) -> Result<(Answer, i
     answer.map(|answer| (answer, revision))
 }
 
-/// Reads a key from a state. Answers nothing if its disk has failed: the process is about to end.
+/// Reads a key from a state. Answers nothing if its disk has failed or is damaged: the process is about
+/// to end.
 ///
 /// # Errors
 /// If the state cannot be read.
 pub(super) fn look_up(key: Key, view: &View) -> Result<Option<(Answer, i64)>, String> {
     match view.range(&read(key)) {
         Ok(range) => only_value(&range).map(|value| Some((Answer::Value(value), view.revision()))),
-        Err(Error::Storage(_)) => Ok(None),
+        Err(Error::Storage(_) | Error::Damaged(_)) => Ok(None),
         Err(error) => Err(error.to_string()),
     }
 }

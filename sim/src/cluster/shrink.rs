@@ -95,7 +95,7 @@ impl<P: Protocol<Problem = TotalOrder>> Shrinking<'_, P> {
         let usual = Settings::default();
         for (name, value) in usual.all() {
             // What the plan's lines and the promise itself depend on stays.
-            if ["seed", "members", "core", "hurt_ms", "flaw"].contains(&name) {
+            if ["seed", "members", "spares", "core", "hurt_ms", "flaw"].contains(&name) {
                 continue;
             }
             let mut plan = self.best.clone();

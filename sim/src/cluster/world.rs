@@ -2,17 +2,19 @@
 
 use quorate_core::{Block, Checkpoint, Choice, Instant, NodeId, Protocol, Survival, Wire};
 use quorate_node::Letter;
-use quorate_problems::total_order::TotalOrder;
+use quorate_problems::total_order::{Output, TotalOrder};
 
 use super::Summary;
 use super::engine::Agenda;
+use super::glances::Reader;
 use super::judge::{Judge, Outcome, Watcher};
 use super::keeper::Keeper;
-use super::machine::{End, Heard, Machine, Pending, Process, Waiting};
+use super::machine::{End, Heard, Machine, Process};
+use super::members::Operator;
 use super::network::{Network, draw};
 use super::plan::{Plan, Settings};
-use super::session::{self, Answer, Client};
-use crate::Suite;
+use super::session::{Answer, Client};
+use crate::{Options, Parsed, Suite};
 
 /// A machine's process is started again so long after it ended by itself.
 const SUPERVISOR: u64 = 1_000_000_000;
@@ -22,9 +24,6 @@ const IDLE: u64 = 50_000_000;
 
 /// How often the apply thread looks after the machine.
 const LOOK: u64 = 1_000_000_000;
-
-/// How long clients wait once nothing goes wrong any more.
-const PATIENCE_MS: u64 = 20_000;
 
 /// Nanoseconds.
 pub(super) const MS: u64 = 1_000_000;
@@ -44,6 +43,12 @@ pub(super) enum Event {
     Client(usize, Step),
     /// A keeper's turn.
     Keeper(usize),
+    /// The operator's turn.
+    Operator,
+    /// Somebody reads whatever there is.
+    Glance(usize),
+    /// A process ends, since its machine takes part no more.
+    Retire(usize, u32),
 }
 
 /// Whose turn it is, in a process.
@@ -87,7 +92,7 @@ pub(super) struct Attachment {
 pub(super) struct World<P: Protocol<Problem = TotalOrder>> {
     pub(super) settings: Settings,
     pub(super) plan: Plan,
-    config: P::Config,
+    config: fn(&[NodeId], &Options<'_>) -> Parsed<P::Config>,
     /// One line about a replica's state.
     pub(super) describe: fn(&P) -> String,
     pub(super) agenda: Agenda<Event>,
@@ -95,6 +100,8 @@ pub(super) struct World<P: Protocol<Problem = TotalOrder>> {
     pub(super) network: Network,
     pub(super) clients: Vec<Client>,
     pub(super) keepers: Vec<Keeper>,
+    pub(super) operator: Operator,
+    pub(super) readers: Vec<Reader>,
     pub(super) judge: Judge<P>,
     pub(super) watchers: Vec<Vec<Watcher>>,
     pub(super) choice: Choice,
@@ -104,12 +111,20 @@ pub(super) struct World<P: Protocol<Problem = TotalOrder>> {
     /// Clients ask nothing new.
     pub(super) quiet: bool,
     events_max: u64,
-    last_value: u64,
-    last_process: u64,
+    pub(super) last_value: u64,
+    pub(super) last_process: u64,
     /// Rounds of all replicas so far, and when to look at all of them next.
     rounds: u64,
     observe_at: u64,
     heard: Vec<Heard>,
+}
+
+/// The protocol's options.
+fn options(settings: &Settings) -> Options<'_> {
+    let options = settings.options.iter();
+    options
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect()
 }
 
 impl<P: Protocol<Problem = TotalOrder>> World<P> {
@@ -120,28 +135,27 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
     pub(super) fn new(suite: &Suite<P>, plan: &Plan, events_max: u64) -> Result<World<P>, String> {
         plan.admit(P::MODEL)?;
         let settings = plan.settings.clone();
-        let members: Vec<NodeId> = (1..=settings.members).map(NodeId).collect();
-        let options = &settings.options;
-        let options = options
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()));
-        let config = (suite.config)(&members, &options.collect())?;
+        let machines = settings.machines().into_iter().map(|id| match id.0 {
+            founder if founder <= settings.members => Machine::founder(id, &settings),
+            _ => Machine::new(id, &settings),
+        });
+        let machines: Vec<Machine<P>> = machines.collect();
         let watchers = vec![Watcher::new(); settings.watchers as usize];
+        (suite.config)(&settings.founders(), &options(&settings))?;
         Ok(World {
-            config,
+            config: suite.config,
             describe: suite.describe,
             agenda: Agenda::new(),
-            machines: members
-                .iter()
-                .map(|&id| Machine::new(id, &settings))
-                .collect(),
             network: Network::new(&settings),
             clients: (0..settings.clients)
                 .map(|number| Client::new(number, &settings))
                 .collect(),
             keepers: Keeper::all(&settings),
             judge: Judge::new(suite, plan.rate_max()),
-            watchers: vec![watchers; members.len()],
+            watchers: machines.iter().map(|_| watchers.clone()).collect(),
+            machines,
+            operator: Operator::default(),
+            readers: Reader::all(&settings),
             choice: Choice::Seeded(settings.seed ^ 0x0c1a_57e5),
             summary: Summary::default(),
             held: Vec::new(),
@@ -171,6 +185,9 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
         }
         for keeper in 0..self.keepers.len() {
             self.agenda.plan_in(0, Event::Keeper(keeper));
+        }
+        for reader in 0..self.readers.len() {
+            self.agenda.plan_in(0, Event::Glance(reader));
         }
         for client in 0..self.clients.len() {
             let think = self.settings.think_us * 1000;
@@ -219,10 +236,18 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
             },
             Event::Client(client, step) => self.client(client, step),
             Event::Keeper(number) => self.keep(number),
+            Event::Operator => self.operate(),
+            Event::Glance(reader) => self.glance(reader),
+            Event::Retire(at, life) => {
+                if self.machines[at].life == life && self.machines[at].process.is_some() {
+                    self.kill(at);
+                }
+                Ok(())
+            }
         }
     }
 
-    fn hold(&mut self, at: usize, event: Event) -> Outcome {
+    pub(super) fn hold(&mut self, at: usize, event: Event) -> Outcome {
         self.held.push((at, event));
         Ok(())
     }
@@ -231,21 +256,25 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
     pub(super) fn start(&mut self, at: usize) -> Outcome {
         let now = self.now();
         let machine = &mut self.machines[at];
-        if machine.process.is_some() || machine.broken.is_some() {
+        if machine.process.is_some() || machine.broken.is_some() || machine.lost {
             return Ok(());
         }
-        let started = match machine.start(&self.config, &self.settings, now) {
+        if machine.named.is_none() {
+            return Ok(()); // It has no part in this yet.
+        }
+        let config = |voters: &[NodeId]| (self.config)(voters, &options(&self.settings));
+        let started = match machine.start(config, &self.settings, now) {
             Ok(started) => started,
             Err(end) => return self.ended(at, end),
         };
-        if started.survival == Survival::Damaged {
-            self.summary.damaged += 1;
-            if !machine.damaged {
-                return Err(format!(
-                    "log: {} finds damage that nothing has done",
-                    machine.id
-                ));
-            }
+        self.summary.damaged += u64::from(started.survival == Survival::Damaged);
+        self.summary.rebuilt += u64::from(started.rebuilds);
+        let damaged = started.survival == Survival::Damaged || started.rebuilds;
+        if damaged && !machine.damaged {
+            return Err(format!(
+                "disk: {} finds damage that nothing has done",
+                machine.id
+            ));
         }
         self.judge.on_open(machine.id, started.position);
         let life = machine.life;
@@ -267,9 +296,15 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
         self.summary.ends += 1;
         self.disconnect(at);
         let machine = &mut self.machines[at];
+        // Who finds its store damaged as it runs says so on the disk, and starts with another.
+        let ran = machine.process.is_some();
         machine.kill();
         match end {
             End::Disk => {
+                self.agenda.plan_in(SUPERVISOR, Event::Supervise(at));
+                Ok(())
+            }
+            End::Refused(_) if machine.damaged && ran => {
                 self.agenda.plan_in(SUPERVISOR, Event::Supervise(at));
                 Ok(())
             }
@@ -406,11 +441,22 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
         };
         let mut heard = std::mem::take(&mut self.heard);
         process.take_heard(&mut heard);
+        let joined = machine.joined();
         for heard in &heard {
-            self.judge.on_heard(id, heard)?;
+            match heard {
+                // Who joins begins with the voters that it was started with.
+                Heard::Told(Output::Members(members)) if joined && members.version == 0 => {}
+                heard => self.judge.on_heard(id, heard)?,
+            }
+            if let Heard::Told(Output::Members(members)) = heard {
+                self.on_members(at, members);
+            }
         }
         heard.clear();
         self.heard = heard;
+        let Some(process) = &mut self.machines[at].process else {
+            return Ok(());
+        };
         if !process.syncs && process.begin_write() {
             process.syncs = true;
             let took = draw(&mut self.choice, self.settings.sync_us * 1000) + slow;
@@ -583,202 +629,6 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
         self.judge.on_replicas(&replicas)
     }
 
-    /// Tells clients what has been answered.
-    fn answer(&mut self, at: usize) -> Outcome {
-        let process = self.machines[at].process.as_mut().expect("it runs");
-        let mut place = 0;
-        while place < process.waiting.len() {
-            let waiting = &mut process.waiting[place];
-            let action = self.judge.action(waiting.operation);
-            let step = match poll(process_view(&process.service), waiting, action)? {
-                None => {
-                    place += 1;
-                    continue;
-                }
-                Some(step) => step,
-            };
-            let client = waiting.client;
-            process.waiting.swap_remove(place);
-            let delay = draw(
-                &mut self.clients[client].choice,
-                self.settings.delay_us * 1000,
-            );
-            self.agenda.plan_in(delay, Event::Client(client, step));
-        }
-        Ok(())
-    }
-
-    fn client(&mut self, number: usize, step: Step) -> Outcome {
-        let now = self.now();
-        let members = self.machines.len();
-        match step {
-            Step::Think if self.quiet => return Ok(()),
-            Step::Think => {
-                let value = self.fresh_value();
-                let action = self.clients[number].invent(&self.settings, value);
-                self.ask(number, action);
-                return Ok(());
-            }
-            Step::Ask(operation) => return self.arrive(number, operation),
-            _ => {}
-        }
-        let client = &mut self.clients[number];
-        let operation = match &step {
-            Step::Answered(operation, _)
-            | Step::Refused(operation)
-            | Step::Lost(operation)
-            | Step::GiveUp(operation) => *operation,
-            Step::Think | Step::Ask(_) => return Ok(()),
-        };
-        if client.open != Some(operation) {
-            return Ok(()); // It has given up, or been answered, before.
-        }
-        client.open = None;
-        let mut pause = self.settings.think_us * 1000;
-        match step {
-            Step::Answered(_, answer) => {
-                self.summary.answered += 1;
-                client.learn(self.judge.action(operation), &answer.0);
-                self.judge.on_answer(operation, now.0, answer);
-            }
-            Step::Refused(_) => {
-                self.summary.refused += 1;
-                client.machine = (client.machine + 1) % members;
-                self.judge.on_refusal(operation);
-                pause += 10 * MS;
-            }
-            _ => {
-                // Nobody may ask under its old name as long as that operation may still happen.
-                self.summary.lost += 1;
-                self.last_process += 1;
-                client.process = self.last_process;
-                let machine = client.machine;
-                client.machine = (client.machine + 1) % members;
-                self.abandon(machine, number, operation);
-            }
-        }
-        let think = draw(&mut self.clients[number].choice, pause);
-        self.agenda
-            .plan_in(think, Event::Client(number, Step::Think));
-        Ok(())
-    }
-
-    /// A value that was never written before.
-    pub(super) fn fresh_value(&mut self) -> session::Value {
-        self.last_value += 1;
-        self.last_value
-    }
-
-    /// A client asks. Answers the number of the operation.
-    pub(super) fn ask(&mut self, number: usize, action: session::Action) -> usize {
-        let now = self.now();
-        let client = &mut self.clients[number];
-        let operation = self.judge.on_call(client.process, now.0, action);
-        client.open = Some(operation);
-        self.summary.operations += 1;
-        let delay = draw(&mut client.choice, self.settings.delay_us * 1000);
-        self.agenda
-            .plan_in(delay, Event::Client(number, Step::Ask(operation)));
-        // Who probes a healed cluster must not give up before it has worked off what came before.
-        let patience = match self.quiet {
-            true => PATIENCE_MS.max(self.settings.patience_ms) * MS,
-            false => self.settings.patience_ms * MS,
-        };
-        self.agenda
-            .plan_in(patience, Event::Client(number, Step::GiveUp(operation)));
-        operation
-    }
-
-    /// A question arrives at a machine.
-    fn arrive(&mut self, number: usize, operation: usize) -> Outcome {
-        let client = &mut self.clients[number];
-        let at = client.machine;
-        if client.open != Some(operation) {
-            return Ok(());
-        }
-        if self.machines[at].paused {
-            return self.hold(at, Event::Client(number, Step::Ask(operation)));
-        }
-        let refused = |world: &mut World<P>| {
-            let delay = world.settings.delay_us * 1000;
-            world
-                .agenda
-                .plan_in(delay, Event::Client(number, Step::Refused(operation)));
-            Ok(())
-        };
-        let Some(process) = &mut self.machines[at].process else {
-            return refused(self);
-        };
-        let action = self.judge.action(operation);
-        let pending = match session::command(action, self.settings.value_bytes) {
-            Some(command) => process.service.begin_write(&command).map(Pending::Write),
-            None => process.service.begin_read().map(Pending::Read),
-        };
-        match pending {
-            Ok(pending) => process.waiting.push(Waiting {
-                client: number,
-                operation,
-                pending,
-            }),
-            Err(_) => return refused(self),
-        }
-        self.nudge(at);
-        Ok(())
-    }
-
-    /// A client waits no longer.
-    fn abandon(&mut self, at: usize, client: usize, operation: usize) {
-        let Some(process) = &mut self.machines[at].process else {
-            return;
-        };
-        let found = process
-            .waiting
-            .iter()
-            .position(|waiting| waiting.client == client && waiting.operation == operation);
-        if let Some(place) = found {
-            process.waiting.swap_remove(place);
-        }
-    }
-}
-
-fn process_view(
-    service: &quorate_service::Service,
-) -> impl Fn() -> quorate_service::store::View + '_ {
-    || service.view()
-}
-
-/// Whether an answer is there, and which.
-fn poll(
-    view: impl Fn() -> quorate_service::store::View,
-    waiting: &mut Waiting,
-    action: &session::Action,
-) -> Result<Option<Step>, String> {
-    use quorate_service::error::Error;
-    let operation = waiting.operation;
-    let answered = match &mut waiting.pending {
-        Pending::Write(writing) => match writing.answered() {
-            None => return Ok(None),
-            Some(Ok(applied)) => Ok(session::understand(action, applied)?),
-            Some(Err(error)) => Err(error),
-        },
-        Pending::Read(reading) => match (reading.answered(), action) {
-            (None, _) => return Ok(None),
-            (Some(Ok(())), session::Action::Get(key)) => {
-                session::look_up(*key, &view())?.ok_or(Error::Stopped)
-            }
-            (Some(Ok(())), other) => return Err(format!("{other:?} is no read")),
-            (Some(Err(error)), _) => Err(error),
-        },
-    };
-    Ok(Some(match answered {
-        Ok(answer) => Step::Answered(operation, answer),
-        Err(Error::NoLeader | Error::TooManyRequests | Error::TooLarge) => Step::Refused(operation),
-        Err(Error::Timeout | Error::Stopped) => Step::Lost(operation),
-        Err(error) => return Err(format!("{action:?} was refused: {error}")),
-    }))
-}
-
-impl<P: Protocol<Problem = TotalOrder>> World<P> {
     /// The process on a machine, if it runs.
     pub(super) fn process(&self, at: usize) -> Option<&Process<P>> {
         self.machines[at].process.as_ref()
