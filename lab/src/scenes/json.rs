@@ -136,6 +136,7 @@ fn what(what: &What) -> Value {
             "event": "became", "node": node.to_string(), "role": status.role,
             "epoch": status.epoch, "leader": status.leader.map(|leader| leader.to_string()),
             "head": status.head, "decided": status.decided,
+            "whole": status.whole,
         }),
         What::Cut { from, to } => {
             json!({ "event": "cut", "from": from.to_string(), "to": to.to_string() })

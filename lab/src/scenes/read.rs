@@ -278,7 +278,7 @@ impl Reader {
                 leader: at.node("leader").ok(),
                 head: at.number("head").unwrap_or(0),
                 decided: at.number("decided").unwrap_or(0),
-                whole: true,
+                whole: at.switch("whole").unwrap_or(true),
             },
         })
     }

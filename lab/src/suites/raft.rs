@@ -10,7 +10,7 @@ use quorate_protocols::raft::{
 use quorate_sim::suite::{number, unknown_option};
 use quorate_sim::{Options, Parsed, Suite, Watch};
 
-use super::{Known, flaw};
+use super::{Known, flaw, initial};
 use crate::scenes::{Claims, Promise};
 
 /// Raft, as the lab knows it.
@@ -56,6 +56,7 @@ const FIGURE_3: &[Promise] = &[
 
 /// What can be written behind `cluster 3` in a script.
 const OPTIONS: &[&str] = &[
+    "members",
     "window",
     "flight",
     "bytes",
@@ -65,10 +66,11 @@ const OPTIONS: &[&str] = &[
     "flaw",
 ];
 
-fn config(members: &[NodeId], options: &Options<'_>) -> Parsed<Config> {
-    let mut config = Config::new(members);
+fn config(nodes: &[NodeId], options: &Options<'_>) -> Parsed<Config> {
+    let mut config = Config::new(initial(nodes, options)?);
     for (&key, &value) in options {
         match key {
+            "members" => {} // Read above.
             "window" => config.window = number(key, value)?,
             "flight" => config.flight_entries_max = number(key, value)?,
             "bytes" => config.flight_bytes_max = number(key, value)?,
@@ -82,11 +84,16 @@ fn config(members: &[NodeId], options: &Options<'_>) -> Parsed<Config> {
     Ok(config)
 }
 
-/// Limits are where things go wrong, so most worlds have tight ones.
-fn invent(_: &[NodeId], choice: &mut Choice) -> String {
+/// Limits are where things go wrong, so most worlds have tight ones. In about half of them not all nodes
+/// take part at first, and so some come and go.
+fn invent(nodes: &[NodeId], choice: &mut Choice) -> String {
+    let members = match choice.choose(2) {
+        0 => nodes.len(),
+        _ => 1 + choice.choose(u32::try_from(nodes.len()).unwrap_or(u32::MAX)) as usize,
+    };
     let mut pick = |values: [u64; 4]| values[choice.choose(4) as usize];
     format!(
-        "retry={} window={} flight={} bytes={} message={} retention={}",
+        "members={members} retry={} window={} flight={} bytes={} message={} retention={}",
         pick([0, 300, 1000, 10_000]),
         pick([1, 3, 16, 64]),
         pick([1, 3, 16, 512]),

@@ -4,7 +4,7 @@ use alloc::vec::{self, Vec};
 use core::iter::Chain;
 use core::{fmt, option};
 
-use quorate_core::{Checkpoint, Malformed, Payload, Reader, Wire, wire};
+use quorate_core::{Checkpoint, Malformed, NodeId, Payload, Reader, Wire, wire};
 use quorate_problems::total_order::Membership;
 
 /// Counts who was in charge: a term, a view, a ballot. Epoch 0 is before anyone was.
@@ -138,7 +138,35 @@ impl Entry {
     }
 }
 
+impl Entry {
+    /// The entry as it would read under these names.
+    #[must_use]
+    pub fn renamed(&self, names: &dyn Fn(NodeId) -> NodeId) -> Entry {
+        let content = match &self.content {
+            Content::Noop => Content::Noop,
+            Content::Command(payload) => Content::Command(payload.clone()),
+            Content::Members(members) => Content::Members(members.renamed(names)),
+        };
+        Entry {
+            epoch: self.epoch,
+            content,
+        }
+    }
+}
+
 impl Entries {
+    /// The entries as they would read under these names.
+    #[must_use]
+    pub fn renamed(&self, names: &dyn Fn(NodeId) -> NodeId) -> Entries {
+        match self {
+            Entries::One(entry) => Entries::One(entry.renamed(names)),
+            Entries::Many(entries) => {
+                let renamed = entries.iter().map(|entry| entry.renamed(names));
+                Entries::Many(renamed.collect())
+            }
+        }
+    }
+
     /// No entries.
     pub const NONE: Entries = Entries::Many(Vec::new());
 

@@ -6,7 +6,7 @@
 
 use alloc::collections::VecDeque;
 
-use quorate_core::Frame;
+use quorate_core::{Frame, NodeId, Payload};
 
 use super::entry::{Entries, Entry, Epoch, Index, Position};
 
@@ -161,6 +161,26 @@ impl Log {
         let base = self.base.index;
         let numbered = self.slots.iter().enumerate();
         numbered.map(move |(offset, slot)| (base.plus(offset + 1), &slot.entry, slot.frame))
+    }
+
+    /// Position, epoch and payload of what is held behind a position, in order: for whoever has nothing else left
+    /// of a cluster.
+    pub fn held_after(&self, position: u64) -> impl Iterator<Item = (u64, u64, Payload)> {
+        let behind = self.iter().filter(move |(index, _, _)| index.0 > position);
+        behind.map(|(index, entry, _)| (index.0, entry.epoch.0, entry.payload()))
+    }
+
+    /// The log as it would read under these names.
+    #[must_use]
+    pub fn renamed(&self, names: &dyn Fn(NodeId) -> NodeId) -> Log {
+        let slots = self.slots.iter().map(|slot| Slot {
+            entry: slot.entry.renamed(names),
+            ..*slot
+        });
+        Log {
+            slots: slots.collect(),
+            ..*self
+        }
     }
 
     fn slot(&self, index: Index) -> Option<&Slot> {

@@ -35,7 +35,7 @@ impl Raft {
         if matches!(self.role, Role::Leader(_) | Role::Damaged(_)) {
             return;
         }
-        if !self.may_vote() {
+        if !self.may_vote() || !self.may_campaign() {
             self.await_election(fx);
             return;
         }
@@ -49,7 +49,7 @@ impl Raft {
         self.tell_leader(fx);
         // Early: a canvass changes nothing anywhere, and neither does its answer.
         fx.send_early(self.me, Message::PreGranted { term });
-        for peer in self.voters.iter().filter(|&peer| peer != self.me) {
+        for peer in self.other_voters() {
             // Early: as above.
             fx.send_early(peer, Message::PreVote { term, last });
         }
@@ -80,7 +80,8 @@ impl Raft {
         }
         if let Role::PreCandidate { granted } = &mut self.role {
             granted.insert(from);
-            if self.voters.is_quorum(|id| granted.contains(&id)) {
+            let configuration = &self.configurations.latest().1;
+            if configuration.is_quorum(|id| granted.contains(&id)) {
                 self.campaign(false, fx);
             }
         }
@@ -90,7 +91,7 @@ impl Raft {
     pub(super) fn campaign(&mut self, transfer: bool, fx: &mut Effects<Raft>) {
         self.term = self.term.next();
         self.vote = Some(self.me);
-        fx.persist(self.vote_record());
+        self.write_vote(fx);
         self.role = Role::Candidate {
             granted: BTreeSet::new(),
             transfer,
@@ -103,7 +104,7 @@ impl Raft {
         let last = self.log.last();
         fx.send(self.me, Message::Granted { term, incarnation });
         // Held too: a term of our own making must be durable before anyone hears of it.
-        for peer in self.voters.iter().filter(|&peer| peer != self.me) {
+        for peer in self.other_voters() {
             fx.send(
                 peer,
                 Message::RequestVote {
@@ -135,7 +136,7 @@ impl Raft {
         self.become_follower(self.term, fx);
         if self.vote.is_none() {
             self.vote = Some(from);
-            fx.persist(self.vote_record());
+            self.write_vote(fx);
         }
         self.await_election(fx);
         let term = self.term;
@@ -146,7 +147,8 @@ impl Raft {
     pub(super) fn on_granted(&mut self, from: NodeId, fx: &mut Effects<Raft>) {
         if let Role::Candidate { granted, .. } = &mut self.role {
             granted.insert(from);
-            if self.voters.is_quorum(|id| granted.contains(&id)) {
+            let configuration = &self.configurations.latest().1;
+            if configuration.is_quorum(|id| granted.contains(&id)) {
                 self.become_leader(fx);
             }
         }
@@ -154,7 +156,8 @@ impl Raft {
 
     fn become_leader(&mut self, fx: &mut Effects<Raft>) {
         assert_eq!(self.vote, Some(self.me), "a leader voted for itself");
-        self.role = Role::Leader(Leader::new(&self.voters, self.log.last().index.next()));
+        self.role = Role::Leader(Leader::new(self.log.last().index.next()));
+        self.align_peers();
         self.leader = Some(self.me);
         fx.stop_timer(Timer::Election);
         self.tell_leader(fx);
@@ -172,7 +175,7 @@ impl Raft {
         };
         let me = self.me;
         let heard = |id| id == me || leader.peers.get(&id).is_some_and(|peer| peer.active);
-        if !self.voters.is_quorum(heard) {
+        if !self.configurations.latest().1.is_quorum(heard) {
             self.become_follower(self.term, fx);
             return;
         }

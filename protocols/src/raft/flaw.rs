@@ -1,8 +1,9 @@
 //! Raft's part of the museum of famous bugs.
 
 use quorate_core::Effects;
+use quorate_problems::total_order::Membership;
 
-use super::Raft;
+use super::{Configuration, Raft};
 use crate::museum::museum;
 
 museum! {
@@ -24,8 +25,30 @@ museum! {
         "Ongaro's thesis 2014, sections 4.2.3 and 9.6";
     HollowVote = "hollow-vote": "a damaged replica votes before it has what it forgot",
         "Alagappan et al., Protocol-aware recovery, FAST 2018";
+    SingleServer = "single-server-change": "one server is added or removed at a time, and a new leader does so before its first commit",
+        "Ongaro's thesis 2014, section 4.1, and his correction of 2015";
+    LearnerCounts = "learner-counts": "what learners have on disk is counted",
+        "Ongaro's thesis 2014, section 4.2.1";
     OldVotes = "old-votes": "votes for a campaign count that its candidate has forgotten",
         "found here, while the argument for recovery was checked";
+}
+
+impl Flaw {
+    /// What these members, ordered next, make of a configuration.
+    pub(super) fn after(
+        flaw: Option<Flaw>,
+        configuration: &Configuration,
+        members: &Membership,
+    ) -> Configuration {
+        let now = &configuration.now().voters;
+        let joining = members.voters.iter().filter(|id| !now.contains(id));
+        let leaving = now.iter().filter(|id| !members.voters.contains(id));
+        let is_single = joining.chain(leaving).count() == 1;
+        match flaw {
+            Some(Flaw::SingleServer) if is_single => Configuration::settled(members.clone()),
+            _ => configuration.then(members),
+        }
+    }
 }
 
 impl Raft {

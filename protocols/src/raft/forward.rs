@@ -22,14 +22,14 @@ impl Raft {
     /// Leader: appends a payload. Elsewhere it is lost: passing it on once more could go round in
     /// circles.
     pub(super) fn propose(&mut self, payload: Payload, fx: &mut Effects<Raft>) {
+        let Role::Leader(leader) = &self.role else {
+            return;
+        };
         // Each replica keeps to its window, so more than all of them together is repetition.
-        let entries_max = (self.config.window * self.voters.len()) as u64;
+        let entries_max = (self.config.window * leader.peers.len()) as u64;
         let welcome = self.pending_entries() < entries_max
             && self.pending_bytes() < self.config.window_bytes_max;
-        if let Role::Leader(leader) = &self.role
-            && leader.transfer.is_none()
-            && welcome
-        {
+        if leader.transfer.is_none() && welcome {
             self.append(Content::Command(payload), fx);
         }
     }

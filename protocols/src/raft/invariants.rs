@@ -29,6 +29,15 @@ impl Raft {
             assert!(before.1 <= frame, "frames never decrease");
             before = (entry.epoch, frame);
         }
+        let changes = self.log.iter();
+        let changes = changes.filter(|(_, entry, _)| matches!(entry.content, Content::Members(_)));
+        let configurations = self.configurations.iter().map(|(from, _)| *from);
+        assert!(
+            changes
+                .map(|(index, ..)| index)
+                .eq(configurations.filter(|from| *from > base.index)),
+            "each change of members in the log counts, and no other"
+        );
         let leads = self.leader == Some(self.me);
         match &self.role {
             Role::Follower => assert!(!leads, "a follower follows someone else"),
@@ -59,8 +68,7 @@ impl Raft {
                 assert!(peer.told <= self.commit, "{id} is told the truth");
             }
         }
-        let matched = leader.peers.values().map(|peer| peer.matched);
-        let reached = self.voters.reached(matched);
+        let reached = self.reached(leader, |peer| peer.matched);
         let own = self.log.epoch_at(reached) == Some(self.term);
         assert!(!own || reached <= self.commit, "a quorum is enough");
     }

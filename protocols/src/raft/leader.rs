@@ -12,16 +12,22 @@ use crate::log::{Entries, Epoch as Term, Index, Log, Position};
 use crate::reads::Reads;
 
 use super::config::Config;
-use super::{Message, Raft, Voters};
+use super::configurations::Configurations;
+use super::membership::Wanted;
+use super::{Message, Raft};
 
 /// Figure 2, volatile state on leaders.
 #[derive(Clone, Hash, Debug)]
 pub(super) struct Leader {
-    /// All voters, this replica among them: it counts itself by what it mailed itself.
+    /// All who are told everything, this replica among them: it counts itself by what it mailed itself.
     pub(super) peers: BTreeMap<NodeId, Peer>,
     pub(super) reads: Reads<Index>,
     /// To whom leadership is being handed.
     pub(super) transfer: Option<NodeId>,
+    /// Who is to take part, as soon as a change can begin.
+    pub(super) wanted: Option<Wanted>,
+    /// Where the log ended at the last heartbeat: who has that much is not far behind.
+    pub(super) lately: Index,
 }
 
 /// What a leader knows of one replica.
@@ -60,19 +66,28 @@ pub(super) enum Flow {
 }
 
 impl Leader {
-    pub(super) fn new(voters: &Voters, next: Index) -> Leader {
-        let peer = Peer {
+    /// A leader whose next entry comes at `next`.
+    pub(super) fn new(next: Index) -> Leader {
+        Leader {
+            peers: BTreeMap::new(),
+            reads: Reads::default(),
+            transfer: None,
+            wanted: None,
+            lately: next,
+        }
+    }
+}
+
+impl Peer {
+    /// A replica of which nothing is known.
+    pub(super) fn new(next: Index) -> Peer {
+        Peer {
             matched: Index(0),
             next,
             told: Index(0),
             round: 0,
             active: false,
             flow: Flow::Probe { waiting: false },
-        };
-        Leader {
-            peers: voters.iter().map(|id| (id, peer.clone())).collect(),
-            reads: Reads::default(),
-            transfer: None,
         }
     }
 }
@@ -83,6 +98,9 @@ pub(super) struct Source<'a> {
     pub(super) commit: Index,
     pub(super) log: &'a Log,
     pub(super) config: &'a Config,
+    pub(super) configurations: &'a Configurations,
+    /// How far it is known what is committed: a state that survived may be ahead of the log.
+    pub(super) known: Index,
 }
 
 impl Source<'_> {
@@ -143,6 +161,8 @@ impl Source<'_> {
             Message::Snapshot {
                 term: self.term,
                 checkpoint: base.into(),
+                through: self.known,
+                members: self.configurations.through(self.known),
             },
         );
     }

@@ -4,9 +4,12 @@
 //! disk) are held until the promise is durable; the others leave early. The table in `README.md`
 //! says which is which.
 
+use alloc::vec::Vec;
+
 use quorate_core::{Checkpoint, NodeId, Payload, wire};
 
 use crate::log::{Entries, Entry, Epoch as Term, Index, Position};
+use crate::members::Configuration;
 
 /// What replicas tell one another.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -106,6 +109,10 @@ pub enum Message {
         term: Term,
         /// What the attached state contains.
         checkpoint: Checkpoint,
+        /// How far the sender knows who takes part.
+        through: Index,
+        /// Who takes part: from the beginning of the sender's log on, and from each change on.
+        members: Vec<(Index, Configuration)>,
     },
     /// "Campaign now: you have all that I have" (thesis 3.10).
     TimeoutNow {
@@ -150,6 +157,8 @@ pub enum Message {
         /// From the question.
         incarnation: u64,
     },
+    /// To oneself: "the first that I ever wrote is on my disk."
+    Begun,
 }
 
 /// What a replica writes down.
@@ -170,9 +179,19 @@ pub enum Record {
         entry: Entry,
     },
     /// Everything through here is in the application's durable state; entries behind it remain.
-    Base(Position),
-    /// The log is empty and begins behind this position: a snapshot replaced it.
-    Reset(Position),
+    Base {
+        /// Where the log begins.
+        position: Position,
+        /// Who takes part there.
+        members: Configuration,
+    },
+    /// The log is empty and begins behind this position: it is new, or a snapshot replaced it.
+    Reset {
+        /// Where the log begins.
+        position: Position,
+        /// Who takes part there.
+        members: Configuration,
+    },
     /// Records were lost. This replica follows again, but must not vote until its log reaches a term
     /// beyond this one.
     Rejoining {
@@ -224,7 +243,8 @@ impl Message {
             | Message::ReadReady { .. }
             | Message::Recovering { .. }
             | Message::Remembered { .. }
-            | Message::Forgotten { .. } => None,
+            | Message::Forgotten { .. }
+            | Message::Begun => None,
         }
     }
 
@@ -250,7 +270,8 @@ impl Message {
             | Message::TimeoutNow { .. }
             | Message::Forward { .. }
             | Message::ReadAsked { .. }
-            | Message::Recovering { .. } => None,
+            | Message::Recovering { .. }
+            | Message::Begun => None,
         }
     }
 
@@ -293,7 +314,8 @@ impl Message {
             | Message::ReadReady { .. }
             | Message::Recovering { .. }
             | Message::Remembered { .. }
-            | Message::Forgotten { .. } => false,
+            | Message::Forgotten { .. }
+            | Message::Begun => false,
         }
     }
 }
@@ -310,7 +332,7 @@ wire!(enum Message, "the tag of a message" {
     9 => Leading { term, round, commit };
     10 => Heard { term, round };
     11 => Committed { term, commit };
-    12 => Snapshot { term, checkpoint };
+    12 => Snapshot { term, checkpoint, through, members };
     13 => TimeoutNow { term };
     14 => Forward { payload };
     15 => ReadAsked { incarnation, id };
@@ -318,13 +340,14 @@ wire!(enum Message, "the tag of a message" {
     17 => Recovering { incarnation };
     18 => Remembered { incarnation, term };
     19 => Forgotten { incarnation };
+    20 => Begun;
 });
 
 wire!(enum Record, "the tag of a record" {
     1 => Vote { term, vote };
     2 => Append { index, entry };
-    3 => Base(position);
-    4 => Reset(position);
+    3 => Base { position, members };
+    4 => Reset { position, members };
     5 => Rejoining { beyond };
     6 => Rejoined;
 });

@@ -7,12 +7,14 @@
 
 mod commit;
 mod config;
+mod configurations;
 mod describe;
 mod election;
 mod flaw;
 mod forward;
 mod invariants;
 mod leader;
+mod membership;
 mod message;
 #[cfg(test)]
 mod paper;
@@ -31,12 +33,14 @@ use quorate_problems::total_order::{Request, TotalOrder};
 
 use crate::log::Log;
 pub use crate::log::{Content, Entries, Entry, Epoch as Term, Index, Position};
-use crate::members::Members as Voters;
+pub use crate::members::Configuration;
 
 pub use config::Config;
+use configurations::Configurations;
 pub use flaw::Flaw;
 pub use invariants::Figure3;
 pub use message::{Message, Record, Timer};
+use restart::Beginning;
 use role::Role;
 pub use stability::Stability;
 
@@ -46,19 +50,25 @@ pub struct Raft {
     me: NodeId,
     incarnation: u64,
     config: Config,
-    voters: Voters,
+    configurations: Configurations,
     term: Term,
     vote: Option<NodeId>,
     log: Log,
-    /// Everything through here is committed and has been delivered.
+    /// Everything through here is committed.
     commit: Index,
+    /// Everything through here has been delivered: the application's state may have survived where the
+    /// end of the log has not.
+    delivered: Index,
     /// Who leads this term, as long as it is heard from.
     leader: Option<NodeId>,
     /// What the layer above was last told of term and leader.
     told: (Term, Option<NodeId>),
+    /// The version of the members that it was last told of.
+    told_members: u64,
     role: Role,
     /// Records were lost: votes wait until the log reaches a term beyond this one.
     rejoining: Option<Term>,
+    beginning: Beginning,
 }
 
 impl Protocol for Raft {
@@ -80,7 +90,7 @@ impl Protocol for Raft {
             Request::Read { id } => self.on_read(id, fx),
             Request::Compact(checkpoint) => self.on_compact(checkpoint, fx),
             Request::Transfer { to } => self.on_transfer(to, fx),
-            Request::Reconfigure(_) => {}
+            Request::Reconfigure(members) => self.on_reconfigure(members, fx),
         }
     }
 
@@ -107,7 +117,12 @@ impl Protocol for Raft {
             Message::Leading { round, commit, .. } => self.on_leading(from, round, commit, fx),
             Message::Heard { round, .. } => self.on_heard(from, round, fx),
             Message::Committed { commit, .. } => self.on_committed(from, commit, fx),
-            Message::Snapshot { checkpoint, .. } => self.on_snapshot(from, checkpoint, fx),
+            Message::Snapshot {
+                checkpoint,
+                through,
+                members,
+                ..
+            } => self.on_snapshot(from, checkpoint, through, &members, fx),
             Message::TimeoutNow { .. } => self.on_timeout_now(fx),
             Message::Forward { payload } => self.propose(payload, fx),
             Message::ReadAsked { incarnation, id } => self.on_read_asked(from, incarnation, id, fx),
@@ -115,6 +130,7 @@ impl Protocol for Raft {
             Message::Recovering { incarnation } => self.on_recovering(from, incarnation, fx),
             Message::Remembered { term, .. } => self.on_remembered(from, term, fx),
             Message::Forgotten { .. } => self.on_forgotten(from, fx),
+            Message::Begun => self.beginning = Beginning::Durable,
         }
     }
 

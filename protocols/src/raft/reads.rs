@@ -66,11 +66,13 @@ impl Raft {
     /// Answers the reads of the round that a quorum has confirmed.
     pub(super) fn maybe_answer_reads(&mut self, fx: &mut Effects<Raft>) {
         let unconfirmed = self.has(Flaw::ReadUnconfirmed);
+        let Role::Leader(leader) = &self.role else {
+            return;
+        };
+        let confirmed = self.reached(leader, |peer| peer.round);
         let Role::Leader(leader) = &mut self.role else {
             return;
         };
-        let rounds = leader.peers.values().map(|peer| peer.round);
-        let confirmed = self.voters.reached(rounds);
         let reads = &mut leader.reads;
         if (confirmed < reads.round() && !unconfirmed) || !reads.is_asked() {
             return;

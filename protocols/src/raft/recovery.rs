@@ -50,6 +50,7 @@ impl Raft {
         (self.term, self.vote, self.rejoining) = (Term(0), None, None);
         self.log.reset(state);
         self.commit = state.index;
+        self.delivered = state.index;
         self.role = Role::Damaged(Damage {
             state,
             ..Damage::default()
@@ -60,7 +61,7 @@ impl Raft {
     /// Asks everybody else what this replica may have forgotten.
     pub(super) fn ask_others(&self, fx: &mut Effects<Raft>) {
         let incarnation = self.incarnation;
-        for peer in self.voters.iter().filter(|&peer| peer != self.me) {
+        for peer in self.other_voters() {
             // Early: a question promises nothing.
             fx.send_early(peer, Message::Recovering { incarnation });
         }
@@ -101,7 +102,8 @@ impl Raft {
         };
         let remembers = |id| damage.terms.contains_key(&id);
         let answered = |id| id == self.me || remembers(id) || damage.forgotten.contains(&id);
-        if !self.voters.iter().all(answered) || !self.voters.is_quorum(remembers) {
+        let configuration = &self.configurations.latest().1;
+        if !configuration.voters().all(answered) || !configuration.is_quorum(remembers) {
             return;
         }
         let beyond = damage.terms.values().max().copied().unwrap_or_default();
@@ -109,7 +111,7 @@ impl Raft {
         self.term = beyond.next();
         self.rejoining = Some(beyond);
         self.role = Role::Follower;
-        let (vote, beginning) = (self.vote_record(), Record::Reset(self.log.base()));
+        let (vote, beginning) = (self.vote_record(), self.reset_record());
         fx.compact(fx.frame(), [vote, beginning, Record::Rejoining { beyond }]);
         fx.stop_timer(Timer::Recovery);
         self.await_election(fx);
@@ -139,7 +141,7 @@ impl Raft {
         };
         let remembers = |id| damage.terms.contains_key(&id);
         let forgot = |id| id == self.me || (damage.forgotten.contains(&id) && !remembers(id));
-        match self.voters.is_quorum(|id| !forgot(id)) {
+        match self.configurations.latest().1.is_quorum(|id| !forgot(id)) {
             true => Some("damaged"),
             false => Some("damaged for good"),
         }

@@ -7,17 +7,19 @@ use quorate_core::NodeId;
 
 use super::leader::Leader;
 use super::role::Role;
-use super::{Message, Raft, Record, Voters};
+use super::{Message, Raft, Record};
 
 impl Raft {
     /// This replica as it would be if every replica had the name that `name` gives it. `name` must
     /// exchange the members among themselves.
     #[must_use]
     pub fn renamed(&self, name: impl Fn(NodeId) -> NodeId) -> Raft {
+        let name = &name;
         let mut raft = self.clone();
         raft.config.members = self.config.members.iter().map(|&id| name(id)).collect();
         raft.config.members.sort_unstable();
-        raft.voters = Voters::new(&raft.config.members);
+        raft.configurations = self.configurations.renamed(&name);
+        raft.log = self.log.renamed(&name);
         raft.me = name(self.me);
         raft.vote = self.vote.map(&name);
         raft.leader = self.leader.map(&name);
@@ -26,8 +28,8 @@ impl Raft {
             Role::PreCandidate { granted } | Role::Candidate { granted, .. } => {
                 *granted = granted.iter().map(|&id| name(id)).collect();
             }
-            Role::Leader(leader) => *leader = leader.renamed(&name),
-            Role::Damaged(damage) => *damage = damage.renamed(&name),
+            Role::Leader(leader) => *leader = leader.renamed(name),
+            Role::Damaged(damage) => *damage = damage.renamed(name),
             Role::Follower => {}
         }
         raft
@@ -41,6 +43,8 @@ impl Leader {
             peers: peers.map(|(&id, peer)| (name(id), peer.clone())).collect(),
             reads: self.reads.renamed(&name),
             transfer: self.transfer.map(&name),
+            wanted: self.wanted.as_ref().map(|wanted| wanted.renamed(&name)),
+            lately: self.lately,
         }
     }
 }
@@ -48,9 +52,36 @@ impl Leader {
 impl Message {
     /// The message as it would read under these names. Sender and receiver are not part of it.
     #[must_use]
-    pub fn renamed(&self, _: impl Fn(NodeId) -> NodeId) -> Message {
-        // No message names a replica: whom it is about, sender and receiver say.
-        self.clone()
+    pub fn renamed(&self, name: impl Fn(NodeId) -> NodeId) -> Message {
+        // Whom a message is about, sender and receiver say; only members are named.
+        let mut message = self.clone();
+        match &mut message {
+            Message::Append { entries, .. } => *entries = entries.renamed(&name),
+            Message::Snapshot { members, .. } => {
+                for (_, configuration) in members {
+                    *configuration = configuration.renamed(&name);
+                }
+            }
+            Message::PreVote { .. }
+            | Message::PreGranted { .. }
+            | Message::RequestVote { .. }
+            | Message::Granted { .. }
+            | Message::Outdated { .. }
+            | Message::Appended { .. }
+            | Message::Rejected { .. }
+            | Message::Leading { .. }
+            | Message::Heard { .. }
+            | Message::Committed { .. }
+            | Message::TimeoutNow { .. }
+            | Message::Forward { .. }
+            | Message::ReadAsked { .. }
+            | Message::ReadReady { .. }
+            | Message::Recovering { .. }
+            | Message::Remembered { .. }
+            | Message::Forgotten { .. }
+            | Message::Begun => {}
+        }
+        message
     }
 }
 
@@ -63,11 +94,19 @@ impl Record {
                 term: *term,
                 vote: vote.map(name),
             },
-            Record::Append { .. }
-            | Record::Base(_)
-            | Record::Reset(_)
-            | Record::Rejoining { .. }
-            | Record::Rejoined => self.clone(),
+            Record::Append { index, entry } => Record::Append {
+                index: *index,
+                entry: entry.renamed(&name),
+            },
+            Record::Base { position, members } => Record::Base {
+                position: *position,
+                members: members.renamed(&name),
+            },
+            Record::Reset { position, members } => Record::Reset {
+                position: *position,
+                members: members.renamed(&name),
+            },
+            Record::Rejoining { .. } | Record::Rejoined => self.clone(),
         }
     }
 }

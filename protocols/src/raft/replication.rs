@@ -16,8 +16,7 @@ impl Raft {
             epoch: self.term,
             content,
         };
-        let index = self.log.push(entry.clone(), fx.frame());
-        fx.persist(Record::Append { index, entry });
+        let index = self.write_entry(entry, fx);
         fx.send(
             self.me,
             Message::Appended {
@@ -47,6 +46,8 @@ impl Raft {
             commit: self.commit,
             log: &self.log,
             config: &self.config,
+            configurations: &self.configurations,
+            known: self.commit.max(self.delivered),
         };
         match &mut self.role {
             Role::Leader(leader) => Some((leader, source)),
@@ -124,16 +125,32 @@ impl Raft {
                 Some(term) if term == entry.epoch => continue,
                 Some(_) => {
                     assert!(index > self.commit, "what is committed never changes");
-                    self.log.truncate(index);
+                    self.truncate(index);
                 }
                 None => {}
             }
-            self.log.push(entry.clone(), fx.frame());
-            fx.persist(Record::Append { index, entry });
+            self.write_entry(entry, fx);
         }
         if self.has(Flaw::StaleCut) && index < self.log.last().index {
-            self.log.truncate(index.next());
+            self.truncate(index.next());
         }
+    }
+
+    /// Writes an entry at the end of the log; where that is. Who takes part may be others from there on.
+    fn write_entry(&mut self, entry: Entry, fx: &mut Effects<Raft>) -> Index {
+        let index = self.log.push(entry.clone(), fx.frame());
+        if let Content::Members(members) = &entry.content {
+            let next = Flaw::after(self.config.flaw, &self.configurations.latest().1, members);
+            self.configurations.push(index, next);
+        }
+        fx.persist(Record::Append { index, entry });
+        index
+    }
+
+    /// Drops the entry at `index` and all behind it: whoever took part before does so again.
+    fn truncate(&mut self, index: Index) {
+        self.log.truncate(index);
+        self.configurations.truncate(index);
     }
 
     /// Leader: a replica, perhaps this one, has on its disk what this log says through `index`.
@@ -168,6 +185,7 @@ impl Raft {
                 self.maybe_commit(fx);
             }
             self.maybe_hand_over(from, fx);
+            self.maybe_begin_change(fx);
         }
     }
 
@@ -230,6 +248,7 @@ impl Raft {
         let heartbeat = self.config.heartbeat;
         fx.set_timer(Timer::Heartbeat, heartbeat..heartbeat);
         self.maybe_repeat_timeout_now(fx);
+        self.await_newcomers(fx);
     }
 
     /// Follower: the leader is there.

@@ -3,17 +3,18 @@
 use core::time::Duration;
 
 use quorate_core::{Boot, Effects, Frame, NodeId, Survival};
-use quorate_problems::total_order::Output;
+use quorate_problems::total_order::{Membership, Output};
 
-use crate::log::{Entry, Epoch as Term, Index, Log, Position};
+use crate::log::{Content, Entry, Epoch as Term, Index, Log, Position};
 
-use super::message::{Record, Timer};
+use super::message::{Message, Record, Timer};
 use super::role::Role;
-use super::{Config, Raft, Voters};
+use super::{Config, Configuration, Configurations, Flaw, Raft};
 
 impl Raft {
     pub(super) fn restart(config: &Config, boot: Boot<'_, Raft>, fx: &mut Effects<Raft>) -> Raft {
-        let mut replay = Replay::default();
+        let members = Membership::new(0, config.members.iter().copied(), []);
+        let mut replay = Replay::new(Configuration::settled(members), config.flaw);
         for (frame, record) in boot.records {
             replay.record(frame, record);
         }
@@ -21,19 +22,26 @@ impl Raft {
             me: boot.me,
             incarnation: boot.incarnation,
             config: config.clone(),
-            voters: Voters::new(&config.members),
+            configurations: replay.configurations,
             term: replay.term,
             vote: replay.vote,
             log: replay.log,
             commit: Index(0),
+            delivered: Index(0),
             leader: None,
             told: (Term(0), None),
+            told_members: 0,
             role: Role::Follower,
             rejoining: replay.rejoining,
+            beginning: match boot.survival {
+                Survival::Fresh => Beginning::Unwritten,
+                Survival::Intact | Survival::Damaged => Beginning::Durable,
+            },
         };
         let state = Position::from(boot.checkpoint);
         if boot.survival == Survival::Damaged {
             raft.become_damaged(state, fx);
+            raft.open_members(fx);
             return raft;
         }
         assert!(
@@ -41,6 +49,7 @@ impl Raft {
             "the oldest record says where the log begins"
         );
         raft.meet_state(state, fx);
+        raft.open_members(fx);
         raft.maybe_rejoined(fx);
         raft.await_first_election(fx);
         raft.tell_leader(fx);
@@ -49,37 +58,65 @@ impl Raft {
 
     /// Brings log and application state together. Each may be ahead of the other.
     fn meet_state(&mut self, state: Position, fx: &mut Effects<Raft>) {
+        if self.beginning == Beginning::Unwritten {
+            // Nothing was ever delivered here, so this state is what somebody founded the cluster with.
+            self.log.reset(state);
+            let founders = self.configurations.latest().1.clone();
+            self.configurations = Configurations::new(state.index, founders);
+        }
         let base = self.log.base();
         if base.index > state.index {
             // A snapshot arrived and the log was reset to it, but the state was not replaced yet.
             fx.output(Output::Install(base.into()));
-        } else if !self.log.matches(state) {
-            // What a quorum had on disk was applied before it was on the disk here. What the log
-            // holds beyond was never committed and only ever promised to leaders of earlier terms.
-            self.log.reset(state);
-            fx.persist(Record::Reset(state));
         }
-        self.commit = self.log.base().index.max(state.index);
-        // The term was persisted before its entries, but the state may have survived without either.
-        // A vote in that term cannot have left, since it would have waited for the disk.
-        let term = self.log.last().epoch;
-        if term > self.term {
-            self.term = term;
-            self.vote = None;
-            fx.persist(self.vote_record());
-        }
+        self.delivered = base.index.max(state.index);
+        // What a quorum had on disk was applied before it was on the disk here. The log must not be made
+        // longer than it is: who took part there may stand in an entry that this replica never had, or
+        // has no longer.
+        self.commit = match self.log.matches(state) {
+            true => state.index,
+            false => base.index,
+        };
+    }
+
+    /// Tells who takes part, as far as this replica knows.
+    fn open_members(&mut self, fx: &mut Effects<Raft>) {
+        let members = self.configurations.at(self.commit).in_force().clone();
+        self.told_members = members.version;
+        fx.output(Output::Members(members));
     }
 
     /// A lone voter need not wait for anybody. Others listen for a leader first, but not for as long
     /// as if one had just been lost: a canvass disturbs no one.
     fn await_first_election(&self, fx: &mut Effects<Raft>) {
-        let first = if self.voters.is_quorum(|id| id == self.me) {
+        let alone = self.configurations.latest().1.is_quorum(|id| id == self.me);
+        let first = if alone {
             Duration::ZERO..Duration::ZERO
         } else {
             let heartbeat = self.config.heartbeat;
             heartbeat..heartbeat.max(self.config.election_timeout)
         };
         fx.set_timer(Timer::Election, first);
+    }
+
+    /// Writes down term and vote. What a replica began with comes before the first of them, so that what
+    /// it is configured with is read only once.
+    pub(super) fn write_vote(&mut self, fx: &mut Effects<Raft>) {
+        if self.beginning == Beginning::Unwritten {
+            self.beginning = Beginning::Written;
+            fx.persist(self.reset_record());
+            fx.send(self.me, Message::Begun);
+        }
+        fx.persist(self.vote_record());
+    }
+
+    /// Where the log begins, and who takes part there, to be written down.
+    pub(super) fn reset_record(&self) -> Record {
+        let position = self.log.base();
+        Record::Reset {
+            position,
+            members: self.configurations.at(position.index).clone(),
+        }
     }
 
     /// Term and vote, to be written down.
@@ -91,6 +128,16 @@ impl Raft {
     }
 }
 
+/// Whether anything was ever written. Until it is certain nothing is delivered: a replica that finds a
+/// state and no records must be able to tell that the state was there before it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Beginning {
+    Unwritten,
+    /// Perhaps not on disk yet.
+    Written,
+    Durable,
+}
+
 /// The records of earlier incarnations, read one by one.
 ///
 /// Compaction drops frames from the front, up to where it was told or not as far, so what is left
@@ -99,31 +146,34 @@ struct Replay {
     term: Term,
     vote: Option<NodeId>,
     log: Log,
+    configurations: Configurations,
+    flaw: Option<Flaw>,
     /// Whether the term at the log's base is known.
     grounded: bool,
     rejoining: Option<Term>,
 }
 
-impl Default for Replay {
-    fn default() -> Replay {
+impl Replay {
+    fn new(founders: Configuration, flaw: Option<Flaw>) -> Replay {
         Replay {
             term: Term(0),
             vote: None,
             log: Log::default(),
+            configurations: Configurations::new(Index(0), founders),
+            flaw,
             grounded: true,
             rejoining: None,
         }
     }
-}
 
-impl Replay {
     fn record(&mut self, frame: Frame, record: Record) {
         match record {
             Record::Vote { term, vote } => (self.term, self.vote) = (term, vote),
             Record::Append { index, entry } => self.append(index, entry, frame),
-            Record::Base(position) => self.base(position),
-            Record::Reset(position) => {
+            Record::Base { position, members } => self.base(position, members),
+            Record::Reset { position, members } => {
                 self.log.reset(position);
+                self.configurations = Configurations::new(position.index, members);
                 self.grounded = true;
             }
             Record::Rejoining { beyond } => self.rejoining = Some(beyond),
@@ -142,14 +192,20 @@ impl Replay {
                 index: index.before(),
                 epoch: Term(0),
             });
+            self.configurations.restart(index.before());
             self.grounded = index == Index(1);
         } else if index <= self.log.last().index {
             self.log.truncate(index);
+            self.configurations.truncate(index);
+        }
+        if let Content::Members(members) = &entry.content {
+            let next = Flaw::after(self.flaw, &self.configurations.latest().1, members);
+            self.configurations.push(index, next);
         }
         self.log.push(entry, frame);
     }
 
-    fn base(&mut self, position: Position) {
+    fn base(&mut self, position: Position, members: Configuration) {
         let base = self.log.base();
         if position.index < base.index {
             return; // Of an earlier compaction; that of the later one is still to come.
@@ -160,7 +216,9 @@ impl Replay {
             self.log.compact(position.index);
         } else {
             self.log.reset(position);
+            self.configurations = Configurations::new(position.index, members.clone());
         }
+        self.configurations.ground(position.index, members);
         self.grounded = true;
     }
 }

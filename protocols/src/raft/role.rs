@@ -37,23 +37,24 @@ pub(super) enum Role {
     Damaged(Damage),
 }
 
-impl Role {
-    /// The role's name in traces and metrics.
-    pub(super) fn name(&self) -> &'static str {
-        match self {
-            Role::Follower => "follower",
+impl Raft {
+    /// The name of what this replica is: a follower may be one who counts for nothing.
+    fn role_name(&self) -> &'static str {
+        let configuration = &self.configurations.latest().1;
+        match self.role {
+            Role::Follower if configuration.is_voter(self.me) => "follower",
+            Role::Follower if configuration.now().contains(self.me) => "learner",
+            Role::Follower => "outside",
             Role::PreCandidate { .. } => "pre-candidate",
             Role::Candidate { .. } => "candidate",
             Role::Leader(_) => "leader",
             Role::Damaged(_) => "damaged",
         }
     }
-}
 
-impl Raft {
     pub(super) fn summary(&self) -> Status {
         Status {
-            role: self.ailment().unwrap_or(self.role.name()),
+            role: self.ailment().unwrap_or(self.role_name()),
             epoch: self.term.0,
             leader: self.leader,
             head: self.log.last().index.0,
@@ -70,9 +71,6 @@ impl Raft {
         message: &Message,
         fx: &mut Effects<Raft>,
     ) -> bool {
-        if !self.voters.contains(from) {
-            return false;
-        }
         let asked = message.answers().unwrap_or(self.incarnation);
         let counts = self.has(Flaw::OldVotes) && matches!(message, Message::Granted { .. });
         if asked != self.incarnation && !counts {
@@ -109,7 +107,7 @@ impl Raft {
         if term > self.term {
             self.term = term;
             self.vote = None;
-            fx.persist(self.vote_record());
+            self.write_vote(fx);
         }
         self.role = Role::Follower;
         self.leader = None;

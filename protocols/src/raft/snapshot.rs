@@ -9,10 +9,10 @@ use quorate_problems::total_order::Output;
 
 use crate::log::{Index, Position};
 
-use super::Raft;
 use super::leader::Flow;
 use super::message::{Message, Record};
 use super::role::Role;
+use super::{Beginning, Configuration, Configurations, Raft};
 
 impl Raft {
     /// The application's state is durable through `checkpoint`.
@@ -26,7 +26,9 @@ impl Raft {
             return;
         }
         self.log.compact(base);
-        self.restate(Record::Base(self.log.base()), fx);
+        self.configurations.compact(base);
+        let (position, members) = (self.log.base(), self.configurations.at(base).clone());
+        self.restate(Record::Base { position, members }, fx);
     }
 
     /// Follower: the leader has dropped what this replica lacks, and sent the state instead.
@@ -34,21 +36,37 @@ impl Raft {
         &mut self,
         from: NodeId,
         checkpoint: Checkpoint,
+        through: Index,
+        members: &[(Index, Configuration)],
         fx: &mut Effects<Raft>,
     ) {
         if !self.hear(from, fx) {
             return;
         }
         let end = Position::from(checkpoint);
+        // The world attaches its newest state: the leader may have learned who takes part there only after
+        // it asked for one to be sent. It asks again.
+        let known = members.iter().rfind(|(from, _)| *from <= end.index);
+        let (Some((_, members)), true) = (known, end.index <= through) else {
+            return;
+        };
+        if self.beginning != Beginning::Durable {
+            return; // It asks again here too.
+        }
         if self.log.matches(end) {
             // Figure 13, step 6: the entries are all here, and now known to be committed.
             self.commit_through(end.index, fx);
         } else if end.index > self.commit {
             self.log.reset(end);
+            self.configurations = Configurations::new(end.index, members.clone());
             self.commit = end.index;
             self.maybe_rejoined(fx);
-            self.restate(Record::Reset(end), fx);
-            fx.output(Output::Install(checkpoint));
+            self.restate(self.reset_record(), fx);
+            if end.index > self.delivered {
+                self.delivered = end.index;
+                fx.output(Output::Install(checkpoint));
+            }
+            self.tell_members(fx);
         }
         // Otherwise this replica is further already, and what it has committed the leader has too.
         let index = self.commit;

@@ -60,10 +60,16 @@ impl Stability {
                 self.latest.insert(replica.me, replica.term);
             }
         }
-        for replica in replicas.filter(|replica| replica.leader.is_none()) {
-            self.leaderless.retain(|_, missing| {
+        for replica in replicas.clone().filter(|replica| replica.leader.is_none()) {
+            for missing in self.leaderless.values_mut() {
                 missing.insert(replica.me);
-                !replica.voters.is_quorum(|id| missing.contains(&id))
+            }
+        }
+        // What is a quorum for whoever may campaign is not kept.
+        for replica in replicas {
+            let configuration = &replica.configurations.latest().1;
+            self.leaderless.retain(|(id, _), missing| {
+                *id != replica.me || !configuration.is_quorum(|id| missing.contains(&id))
             });
         }
         Ok(())
@@ -96,6 +102,7 @@ impl Stability {
         let (me, term) = (candidate.me, candidate.term);
         match self.leaderless.get(&(me, Term(term.0 - 1))) {
             None => Ok(()),
+            Some(missing) if candidate.would_elect(missing) => Ok(()),
             Some(missing) => Err(format!(
                 "stability: {me} campaigns in term {term:?} although only {missing:?} missed a leader"
             )),

@@ -10,25 +10,34 @@ use super::role::Role;
 impl Raft {
     /// The layer above wants another leader.
     pub(super) fn on_transfer(&mut self, to: Option<NodeId>, fx: &mut Effects<Raft>) {
-        let me = self.me;
-        let Some((leader, _)) = self.leading() else {
+        let Some(target) = self.successor(to) else {
             return;
         };
-        let others = leader.peers.iter().filter(|(id, _)| **id != me);
-        let target = match to {
-            Some(to) => others.map(|(&id, _)| id).find(|&id| id == to),
-            // Whoever has most, and of those who answer if anyone does.
-            None => others
-                .max_by_key(|(_, peer)| (peer.active, peer.matched))
-                .map(|(&id, _)| id),
-        };
-        let Some(target) = target else {
+        let Some((leader, _)) = self.leading() else {
             return;
         };
         leader.transfer = Some(target);
         let timeout = self.config.election_timeout;
         fx.set_timer(Timer::Transfer, timeout..timeout);
         self.maybe_hand_over(target, fx);
+    }
+
+    /// Leader: who is to lead next, of those who may: `to`, if it is said. Otherwise whoever has most, and
+    /// of those who answer if anyone does.
+    pub(super) fn successor(&self, to: Option<NodeId>) -> Option<NodeId> {
+        let Role::Leader(leader) = &self.role else {
+            return None;
+        };
+        let voters = &self.configurations.latest().1.now().voters;
+        let mut others = leader
+            .peers
+            .iter()
+            .filter(|(id, _)| **id != self.me && voters.contains(id));
+        match to {
+            Some(to) => others.find(|(id, _)| **id == to),
+            None => others.max_by_key(|(_, peer)| (peer.active, peer.matched)),
+        }
+        .map(|(&id, _)| id)
     }
 
     /// Leader: the transfer took too long, so it goes on leading.
@@ -66,7 +75,9 @@ impl Raft {
     /// leader, and would refuse.
     pub(super) fn on_timeout_now(&mut self, fx: &mut Effects<Raft>) {
         match self.role {
-            Role::Follower | Role::PreCandidate { .. } if self.may_vote() => {
+            Role::Follower | Role::PreCandidate { .. }
+                if self.may_vote() && self.may_campaign() =>
+            {
                 self.campaign(true, fx);
             }
             Role::Follower

@@ -69,7 +69,7 @@ fn it_follows_in_a_term_later_than_any_that_it_can_have_forgotten() {
         term: Term(6),
         vote: None,
     };
-    let records = [vote, Record::Reset(at(2, 1)), Record::Rejoining { beyond }];
+    let records = [vote, reset(at(2, 1)), Record::Rejoining { beyond }];
     assert_eq!(one.fx.records, records);
     assert_eq!(one.fx.keep_from, Some(one.fx.frame), "nothing older helps");
     let status = one.raft.status();
@@ -109,9 +109,7 @@ fn it_does_not_vote_until_its_log_holds_an_entry_of_such_a_term() {
 #[test]
 fn a_snapshot_of_such_a_term_will_do() {
     let mut one = rejoining();
-    let checkpoint = at(20, 7).into();
-    let term = Term(8);
-    one.on(2, Message::Snapshot { term, checkpoint });
+    one.on(2, snapshot(8, at(20, 7).into()));
     assert!(one.fx.records.contains(&Record::Rejoined));
     assert_eq!(one.raft.status().role, "follower");
 }
@@ -124,7 +122,7 @@ fn a_restart_on_the_way_goes_on_from_there() {
             term: Term(6),
             vote: None,
         },
-        Record::Reset(at(2, 1)),
+        reset(at(2, 1)),
         Record::Rejoining { beyond },
     ];
     let state = Checkpoint::from(at(2, 1));
@@ -192,8 +190,8 @@ fn what_can_be_read_between_damaged_frames_may_contradict_itself() {
     };
     // Of 1@3 and 2@3, which replaced 1@5, the first is lost. The frames are needed no more, but not
     // deleted yet.
-    let reset = Record::Reset(at(2, 3));
-    let records = vec![entry(1, 5), entry(2, 3), reset];
+    let mut records = log_of(3, &[]);
+    records.extend([entry(1, 5), entry(2, 3), reset(at(2, 3))]);
     let one = Alone::open_with(records, Survival::Intact, at(2, 3).into());
     assert_eq!(one.raft.log.last(), at(2, 3));
 }
