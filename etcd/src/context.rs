@@ -1,8 +1,8 @@
 //! What all services share: the handle to the machine, who we are, and the rules that hold for
 //! every call.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use quorate_core::NodeId;
 use quorate_service::Service;
@@ -29,6 +29,8 @@ struct Shared {
     options: ServerOptions,
     /// Becomes true when the server begins to stop.
     stopping: watch::Receiver<bool>,
+    /// The state here has everything that had happened by then.
+    fresh: Mutex<Option<Instant>>,
 }
 
 impl Context {
@@ -41,6 +43,7 @@ impl Context {
             service,
             options,
             stopping,
+            fresh: Mutex::default(),
         }))
     }
 
@@ -70,9 +73,28 @@ impl Context {
 
     /// The state, as new as anything that had happened when this was called.
     pub(crate) async fn latest(&self) -> Result<View, Status> {
+        let begun = Instant::now();
         let outcome = self.0.service.read_barrier().await;
         outcome.map_err(|error| error::status(&error))?;
+        let mut fresh = self.fresh();
+        *fresh = (*fresh).max(Some(begun));
         Ok(self.0.service.view())
+    }
+
+    /// The state, at most so old. As long as that is known of what is here nobody else is asked.
+    pub(crate) async fn at_most(&self, age: Duration) -> Result<View, Status> {
+        let view = self.view();
+        // Looked at behind the state, so that it is not older than it was found to be.
+        let fresh = *self.fresh();
+        if fresh.is_some_and(|at| at.elapsed() <= age) {
+            return Ok(view);
+        }
+        drop(view);
+        self.latest().await
+    }
+
+    fn fresh(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.0.fresh.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The state as it is here.
@@ -181,6 +203,24 @@ async fn leaderless(mut changes: watch::Receiver<Lead>, patience: Duration) {
         match tokio::time::timeout(patience, changes.wait_for(led)).await {
             Ok(Ok(_)) => {}
             Ok(Err(_)) | Err(_) => return,
+        }
+    }
+}
+
+/// Our own extension: how old, in milliseconds, what is read may be. See `docs/reading.md`.
+const MAX_AGE: &str = "quorate-max-age-ms";
+
+/// How old what is read may be, if the client says so.
+pub(crate) fn max_age(metadata: &MetadataMap) -> Result<Option<Duration>, Status> {
+    let Some(value) = metadata.get(MAX_AGE) else {
+        return Ok(None);
+    };
+    let ms = value.to_str().ok().and_then(|text| text.parse().ok());
+    match ms {
+        Some(ms) => Ok(Some(Duration::from_millis(ms))),
+        None => {
+            let text = format!("quorate: {MAX_AGE} must be a number of milliseconds");
+            Err(Status::invalid_argument(text))
         }
     }
 }

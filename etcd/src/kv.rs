@@ -10,7 +10,7 @@ use quorate_service::reply::{RangeReply, Reply};
 use quorate_service::store::View;
 use tonic::{Request, Response, Status};
 
-use crate::context::Context;
+use crate::context::{self, Context};
 use crate::proto::etcdserverpb as pb;
 use crate::{check, convert, error, later, reading};
 
@@ -35,14 +35,16 @@ impl pb::kv_server::Kv for Kv {
         request: Request<pb::RangeRequest>,
     ) -> Result<Response<pb::RangeResponse>, Status> {
         self.context.check_leader(request.metadata())?;
+        let max_age = context::max_age(request.metadata())?;
         let request = request.into_inner();
         check::range(&request)?;
-        let view = match request.serializable {
-            true => self.context.view(),
-            false => {
-                self.context.check_vote()?;
-                self.context.latest().await?
-            }
+        if !request.serializable {
+            self.context.check_vote()?;
+        }
+        let view = match (request.serializable, max_age) {
+            (true, _) => self.context.view(),
+            (false, None) => self.context.latest().await?,
+            (false, Some(age)) => self.context.at_most(age).await?,
         };
         let header = self.context.header(view.revision());
         let reply = read(view, convert::range(request)).await?;
@@ -149,7 +151,7 @@ async fn read(view: View, range: Range) -> Result<RangeReply, Status> {
 
 /// Runs where we are what takes no time; what may take long would keep other requests waiting, and is
 /// sent elsewhere.
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     may_take_long: bool,
     run: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Status> {

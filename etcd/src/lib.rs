@@ -4,10 +4,12 @@
 //! generated clients. Requests are checked for form (`check`), turned into the service's words
 //! (`convert`), carried out, and their answers turned back; refusals get etcd's codes and texts
 //! (`error`). There is a module per gRPC service: `kv`, `watch`, `lease`, `cluster`, `maintenance`;
-//! those that are not there yet are in `later`.
+//! those that are not there yet are in `later`. `compactor` forgets old history by itself.
 
+mod backup;
 mod check;
 mod cluster;
+mod compactor;
 mod context;
 mod convert;
 mod error;
@@ -21,4 +23,5 @@ mod server;
 mod until;
 mod watch;
 
+pub use compactor::Retention;
 pub use server::{Connected, Metric, MetricKind, MetricSource, ServerOptions, serve};

@@ -6,6 +6,7 @@ use ::http::header::{ALLOW, CONTENT_TYPE};
 use ::http::{HeaderValue, Method, Request, Response, StatusCode};
 use tonic::body::Body;
 
+use super::health::{self, Check};
 use super::metrics;
 use super::stats::Stats;
 use crate::context::Context;
@@ -33,7 +34,9 @@ impl Http {
 
     pub(super) async fn answer<B>(&self, request: &Request<B>) -> Response<Body> {
         let path = request.uri().path();
-        if !matches!(path, "/metrics" | "/health" | "/version") {
+        let query = request.uri().query().unwrap_or("");
+        let checks = health::checks(path, query);
+        if checks.is_none() && !matches!(path, "/metrics" | "/health" | "/version") {
             return answer(
                 StatusCode::NOT_FOUND,
                 TEXT,
@@ -48,10 +51,11 @@ impl Http {
                 .insert(ALLOW, HeaderValue::from_static("GET"));
             return refusal;
         }
-        match path {
-            "/version" => self.version(),
-            "/health" => self.health(request.uri().query().unwrap_or("")).await,
-            _ => answer(
+        match (path, checks) {
+            (_, Some(checks)) => self.run(&checks, query).await,
+            ("/version", None) => self.version(),
+            ("/health", None) => self.health(query).await,
+            (_, None) => answer(
                 StatusCode::OK,
                 OPEN_METRICS,
                 metrics::text(&self.context, &self.stats),
@@ -68,18 +72,23 @@ impl Http {
         answer(StatusCode::OK, JSON, text)
     }
 
-    /// Whether a client is well served here: by linearizable reads, unless it says that it can do
-    /// without.
     async fn health(&self, query: &str) -> Response<Body> {
-        let serializable = query.split('&').any(|part| part == "serializable=true");
-        if self.context.leader().is_none() && !serializable {
-            return unhealthy("RAFT NO LEADER");
+        match health::health(&self.context, query).await {
+            Ok(()) => {
+                let text = r#"{"health":"true","reason":""}"#.to_owned();
+                answer(StatusCode::OK, JSON, text)
+            }
+            Err(reason) => unhealthy(&reason),
         }
-        if !serializable && let Err(status) = self.context.latest().await {
-            return unhealthy(&format!("RANGE ERROR:{}", status.message()));
-        }
-        let text = r#"{"health":"true","reason":""}"#.to_owned();
-        answer(StatusCode::OK, JSON, text)
+    }
+
+    async fn run(&self, checks: &[Check], query: &str) -> Response<Body> {
+        let (is_well, text) = health::run(&self.context, checks, query).await;
+        let status = match is_well {
+            true => StatusCode::OK,
+            false => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        answer(status, TEXT, text)
     }
 }
 

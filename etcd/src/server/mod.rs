@@ -3,6 +3,7 @@
 mod connection;
 mod front;
 mod guard;
+mod health;
 mod http;
 mod metrics;
 mod stats;
@@ -17,6 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+use crate::compactor::{self, Retention};
 use crate::context::Context;
 use connection::Connections;
 use front::Front;
@@ -68,6 +70,8 @@ pub struct ServerOptions {
     pub rules: Rules,
     /// Whether another member has been connected with this one for some time.
     pub connected: Connected,
+    /// How much history is kept, if it is forgotten by itself.
+    pub retention: Option<Retention>,
     /// What else `/metrics` tells.
     pub metrics: Vec<MetricSource>,
 }
@@ -92,6 +96,7 @@ impl ServerOptions {
             shutdown_grace: Duration::from_secs(2),
             rules: Rules::default(),
             connected: Arc::new(|_| true),
+            retention: None,
             metrics: Vec::new(),
         }
     }
@@ -111,6 +116,11 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) {
     let (stop, stopping) = watch::channel(false);
+    let mut compacting = JoinSet::new();
+    if let Some(retention) = options.retention {
+        let me = NodeId(options.member_id);
+        compacting.spawn(compactor::run(service.clone(), me, retention));
+    }
     let grace = options.shutdown_grace;
     let room = Arc::new(Semaphore::new(options.connections_max));
     let front = Front::new(Context::new(service, options.clone(), stopping.clone())).await;
@@ -125,6 +135,7 @@ pub async fn serve(
         ));
     }
     shutdown.await;
+    compacting.shutdown().await;
     accepting.shutdown().await;
     // The receivers are in the contexts of connections that are still there, if any.
     let _ = stop.send(true);

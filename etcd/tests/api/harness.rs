@@ -21,6 +21,15 @@ mod replica;
 /// How long anything may take before a test fails; long, since machines may be slow.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// What a server keeps to.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Limits {
+    /// How much it holds at most, bytes.
+    pub(crate) quota_bytes: Option<u64>,
+    /// How long it keeps history.
+    pub(crate) retention: Option<Duration>,
+}
+
 /// A server with nothing in it.
 pub(crate) struct Server {
     address: String,
@@ -31,13 +40,18 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start() -> Server {
+        Server::start_with(Limits::default()).await
+    }
+
+    /// A server with limits.
+    pub(crate) async fn start_with(limits: Limits) -> Server {
         let (address, real, replica) = match std::env::var_os("QUORATE_TEST_ETCD") {
             Some(binary) => {
-                let etcd = real::Etcd::start(&binary).await;
+                let etcd = real::Etcd::start(&binary, limits).await;
                 (etcd.address(), Some(etcd), None)
             }
             None => {
-                let replica = replica::Replica::start().await;
+                let replica = replica::Replica::start(limits).await;
                 (replica.address(), None, Some(replica))
             }
         };
@@ -102,6 +116,11 @@ impl Server {
 
     pub(crate) fn maintenance(&self) -> pb::maintenance_client::MaintenanceClient<Channel> {
         pb::maintenance_client::MaintenanceClient::new(self.channel())
+    }
+
+    /// Its own id.
+    pub(crate) async fn member_id(&self) -> u64 {
+        self.range(get("k")).await.header.unwrap().member_id
     }
 
     /// A watch stream without watches.

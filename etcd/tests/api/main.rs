@@ -6,11 +6,13 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod backup;
 mod compaction;
 mod harness;
 mod leaderless;
 mod leases;
 mod limits;
+mod maintenance;
 mod members;
 mod missing;
 mod plain_http;

@@ -22,27 +22,9 @@ async fn calls_that_are_not_there_yet() {
         return;
     }
     let mut maintenance = server.maintenance();
-    let disarm = pb::AlarmRequest {
-        action: pb::alarm_request::AlarmAction::Deactivate.into(),
-        ..Default::default()
-    };
-    missing(maintenance.alarm(disarm).await, "Alarm");
     missing(
         maintenance.defragment(pb::DefragmentRequest {}).await,
         "Defragment",
-    );
-    missing(maintenance.hash(pb::HashRequest {}).await, "Hash");
-    missing(
-        maintenance.hash_kv(pb::HashKvRequest::default()).await,
-        "HashKV",
-    );
-    missing(
-        maintenance.snapshot(pb::SnapshotRequest {}).await,
-        "Snapshot",
-    );
-    missing(
-        maintenance.downgrade(pb::DowngradeRequest::default()).await,
-        "Downgrade",
     );
     missing(server.kv().range_stream(get("k")).await, "RangeStream");
 

@@ -1,13 +1,15 @@
 //! What readers read.
 
+use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
+use bytes::Bytes;
 use quorate_core::Checkpoint;
 
 use super::STORE_FILE;
 use super::row::{Span, Stamp};
-use super::scan::History;
+use super::scan::{History, scan};
 use super::shared::{Published, Shared};
 use crate::command::{KeyRange, Range};
 use crate::error::Error;
@@ -116,6 +118,39 @@ impl View {
         self.check_compacted(revision)?;
         super::range::range(&self.published.layers, Stamp::end_of(revision), range)
             .map_err(|error| self.shared.damage.explain(error))
+    }
+
+    /// A checksum over all rows as of a revision: the same on every replica, whatever each has compacted and
+    /// wherever it keeps its rows. It reads them all, so it takes a while.
+    ///
+    /// # Errors
+    /// As [`View::range`].
+    pub fn hash(&self, revision: i64) -> Result<u32, Error> {
+        if revision > self.revision() {
+            return Err(Error::FutureRevision {
+                current: self.revision(),
+            });
+        }
+        self.check_compacted(revision)?;
+        let mut crc = 0;
+        let all = KeyRange {
+            key: Bytes::new(),
+            end: Bytes::from_static(b"\0"),
+        };
+        let layers = &self.published.layers;
+        let scanned = scan(layers, Span::of(&all), Stamp::end_of(revision), |row| {
+            let kv = row.to_kv(false);
+            for part in [&kv.key, &kv.value] {
+                crc = crc32c::crc32c_append(crc, &(part.len() as u64).to_le_bytes());
+                crc = crc32c::crc32c_append(crc, part);
+            }
+            for number in [kv.create_revision, kv.mod_revision, kv.version, kv.lease] {
+                crc = crc32c::crc32c_append(crc, &number.to_le_bytes());
+            }
+            ControlFlow::Continue(())
+        });
+        scanned.map_err(|error| self.shared.damage.explain(error))?;
+        Ok(crc)
     }
 
     fn check_compacted(&self, revision: i64) -> Result<(), Error> {

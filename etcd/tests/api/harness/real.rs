@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use tokio::net::{TcpListener, TcpStream};
 
-use super::eventually;
+use super::{Limits, eventually};
 
 /// A running etcd with its data in a folder of its own; both end with this.
 pub(crate) struct Etcd {
@@ -15,11 +15,19 @@ pub(crate) struct Etcd {
 }
 
 impl Etcd {
-    pub(crate) async fn start(binary: &OsStr) -> Etcd {
+    pub(crate) async fn start(binary: &OsStr, limits: Limits) -> Etcd {
         let data = tempfile::tempdir().unwrap();
         let (port, peer_port) = (free_port().await, free_port().await);
         let url = |port: u16| format!("http://127.0.0.1:{port}");
-        let process = Command::new(binary)
+        let mut command = Command::new(binary);
+        if let Some(bytes) = limits.quota_bytes {
+            command.args(["--quota-backend-bytes", &bytes.to_string()]);
+        }
+        if let Some(retention) = limits.retention {
+            let retention = format!("{}ms", retention.as_millis());
+            command.args(["--auto-compaction-retention", &retention]);
+        }
+        let process = command
             .arg("--data-dir")
             .arg(data.path())
             .args(["--listen-client-urls", &url(port)])

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quorate_core::NodeId;
-use quorate_etcd::{ServerOptions, serve};
+use quorate_etcd::{Retention, ServerOptions, serve};
 use quorate_protocols::raft::{Config, Raft};
 use quorate_runtime as runtime;
 use quorate_service::command::Member;
@@ -15,6 +15,8 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+
+use super::Limits;
 
 /// Who we are.
 const MEMBER: u64 = 0x8e9e_05c5_2164_694d;
@@ -34,16 +36,16 @@ pub(crate) struct Replica {
 
 impl Replica {
     /// A cluster of one.
-    pub(crate) async fn start() -> Replica {
-        Replica::start_with(&[]).await
+    pub(crate) async fn start(limits: Limits) -> Replica {
+        Replica::start_with(&[], limits).await
     }
 
     /// One of a cluster of two, of which the other never comes: there will not be a leader.
     pub(crate) async fn start_alone() -> Replica {
-        Replica::start_with(&[NodeId(2)]).await
+        Replica::start_with(&[NodeId(2)], Limits::default()).await
     }
 
-    async fn start_with(others: &[NodeId]) -> Replica {
+    async fn start_with(others: &[NodeId], limits: Limits) -> Replica {
         let data = tempfile::tempdir().unwrap();
         let me = NodeId(MEMBER);
         let identity = runtime::Identity {
@@ -67,6 +69,8 @@ impl Replica {
 
         let (mailbox, waker) = runtime::mailbox::<Raft>();
         let mut options = ServiceOptions::new(me, storage.incarnation(), ELECTION_TIMEOUT);
+        options.check_interval = Duration::from_millis(200);
+        options.quota_bytes = limits.quota_bytes;
         if !others.is_empty() {
             options.timeout = Duration::from_millis(500);
         }
@@ -102,6 +106,7 @@ impl Replica {
         let (stop, stopped) = oneshot::channel();
         let options = ServerOptions {
             election_timeout: ELECTION_TIMEOUT,
+            retention: limits.retention.map(Retention::Time),
             ..ServerOptions::new(CLUSTER, MEMBER)
         };
         let server = tokio::spawn(serve(vec![listener], parts.service, options, async {
