@@ -61,6 +61,11 @@ impl<I: Copy> Reads<I> {
         true
     }
 
+    /// The round that is under way says nothing any more: whoever it was for waits for another one.
+    pub(crate) fn again(&mut self) {
+        self.waiting.append(&mut self.asked);
+    }
+
     /// Whether somebody waits for the round that is under way.
     #[must_use]
     pub(crate) fn is_asked(&self) -> bool {

@@ -12,7 +12,7 @@ use quorate_quorums::Rule;
 use quorate_sim::suite::{number, unknown_option};
 use quorate_sim::{Options, Parsed, Suite, Watch};
 
-use super::{Known, flaw};
+use super::{Known, flaw, initial};
 use crate::scenes::{Claims, Promise};
 
 /// Multi-Paxos, as the lab knows it.
@@ -51,6 +51,7 @@ const PAXOS: &[Promise] = &[
 
 /// What can be written behind `cluster 3` in a script.
 const OPTIONS: &[&str] = &[
+    "members",
     "window",
     "flight",
     "bytes",
@@ -64,12 +65,14 @@ const OPTIONS: &[&str] = &[
     "flaw",
 ];
 
-fn config(members: &[NodeId], options: &Options<'_>) -> Parsed<Config> {
+fn config(nodes: &[NodeId], options: &Options<'_>) -> Parsed<Config> {
+    let members = initial(nodes, options)?;
     let mut config = Config::new(members);
     let (mut phase1, mut phase2) = (Rule::Majority, Rule::Majority);
     let rule = |value: &str| value.parse::<Rule>().map_err(|error| error.to_string());
     for (&key, &value) in options {
         match key {
+            "members" => {}
             "window" => config.window = number(key, value)?,
             "flight" => config.flight_entries_max = number(key, value)?,
             "bytes" => config.flight_bytes_max = number(key, value)?,
@@ -102,9 +105,14 @@ fn invent(members: &[NodeId], choice: &mut Choice) -> String {
         pick([1, 150, 1000, 1 << 20]),
         pick([0, 0, 500, 1 << 20]),
     );
-    if members.len().is_multiple_of(2) {
+    // Of rules other than majority it depends on who votes whether they fit.
+    let count = u32::try_from(members.len()).unwrap_or(u32::MAX);
+    let change = choice.choose(2) == 0;
+    if change {
+        words += &format!(" members={}", 1 + choice.choose(count));
+    } else if members.len().is_multiple_of(2) {
         let half = members.len() / 2;
-        words += match pick([0, 1, 2, 2]) {
+        words += match choice.choose(4) {
             0 => format!(" phase1=threshold:{half}"),
             1 => format!(" phase2=threshold:{half}"),
             _ => String::new(),

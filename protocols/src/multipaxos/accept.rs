@@ -5,6 +5,7 @@ use quorate_core::{Effects, NodeId};
 use super::ballot::{Ballot, Cast, Slot, Vote};
 use super::leader::{Flow, Leader, Peer, Source};
 use super::message::{Message, Record, Timer};
+use super::reconfigure::Stage;
 use super::role::Role;
 use super::{Flaw, MultiPaxos};
 use crate::log::{Content, Entries, Entry};
@@ -16,7 +17,7 @@ pub(super) const AHEAD_MAX: u64 = 1 << 20;
 impl MultiPaxos {
     /// Leader: proposes a value in the next free slot, whatever became of those before.
     pub(super) fn propose(&mut self, content: Content, fx: &mut Effects<MultiPaxos>) {
-        let epoch = self.config.quorums.epoch(self.promised);
+        let epoch = self.promised.epoch();
         let Role::Leader(leader) = &mut self.role else {
             return;
         };
@@ -43,11 +44,14 @@ impl MultiPaxos {
     pub(super) fn leading(&mut self) -> Option<(&mut Leader, Source<'_>)> {
         match &mut self.role {
             Role::Leader(leader) => {
+                let is_open = matches!(leader.stage, Stage::Open);
                 let source = Source {
                     ballot: self.promised,
                     chosen: self.chosen,
-                    opened: leader.opened,
+                    since: self.tenures.governing(self.chosen.next()).tenure.after,
+                    opened: is_open.then_some(leader.opened),
                     next: leader.next,
+                    tenures: &self.tenures,
                     slots: &self.slots,
                     config: &self.config,
                 };
@@ -63,7 +67,7 @@ impl MultiPaxos {
         from: NodeId,
         ballot: Ballot,
         first: Slot,
-        chosen: Slot,
+        (chosen, since): (Slot, Slot),
         entries: &Entries,
         fx: &mut Effects<MultiPaxos>,
     ) {
@@ -74,10 +78,19 @@ impl MultiPaxos {
         if first.since(self.prefix) > AHEAD_MAX {
             return;
         }
+        if present {
+            self.learn_through(chosen, fx);
+        }
         let entries = entries.as_slice();
-        let last = first.plus(entries.len()).before();
         let mut slot = first;
         for entry in entries {
+            if slot > chosen && !self.may_accept(since) {
+                self.advance_prefix();
+                self.deliver(fx);
+                if !self.may_accept(since) {
+                    break; // What it lacks comes first.
+                }
+            }
             if slot > self.chosen && !self.slots.is_in(slot, ballot) {
                 let entry = entry.clone();
                 let vote = Vote { ballot, entry };
@@ -87,6 +100,7 @@ impl MultiPaxos {
             slot = slot.next();
         }
         self.advance_prefix();
+        let last = slot.before();
         let through = match present {
             true => self.prefix,
             false => self.chosen,
@@ -99,9 +113,7 @@ impl MultiPaxos {
         };
         fx.send(from, accepted);
         self.leak(Flaw::EarlyAccept, fx);
-        if present {
-            self.learn_through(chosen, fx);
-        }
+        self.deliver(fx);
     }
 
     /// Leader: these slots are on that replica's disk.
@@ -146,6 +158,7 @@ impl MultiPaxos {
             source.send_chosen(from, peer, fx);
         }
         self.maybe_choose(fx);
+        self.maybe_reconfigure(fx);
         self.maybe_hand_over(from, fx);
     }
 
@@ -155,7 +168,8 @@ impl MultiPaxos {
         let Role::Leader(leader) = &self.role else {
             return;
         };
-        let phase2 = self.config.quorums.phase2();
+        // Nothing is proposed behind a membership that is not chosen, so these all have one.
+        let phase2 = self.reign().quorums.phase2();
         let has = |id, slot| {
             let peer: Option<&Peer> = leader.peers.get(&id);
             peer.is_some_and(|peer| peer.has.contains(slot))
@@ -165,9 +179,9 @@ impl MultiPaxos {
             through = through.next();
         }
         if through > self.chosen {
+            let before = self.chosen;
             self.learn_through(through, fx);
-            self.for_each_peer(|source, to, peer| source.send_chosen(to, peer, fx));
-            self.maybe_ask_round(fx);
+            self.lead_on(before, fx);
         }
     }
 
@@ -188,6 +202,7 @@ impl MultiPaxos {
                         source.send_probe(to, peer, fx);
                     }
                 });
+                self.ask_on(fx);
                 self.maybe_repeat_handover(fx);
             }
             Role::Acceptor | Role::Canvasser { .. } | Role::Damaged(_) => return,

@@ -1,15 +1,16 @@
 //! Ballots and votes ("Paxos Made Simple", 2.2: proposal numbers, and proposals accepted).
 
+use core::cmp::Ordering;
 use core::fmt;
 
 use quorate_core::{NodeId, wire};
 
-use crate::log::Entry;
 pub use crate::log::Index as Slot;
+use crate::log::{Entry, Epoch};
 
 /// A proposal number. Rounds are compared first; the node in it makes ballots of different proposers
 /// different, so that each belongs to one of them. The default is before all others.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Ballot {
     /// How often somebody began anew, as far as the proposer knew.
     pub round: u64,
@@ -43,6 +44,39 @@ impl Ballot {
             round: self.round + 1,
             node,
         }
+    }
+
+    /// Ballots as one number, in the same order, for the layer above: each has one leader, as voters with
+    /// the same place are kept apart. Who votes may change, so the number does not depend on it.
+    #[must_use]
+    pub fn epoch(self) -> Epoch {
+        match self.round.checked_sub(1) {
+            Some(rounds) => Epoch(rounds.saturating_mul(PLACES) + Ballot::place(self.node) + 1),
+            None => Epoch(0),
+        }
+    }
+
+    /// Where in its round the ballot of a node comes.
+    pub(super) fn place(node: NodeId) -> u64 {
+        node.0.wrapping_sub(1) % PLACES
+    }
+}
+
+/// How many nodes can have ballots of one round. Ids of members are large and random, so that two have the
+/// same place once in a hundred thousand clusters; these are then refused.
+const PLACES: u64 = 1_000_000;
+
+impl Ord for Ballot {
+    /// In the order of their epochs.
+    fn cmp(&self, other: &Ballot) -> Ordering {
+        let key = |ballot: &Ballot| (ballot.round, Ballot::place(ballot.node), ballot.node);
+        key(self).cmp(&key(other))
+    }
+}
+
+impl PartialOrd for Ballot {
+    fn partial_cmp(&self, other: &Ballot) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a replica must be told to start, and the limits that it keeps.
 
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -11,7 +12,6 @@ use quorate_quorums::{Rule, System, intersect};
 
 use super::Flaw;
 use super::ballot::Ballot;
-use crate::log::Epoch;
 
 /// The adversary that Multi-Paxos withstands. A lease asks for more: clocks that drift apart by no more
 /// than [`Config::drift_ppm`].
@@ -28,7 +28,7 @@ pub(super) const MODEL: Model = Model {
 /// What a replica must be told to start.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Config {
-    /// The members, and how many of them are enough for what.
+    /// The first voters, and how many are enough for what, of them and of whoever follows them.
     pub quorums: Quorums,
     /// How often a leader lets others hear of it.
     pub heartbeat: Duration,
@@ -121,6 +121,11 @@ impl Quorums {
         let mut members = members.into();
         members.sort_unstable();
         members.dedup();
+        if let Some((one, two)) = shared_place(&members) {
+            return Err(BadQuorums(format!(
+                "the ballots of {one} and {two} could not be told apart; one needs another id"
+            )));
+        }
         let system = |name: &str, rule| {
             System::new(rule, &members).map_err(|error| BadQuorums(format!("{name}: {error}")))
         };
@@ -140,12 +145,6 @@ impl Quorums {
         self.phase1.members()
     }
 
-    /// Whether this is one of them.
-    #[must_use]
-    pub fn contains(&self, id: NodeId) -> bool {
-        self.members().binary_search(&id).is_ok()
-    }
-
     /// Who must promise before a leader may propose.
     #[must_use]
     pub fn phase1(&self) -> &System {
@@ -159,14 +158,30 @@ impl Quorums {
         &self.phase2
     }
 
-    /// Ballots as one number, in the same order, for the layer above: each has one leader.
-    #[must_use]
-    pub fn epoch(&self, ballot: Ballot) -> Epoch {
-        let place = self.members().binary_search(&ballot.node);
-        let (members, place) = (self.members().len() as u64, place.unwrap_or(0) as u64);
-        match ballot.round.checked_sub(1) {
-            Some(rounds) => Epoch(rounds * members + place + 1),
-            None => Epoch(0),
-        }
+    /// The same rules for other members.
+    ///
+    /// # Errors
+    /// If they do not fit them.
+    pub fn of(&self, members: &[NodeId]) -> Result<Quorums, BadQuorums> {
+        let (phase1, phase2) = (self.phase1.rule(), self.phase2.rule());
+        Quorums::new(members, phase1.clone(), phase2.clone())
     }
+
+    /// Whether these may follow our members: the rules fit them, and their ballots have epochs of their
+    /// own.
+    #[must_use]
+    pub fn fits(&self, members: &[NodeId]) -> bool {
+        let both = self.members().iter().chain(members);
+        let mut both: Vec<NodeId> = both.copied().collect();
+        both.sort_unstable();
+        both.dedup();
+        shared_place(&both).is_none() && self.of(members).is_ok()
+    }
+}
+
+/// Two of these whose ballots would have the same epochs.
+fn shared_place(members: &[NodeId]) -> Option<(NodeId, NodeId)> {
+    let mut places = BTreeMap::new();
+    let places = |id: &NodeId| places.insert(Ballot::place(*id), *id).zip(Some(*id));
+    members.iter().find_map(places)
 }

@@ -22,6 +22,13 @@ impl MultiPaxos {
             self.slots.base(),
             votes.join(", ")
         );
+        for tenure in self
+            .tenures
+            .iter()
+            .filter(|tenure| tenure.members.version > 0)
+        {
+            text += &format!(" | members {} behind {:?}", tenure.members, tenure.after);
+        }
         if let Role::Leader(leader) = &self.role {
             for (id, peer) in leader.peers.iter().filter(|(id, _)| **id != self.me) {
                 let (has, next, flow) = (&peer.has, peer.next, peer.flow);

@@ -41,7 +41,7 @@ impl MultiPaxos {
         self.leader = None;
         self.await_election(fx);
         self.tell_leader(fx);
-        if !self.may_promise() {
+        if !self.may_promise() || !self.may_lead() {
             return;
         }
         self.role = Role::Canvasser {
@@ -63,7 +63,15 @@ impl MultiPaxos {
         chosen: Slot,
         fx: &mut Effects<MultiPaxos>,
     ) {
-        if after.next(from) <= self.promised {
+        let tenure = self.tenures.in_force(self.chosen);
+        if chosen < self.reign().tenure.after {
+            // It would ask others than those who govern the next slots.
+            if chosen < tenure.after {
+                let tenure = tenure.clone();
+                // Early: it is chosen, whatever happens to this replica.
+                fx.send_early(from, Message::Outdated { tenure });
+            }
+        } else if after.next(from) <= self.promised {
             // With this ballot it would be refused; with a higher one it would not.
             let promised = self.promised;
             fx.send(from, Message::Refused { promised });
@@ -79,7 +87,8 @@ impl MultiPaxos {
         }
         if let Role::Canvasser { supported } = &mut self.role {
             supported.insert(from);
-            let phase1 = self.config.quorums.phase1();
+            let reign = self.tenures.governing(self.chosen.next());
+            let phase1 = reign.quorums.phase1();
             if phase1.is_quorum(|id| supported.contains(&id)) {
                 self.begin_ballot(None, fx);
             }
@@ -94,10 +103,15 @@ impl MultiPaxos {
         };
         let me = self.me;
         let heard = |id| id == me || leader.peers.get(&id).is_some_and(|peer| peer.active);
-        if !self.config.quorums.phase2().is_quorum(heard) {
+        let reign = self.tenures.governing(self.chosen.next());
+        if !reign.quorums.phase2().is_quorum(heard) {
             self.enter(self.promised, fx);
             return;
         }
+        self.dismiss();
+        let Role::Leader(leader) = &mut self.role else {
+            return;
+        };
         for peer in leader.peers.values_mut() {
             if !peer.active && matches!(peer.flow, Flow::Snapshot { .. }) {
                 // It went away, and what was on its way to it is lost: once it is back it need not
@@ -119,12 +133,5 @@ impl MultiPaxos {
     /// Whether what was accepted from `first` on is still here to be told.
     pub(super) fn can_tell(&self, first: Slot) -> bool {
         first > self.slots.base().index
-    }
-
-    /// All other members.
-    pub(super) fn others(&self) -> impl Iterator<Item = NodeId> + '_ {
-        let me = self.me;
-        let members = self.config.quorums.members().iter().copied();
-        members.filter(move |&id| id != me)
     }
 }

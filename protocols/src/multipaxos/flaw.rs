@@ -24,6 +24,10 @@ museum! {
         "Lamport, Paxos Made Simple, 2001, section 3";
     LeaseIgnoresDrift = "lease-ignores-drift": "a leader counts on its lease for as long as it was given",
         "Gray and Cheriton, Leases, 1989, section 5";
+    Overrun = "overrun": "a leader proposes behind a membership that is not chosen, for the old members",
+        "Lamport, Malkhi and Zhou, Reconfiguring a State Machine, 2010, section 3";
+    OldMembers = "old-members": "those who come are not asked what they accepted",
+        "Lamport, Paxos Made Simple, 2001, section 3";
     HollowPromise = "hollow-promise": "a damaged replica promises before it has what it forgot",
         "Alagappan et al., Protocol-aware recovery, FAST 2018";
 }

@@ -5,7 +5,6 @@ use quorate_core::{Effects, Payload};
 use super::MultiPaxos;
 use super::message::Message;
 use super::role::Role;
-use crate::log::Content;
 
 impl MultiPaxos {
     /// The layer above wants a payload ordered.
@@ -22,13 +21,14 @@ impl MultiPaxos {
     /// circles.
     pub(super) fn on_forward(&mut self, payload: Payload, fx: &mut Effects<MultiPaxos>) {
         // Each replica keeps to its window, so more than all of them together is repetition.
-        let slots_max = (self.config.window * self.config.quorums.members().len()) as u64;
+        let members = self.reign().tenure.members.iter().count();
+        let slots_max = (self.config.window * members) as u64;
         if let Role::Leader(leader) = &self.role
             && leader.transfer.is_none()
             && self.pending_slots() < slots_max
             && self.pending_bytes() < self.config.window_bytes_max
         {
-            self.propose(Content::Command(payload), fx);
+            self.propose_or_wait(payload, fx);
         }
     }
 
@@ -48,12 +48,24 @@ impl MultiPaxos {
         }
     }
 
-    /// Slots proposed here that are not known to be chosen.
+    /// Slots proposed here that are not known to be chosen, and what waits for one.
     fn pending_slots(&self) -> u64 {
-        self.slots.last().since(self.chosen)
+        match &self.role {
+            Role::Leader(leader) => {
+                let proposed = leader.next.before().since(self.chosen);
+                proposed + leader.change.waiting_slots()
+            }
+            Role::Acceptor | Role::Canvasser { .. } | Role::Proposer(_) | Role::Damaged(_) => 0,
+        }
     }
 
     fn pending_bytes(&self) -> u64 {
-        self.slots.bytes_between(self.chosen, self.slots.last())
+        match &self.role {
+            Role::Leader(leader) => {
+                let last = leader.next.before();
+                self.slots.bytes_between(self.chosen, last) + leader.change.waiting_bytes()
+            }
+            Role::Acceptor | Role::Canvasser { .. } | Role::Proposer(_) | Role::Damaged(_) => 0,
+        }
     }
 }

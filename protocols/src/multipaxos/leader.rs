@@ -9,11 +9,14 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use quorate_core::{Checkpoint, Effects, NodeId};
+use quorate_problems::total_order::Membership;
 
 use super::ballot::{Ballot, Slot};
 use super::config::Config;
 use super::prepare::Answer;
+use super::reconfigure::{Change, Stage};
 use super::slots::Slots;
+use super::tenure::Tenures;
 use super::{Message, MultiPaxos};
 use crate::log::Entries;
 use crate::reads::Reads;
@@ -21,7 +24,7 @@ use crate::reads::Reads;
 /// What only a leader knows.
 #[derive(Clone, Hash, Debug)]
 pub(super) struct Leader {
-    /// All members, this replica among them: it counts itself by what it mailed itself.
+    /// Who takes part, comes or goes, and this replica: it counts itself by what it mailed itself.
     pub(super) peers: BTreeMap<NodeId, Peer>,
     /// In phase 1 nothing was found behind this slot. When all through it is chosen, so is everything
     /// that anyone may have delivered in earlier ballots.
@@ -35,6 +38,10 @@ pub(super) struct Leader {
     pub(super) relinquished: bool,
     /// To whom leadership is being handed.
     pub(super) transfer: Option<NodeId>,
+    /// Whether it may propose.
+    pub(super) stage: Stage,
+    /// Who shall take part.
+    pub(super) change: Change,
 }
 
 /// What a leader knows of one replica.
@@ -119,34 +126,41 @@ impl Has {
     }
 }
 
+impl Peer {
+    /// Nothing was heard of it.
+    pub(super) fn unknown() -> Peer {
+        Peer {
+            has: Has::default(),
+            next: Slot(1),
+            told: Slot(0),
+            round: 0,
+            active: false,
+            probe: None,
+            flow: Flow::Unknown,
+        }
+    }
+}
+
 impl Leader {
     pub(super) fn new(
-        members: &[NodeId],
+        members: &Membership,
+        me: NodeId,
         answers: &BTreeMap<NodeId, Answer>,
         opened: Slot,
     ) -> Leader {
-        let peer = |&id: &NodeId| {
-            let answer = answers.get(&id);
-            let through = answer.map_or(Slot(0), |answer| answer.through.min(opened));
-            let peer = Peer {
-                has: Has {
-                    through,
-                    ..Has::default()
-                },
-                next: through.next(),
-                told: Slot(0),
-                round: 0,
-                active: answer.is_some(),
-                probe: None,
-                flow: match answer {
-                    Some(_) => Flow::Stream,
-                    None => Flow::Unknown,
-                },
-            };
+        let peer = |id: NodeId| {
+            let mut peer = Peer::unknown();
+            if let Some(answer) = answers.get(&id) {
+                peer.has.through = answer.through.min(opened);
+                peer.next = peer.has.through.next();
+                (peer.active, peer.flow) = (true, Flow::Stream);
+            }
             (id, peer)
         };
         Leader {
-            peers: members.iter().map(peer).collect(),
+            peers: members.iter().chain([me]).map(peer).collect(),
+            stage: Stage::Open,
+            change: Change::under(members.version),
             opened,
             next: opened.next(),
             reads: Reads::default(),
@@ -161,8 +175,10 @@ impl Leader {
 pub(super) struct Source<'a> {
     pub(super) ballot: Ballot,
     pub(super) chosen: Slot,
-    pub(super) opened: Slot,
+    pub(super) since: Slot,
+    pub(super) opened: Option<Slot>,
     pub(super) next: Slot,
+    pub(super) tenures: &'a Tenures,
     pub(super) slots: &'a Slots,
     pub(super) config: &'a Config,
 }
@@ -175,7 +191,7 @@ impl Source<'_> {
                 self.send_snapshot(to, peer, fx);
                 return;
             }
-            let room = self.room(peer);
+            let room = self.room(peer).min(self.next.since(peer.next));
             if room == 0 {
                 return;
             }
@@ -238,6 +254,7 @@ impl Source<'_> {
             Message::Snapshot {
                 ballot: self.ballot,
                 checkpoint: Checkpoint::from(base),
+                tenures: self.tenures.iter().cloned().collect(),
             },
         );
     }
@@ -295,6 +312,7 @@ impl Source<'_> {
                 ballot: self.ballot,
                 first,
                 chosen: self.chosen,
+                since: self.since,
                 entries,
             },
         );

@@ -16,7 +16,8 @@ impl MultiPaxos {
 
     /// Delivers what is chosen and known, in order.
     pub(super) fn deliver(&mut self, fx: &mut Effects<MultiPaxos>) {
-        let end = self.told.min(self.prefix);
+        self.note_tenures(fx);
+        let end = self.deliverable();
         while self.chosen < end {
             self.chosen = self.chosen.next();
             let vote = self.slots.vote(self.chosen);
@@ -32,6 +33,7 @@ impl MultiPaxos {
                 payload: entry.payload(),
             });
         }
+        self.tell_members(fx);
     }
 
     /// The slots that this ballot has filled here without a hole may have grown.

@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use quorate_core::{Checkpoint, Payload, wire};
 
 use super::ballot::{Ballot, Cast, Slot};
+use super::tenure::Tenure;
 use crate::log::{Entries, Position};
 
 /// What replicas tell one another.
@@ -69,6 +70,9 @@ pub enum Message {
         first: Slot,
         /// Everything through here is chosen.
         chosen: Slot,
+        /// The membership that governs the slots behind `chosen` was chosen in this slot. Who does not
+        /// know it accepts nothing behind it that is not chosen.
+        since: Slot,
         /// One for each slot.
         entries: Entries,
     },
@@ -92,8 +96,9 @@ pub enum Message {
         round: u64,
         /// Everything through here is chosen.
         chosen: Slot,
-        /// In phase 1 nothing was found behind this slot.
-        opened: Slot,
+        /// In phase 1 nothing was found behind this slot; nothing while members who come are still to
+        /// be asked.
+        opened: Option<Slot>,
     },
     /// "When I received round `round`, I had promised no higher ballot."
     Heard {
@@ -116,11 +121,16 @@ pub enum Message {
         ballot: Ballot,
         /// What the attached state contains.
         checkpoint: Checkpoint,
+        /// Who governs the slots from before it on. The state may be newer than was asked for, so these
+        /// are all that the sender knows.
+        tenures: Vec<Tenure>,
     },
     /// "Begin a ballot now: you have all that I have."
     Handover {
         /// The leader's ballot.
         ballot: Ballot,
+        /// Everything through here is chosen.
+        chosen: Slot,
     },
     /// "Someone asked me to broadcast this, and you lead."
     Forward {
@@ -154,11 +164,23 @@ pub enum Message {
         incarnation: u64,
         /// The highest ballot that the sender promised.
         promised: Ballot,
+        /// Who takes part, as far as it knows.
+        tenures: Vec<Tenure>,
     },
     /// "I lost records too."
     Forgotten {
         /// From the question.
         incarnation: u64,
+    },
+    /// "The memberships that were chosen through `after` are on my disk": mail to oneself.
+    Settled {
+        /// The slot of the last of them.
+        after: Slot,
+    },
+    /// "Who takes part has changed since you were told": to a canvasser that must not be supported.
+    Outdated {
+        /// Who takes part now.
+        tenure: Tenure,
     },
 }
 
@@ -180,9 +202,14 @@ pub enum Record {
     Base(Position),
     /// Records were lost. This replica accepts again, but must not promise anything until it has
     /// whatever it may have forgotten.
-    Rejoining,
+    Rejoining {
+        /// It has asked those who take part behind this slot what it forgot.
+        asked: Slot,
+    },
     /// It has it, and promises again.
     Rejoined,
+    /// Who takes part: a membership that was chosen, or the one that it began with.
+    Governs(Tenure),
 }
 
 /// What a replica waits for.
@@ -215,7 +242,7 @@ impl Message {
             | Message::Leading { ballot, .. }
             | Message::Chosen { ballot, .. }
             | Message::Snapshot { ballot, .. }
-            | Message::Handover { ballot } => Some(*ballot),
+            | Message::Handover { ballot, .. } => Some(*ballot),
             Message::Canvass { .. }
             | Message::Support { .. }
             | Message::Promise { .. }
@@ -227,7 +254,9 @@ impl Message {
             | Message::ReadReady { .. }
             | Message::Recovering { .. }
             | Message::Remembered { .. }
-            | Message::Forgotten { .. } => None,
+            | Message::Forgotten { .. }
+            | Message::Settled { .. }
+            | Message::Outdated { .. } => None,
         }
     }
 
@@ -251,7 +280,9 @@ impl Message {
             | Message::ReadReady { .. }
             | Message::Recovering { .. }
             | Message::Remembered { .. }
-            | Message::Forgotten { .. } => None,
+            | Message::Forgotten { .. }
+            | Message::Settled { .. }
+            | Message::Outdated { .. } => None,
         }
     }
 
@@ -276,7 +307,9 @@ impl Message {
             | Message::Handover { .. }
             | Message::Forward { .. }
             | Message::ReadAsked { .. }
-            | Message::Recovering { .. } => None,
+            | Message::Recovering { .. }
+            | Message::Settled { .. }
+            | Message::Outdated { .. } => None,
         }
     }
 
@@ -304,25 +337,28 @@ wire!(enum Message, "the tag of a message" {
     3 => Prepare { ballot, first, wanted_by, incarnation };
     4 => Promise { ballot, incarnation, first, through, votes, complete };
     5 => Refused { promised };
-    6 => Accept { ballot, first, chosen, entries };
+    6 => Accept { ballot, first, chosen, since, entries };
     7 => Accepted { ballot, first, last, through };
     8 => Leading { ballot, round, chosen, opened };
     9 => Heard { ballot, round };
     10 => Chosen { ballot, through };
-    11 => Snapshot { ballot, checkpoint };
-    12 => Handover { ballot };
+    11 => Snapshot { ballot, checkpoint, tenures };
+    12 => Handover { ballot, chosen };
     13 => Forward { payload };
     14 => ReadAsked { incarnation, id };
     15 => ReadReady { incarnation, id, slot };
     16 => Recovering { incarnation };
-    17 => Remembered { incarnation, promised };
+    17 => Remembered { incarnation, promised, tenures };
     18 => Forgotten { incarnation };
+    19 => Settled { after };
+    20 => Outdated { tenure };
 });
 
 wire!(enum Record, "the tag of a record" {
     1 => Promised { ballot, chosen };
     2 => Accepted(cast);
     3 => Base(position);
-    4 => Rejoining;
+    4 => Rejoining { asked };
     5 => Rejoined;
+    6 => Governs(tenure);
 });

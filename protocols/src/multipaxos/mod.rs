@@ -18,17 +18,20 @@ mod invariants;
 mod leader;
 mod learn;
 mod lease;
+mod members;
 mod message;
 #[cfg(test)]
 mod paper;
 mod prepare;
 mod reads;
+mod reconfigure;
 mod recovery;
 mod restart;
 mod role;
 mod slots;
 mod snapshot;
 mod stability;
+mod tenure;
 mod transfer;
 
 use quorate_core::{Boot, Checkpoint, Effects, Model, NodeId, Protocol, Status};
@@ -40,9 +43,12 @@ pub use config::{BadQuorums, Config, Quorums};
 pub use flaw::Flaw;
 pub use invariants::Choices;
 pub use message::{Message, Record, Timer};
+use recovery::Rejoin;
 use role::Role;
 use slots::Slots;
 pub use stability::Stability;
+pub use tenure::Tenure;
+use tenure::Tenures;
 
 /// One replica: acceptor and learner always, proposer when it has to be.
 #[derive(Clone, Hash, Debug)]
@@ -69,8 +75,10 @@ pub struct MultiPaxos {
     /// What the layer above was last told of ballot and leader.
     announced: (Ballot, Option<NodeId>),
     role: Role,
+    /// Who takes part, slot by slot.
+    tenures: Tenures,
     /// Records were lost: promises wait until a leader of a higher ballot has told what it found.
-    rejoining: bool,
+    rejoining: Option<Rejoin>,
     /// A leader counts on this replica to promise nothing to others.
     leased: bool,
     /// The last round of heartbeats of this incarnation.
@@ -100,7 +108,7 @@ impl Protocol for MultiPaxos {
             Request::Read { id } => self.on_read(id, fx),
             Request::Compact(checkpoint) => self.on_compact(checkpoint, fx),
             Request::Transfer { to } => self.on_transfer(to, fx),
-            Request::Reconfigure(_) => {}
+            Request::Reconfigure(members) => self.on_reconfigure(members, fx),
         }
     }
 
@@ -116,7 +124,7 @@ impl Protocol for MultiPaxos {
             Timer::Election => self.canvass(fx),
             Timer::Heartbeat => self.on_heartbeat(fx),
             Timer::CheckQuorum => self.on_check_quorum(fx),
-            Timer::Transfer => self.abandon_transfer(),
+            Timer::Transfer => self.abandon_transfer(fx),
             Timer::Recovery => self.ask_others(fx),
             Timer::Lease => self.on_lease_ended(),
             Timer::Term(round) => self.on_term_ended(round),

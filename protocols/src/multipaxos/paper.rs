@@ -14,7 +14,7 @@ use quorate_core::{
 };
 use quorate_problems::total_order::{Output, Request};
 
-use super::{Ballot, Cast, Config, Message, MultiPaxos, Record, Slot, Timer, Vote};
+use super::{Ballot, Cast, Config, Message, MultiPaxos, Record, Slot, Tenure, Timer, Vote};
 use crate::log::{Content, Entries, Entry, Epoch};
 
 /// One replica and what it asked for, to be looked at step by step.
@@ -176,6 +176,7 @@ fn accept(ballot: Ballot, first: u64, chosen: u64, entries: &[Entry]) -> Message
         ballot,
         first: Slot(first),
         chosen: Slot(chosen),
+        since: Slot(0),
         entries: Entries::from_vec(entries.to_vec()),
     }
 }
@@ -194,7 +195,7 @@ fn leading(ballot: Ballot, round: u64, chosen: u64, opened: u64) -> Message {
         ballot,
         round,
         chosen: Slot(chosen),
-        opened: Slot(opened),
+        opened: Some(Slot(opened)),
     }
 }
 
@@ -541,6 +542,10 @@ fn round_trip<T: Wire + PartialEq + Debug>(value: &T) {
 fn messages_and_records_survive_the_wire() {
     let (ballot, slot, incarnation) = (ballot(3, 2), Slot(7), 4);
     let vote = cast(7, ballot, entry(2, "x"));
+    let tenure = Tenure {
+        after: slot,
+        members: Arc::new("7 n1 n2 learning n3".parse().expect("they are members")),
+    };
     for message in [
         Message::Canvass {
             after: ballot,
@@ -576,8 +581,12 @@ fn messages_and_records_survive_the_wire() {
                 position: 9,
                 epoch: 1,
             },
+            tenures: vec![tenure.clone()],
         },
-        Message::Handover { ballot },
+        Message::Handover {
+            ballot,
+            chosen: slot,
+        },
         Message::Forward {
             payload: Payload::from_vec(vec![1, 2], 3),
         },
@@ -591,8 +600,13 @@ fn messages_and_records_survive_the_wire() {
         Message::Remembered {
             incarnation,
             promised: ballot,
+            tenures: vec![tenure.clone()],
         },
         Message::Forgotten { incarnation },
+        Message::Settled { after: slot },
+        Message::Outdated {
+            tenure: tenure.clone(),
+        },
     ] {
         round_trip(&message);
     }
@@ -603,8 +617,9 @@ fn messages_and_records_survive_the_wire() {
         },
         Record::Accepted(vote),
         Record::Base(Checkpoint::default().into()),
-        Record::Rejoining,
+        Record::Rejoining { asked: slot },
         Record::Rejoined,
+        Record::Governs(tenure),
     ] {
         round_trip(&record);
     }

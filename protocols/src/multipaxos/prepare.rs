@@ -16,6 +16,7 @@ use super::accept::AHEAD_MAX;
 use super::ballot::{Ballot, Cast, Slot, Vote};
 use super::leader::{Flow, Leader};
 use super::message::{Message, Record, Timer};
+use super::reconfigure::Stage;
 use super::role::Role;
 use super::{Flaw, MultiPaxos};
 use crate::log::{Content, Entry};
@@ -43,6 +44,15 @@ pub(super) struct Answer {
 }
 
 impl Preparation {
+    /// Nobody has answered yet.
+    pub(super) fn new(wanted_by: Option<Ballot>) -> Preparation {
+        Preparation {
+            answers: BTreeMap::new(),
+            found: BTreeMap::new(),
+            wanted_by,
+        }
+    }
+
     /// Whether a leader wanted it.
     pub(super) fn is_wanted(&self) -> bool {
         self.wanted_by.is_some()
@@ -73,34 +83,32 @@ impl MultiPaxos {
             let record = self.promise_record();
             fx.persist(record);
         }
-        self.role = Role::Proposer(Preparation {
-            answers: BTreeMap::new(),
-            found: BTreeMap::new(),
-            wanted_by,
-        });
+        self.role = Role::Proposer(Preparation::new(wanted_by));
         self.leader = None;
         fx.stop_timer(Timer::Silence);
         self.await_election(fx);
         let heartbeat = self.config.heartbeat;
         fx.set_timer(Timer::Heartbeat, heartbeat..heartbeat);
         self.tell_leader(fx);
-        let (ballot, incarnation) = (self.promised, self.incarnation);
-        let promise = Message::Promise {
-            ballot,
-            incarnation,
-            first: self.chosen.next(),
-            through: self.chosen,
-            // It looks at its own when it needs them.
-            votes: Vec::new(),
-            complete: true,
-        };
-        fx.send(self.me, promise);
+        self.promise_here(fx);
         self.ask_on(fx);
     }
 
-    /// Asks everybody who has not told all. Repeated with the heartbeat, since mail is lost.
+    /// Phase 1, if this replica is in it: before it leads, or when others take part from some slot on.
+    fn preparation(&self) -> Option<&Preparation> {
+        match &self.role {
+            Role::Proposer(preparation) => Some(preparation),
+            Role::Leader(leader) => match &leader.stage {
+                Stage::Entering(preparation) => Some(preparation),
+                Stage::Open | Stage::Deciding => None,
+            },
+            Role::Acceptor | Role::Canvasser { .. } | Role::Damaged(_) => None,
+        }
+    }
+
+    /// Asks every voter who has not told all. Repeated with the heartbeat, since mail is lost.
     pub(super) fn ask_on(&self, fx: &mut Effects<MultiPaxos>) {
-        let Role::Proposer(preparation) = &self.role else {
+        let Some(preparation) = self.preparation() else {
             return;
         };
         for peer in self.others() {
@@ -190,17 +198,19 @@ impl MultiPaxos {
         complete: bool,
         fx: &mut Effects<MultiPaxos>,
     ) {
-        if matches!(self.role, Role::Leader(_)) {
-            self.on_accepted(from, first, first.before(), through, fx);
-            return;
-        }
+        self.on_accepted(from, first, first.before(), through, fx);
         let (begun, flaw) = (self.chosen.next(), self.config.flaw);
         let last = votes.last().map_or(first, |cast| cast.slot);
         if last.since(begun) > AHEAD_MAX {
             return; // So far behind, it had better wait for another leader.
         }
-        let Role::Proposer(preparation) = &mut self.role else {
-            return;
+        let preparation = match &mut self.role {
+            Role::Proposer(preparation) => preparation,
+            Role::Leader(leader) => match &mut leader.stage {
+                Stage::Entering(preparation) => preparation,
+                Stage::Open | Stage::Deciding => return,
+            },
+            Role::Acceptor | Role::Canvasser { .. } | Role::Damaged(_) => return,
         };
         let answer = preparation.answers.entry(from).or_insert(Answer {
             next: begun,
@@ -222,41 +232,62 @@ impl MultiPaxos {
         }
         let answers = &preparation.answers;
         let complete = |id| answers.get(&id).is_some_and(|answer| answer.complete);
-        if self.config.quorums.phase1().is_quorum(complete) {
-            self.become_leader(fx);
+        let reign = self.tenures.governing(begun);
+        if !reign.quorums.phase1().is_quorum(complete) {
+            return;
+        }
+        let preparation = mem::replace(preparation, Preparation::new(None));
+        match self.role {
+            Role::Leader(_) => self.open_tenure(preparation, fx),
+            Role::Proposer(_) => self.become_leader(preparation, fx),
+            Role::Acceptor | Role::Canvasser { .. } | Role::Damaged(_) => {}
         }
     }
 
-    /// A phase-1 quorum has told what it accepted and will accept nothing lower: this ballot may
-    /// propose. First of all what may have been chosen, and no-ops in the holes between.
-    fn become_leader(&mut self, fx: &mut Effects<MultiPaxos>) {
-        let role = mem::replace(&mut self.role, Role::Acceptor);
-        let Role::Proposer(mut preparation) = role else {
-            unreachable!("only a proposer becomes a leader");
-        };
+    /// Proposes in all slots from the first that is not chosen on what phase 1 found there, and no-ops in
+    /// the holes between. It ends with the first membership among them: those whom it names are asked
+    /// about the slots behind it once it is chosen. Answers the last slot filled.
+    pub(super) fn fill(
+        &mut self,
+        mut preparation: Preparation,
+        fx: &mut Effects<MultiPaxos>,
+    ) -> (Slot, Stage) {
         let begun = self.chosen.next();
         for (slot, vote) in self.slots.votes(begun) {
             let vote = vote.clone();
             preparation.offer(Cast { slot, vote }, self.config.flaw);
         }
         let last = preparation.found.last_key_value();
-        let opened = last.map_or(self.chosen, |(&slot, _)| slot);
+        let last = last.map_or(self.chosen, |(&slot, _)| slot);
         let noop = Entry {
-            epoch: self.config.quorums.epoch(self.promised),
+            epoch: self.promised.epoch(),
             content: Content::Noop,
         };
-        let mut slot = begun;
-        while slot <= opened {
+        let (mut slot, mut stage) = (self.chosen, Stage::Open);
+        while slot < last && matches!(stage, Stage::Open) {
+            slot = slot.next();
             let entry = match preparation.found.remove(&slot) {
                 Some(vote) if !self.has(Flaw::AnyValue) => vote.entry,
                 _ => noop.clone(),
             };
+            if self.tenure_in(slot, &entry).is_some() {
+                stage = Stage::Deciding;
+            }
             self.accept_here(slot, entry, fx);
-            slot = slot.next();
         }
         self.slots.recount();
-        let members = self.config.quorums.members();
-        let leader = Leader::new(members, &preparation.answers, opened);
+        (slot, stage)
+    }
+
+    /// A phase-1 quorum has told what it accepted and will accept nothing lower: this ballot may
+    /// propose. First of all what may have been chosen, and no-ops in the holes between.
+    fn become_leader(&mut self, preparation: Preparation, fx: &mut Effects<MultiPaxos>) {
+        let begun = self.chosen.next();
+        let answers = preparation.answers.clone();
+        let (opened, stage) = self.fill(preparation, fx);
+        let members = &self.reign().tenure.members;
+        let mut leader = Leader::new(members, self.me, &answers, opened);
+        leader.stage = stage;
         self.role = Role::Leader(leader);
         self.leader = Some(self.me);
         fx.stop_timer(Timer::Election);
@@ -272,6 +303,7 @@ impl MultiPaxos {
         });
         // Those who promised may know more to be chosen than this replica does.
         self.maybe_choose(fx);
+        self.resume(fx);
     }
 
     /// The leader's own acceptor accepts what it proposes, like any other.

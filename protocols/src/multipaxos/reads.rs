@@ -11,6 +11,7 @@ use quorate_problems::total_order::Output;
 
 use super::ballot::Slot;
 use super::message::Message;
+use super::reconfigure::Stage;
 use super::role::Role;
 use super::{Flaw, MultiPaxos};
 use crate::reads::Asker;
@@ -53,7 +54,8 @@ impl MultiPaxos {
         };
         // Until what phase 1 found is chosen again, a leader does not know how much of it others have
         // delivered.
-        if chosen < leader.opened && !too_soon {
+        let asks_who_comes = matches!(leader.stage, Stage::Entering(_));
+        if (chosen < leader.opened || asks_who_comes) && !too_soon {
             return;
         }
         let round = match leased {
@@ -87,7 +89,7 @@ impl MultiPaxos {
         from: NodeId,
         round: u64,
         chosen: Slot,
-        opened: Slot,
+        opened: Option<Slot>,
         fx: &mut Effects<MultiPaxos>,
     ) {
         if !self.hear(from, fx) {
@@ -126,7 +128,7 @@ impl MultiPaxos {
             return 0;
         };
         let round = |id| leader.peers.get(&id).map_or(0, |peer| peer.round);
-        self.config.quorums.phase2().reached(round)
+        self.reign().quorums.phase2().reached(round)
     }
 
     fn asked_round(&self) -> u64 {

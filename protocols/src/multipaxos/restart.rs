@@ -1,15 +1,18 @@
 //! How a replica starts from what survived ("Paxos Made Simple", 2.5).
 
 use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 use core::time::Duration;
 
 use quorate_core::{Boot, Effects, Frame, NodeId, Survival};
-use quorate_problems::total_order::Output;
+use quorate_problems::total_order::{Membership, Output};
 
 use super::ballot::{Ballot, Slot, Vote};
 use super::message::{Record, Timer};
+use super::recovery::Rejoin;
 use super::role::Role;
 use super::slots::Slots;
+use super::tenure::{Reign, Tenure, Tenures};
 use super::{Config, MultiPaxos};
 use crate::log::Position;
 
@@ -24,6 +27,7 @@ impl MultiPaxos {
             replay.record(frame, record);
         }
         let state = Position::from(boot.checkpoint);
+        let tenures = replay.tenures(config);
         let mut replica = MultiPaxos {
             me: boot.me,
             incarnation: boot.incarnation,
@@ -38,7 +42,8 @@ impl MultiPaxos {
             leader: None,
             announced: (Ballot::default(), None),
             role: Role::Acceptor,
-            rejoining: replay.rejoining,
+            tenures,
+            rejoining: replay.rejoining.map(Rejoin::of),
             leased: false,
             round: 0,
         };
@@ -47,8 +52,14 @@ impl MultiPaxos {
             replica.give_lease(fx);
         }
         if boot.survival == Survival::Damaged {
+            replica.tenures = Replay::default().tenures(config);
             replica.become_damaged(state, fx);
+            replica.tell_members(fx);
             return replica;
+        }
+        if replay.governs.is_empty() {
+            // From now on what its configuration says of others does not matter.
+            fx.persist(Record::Governs(replica.tenures.newest().tenure.clone()));
         }
         replica.meet_state(state, fx);
         replica.await_first_election(fx);
@@ -71,6 +82,7 @@ impl MultiPaxos {
             self.slots.drop_through(state);
             fx.persist(Record::Base(state));
         }
+        self.tenures.noted = self.chosen;
         self.prefix = self.chosen.max(self.recorded);
         self.told = self.prefix;
         self.advance_prefix();
@@ -81,7 +93,7 @@ impl MultiPaxos {
     /// as if one had just been lost: a canvass disturbs no one.
     fn await_first_election(&self, fx: &mut Effects<MultiPaxos>) {
         let alone = |id: NodeId| id == self.me;
-        let first = match self.config.quorums.phase1().is_quorum(alone) {
+        let first = match self.reign().quorums.phase1().is_quorum(alone) {
             true => Duration::ZERO..Duration::ZERO,
             false => {
                 let heartbeat = self.config.heartbeat;
@@ -102,7 +114,8 @@ struct Replay {
     chosen: Slot,
     base: Position,
     votes: BTreeMap<Slot, (Vote, Frame)>,
-    rejoining: bool,
+    governs: BTreeMap<Slot, Arc<Membership>>,
+    rejoining: Option<Slot>,
 }
 
 impl Replay {
@@ -121,8 +134,39 @@ impl Replay {
                     self.base = base;
                 }
             }
-            Record::Rejoining => self.rejoining = true,
-            Record::Rejoined => self.rejoining = false,
+            Record::Rejoining { asked } => self.rejoining = Some(asked),
+            Record::Rejoined => self.rejoining = None,
+            Record::Governs(tenure) => {
+                self.governs.insert(tenure.after, tenure.members);
+            }
         }
+    }
+
+    /// Who takes part, as far as it was written down; else those whom the configuration names.
+    fn tenures(&self, config: &Config) -> Tenures {
+        let mut governs = self.governs.iter();
+        let mut governs = governs.by_ref().map(|(&after, members)| Tenure {
+            after,
+            members: members.clone(),
+        });
+        let first = governs.next().unwrap_or_else(|| Tenure {
+            after: Slot(0),
+            members: {
+                let voters = config.quorums.members().iter().copied();
+                Arc::new(Membership::new(0, voters, []))
+            },
+        });
+        let quorums = config.quorums.of(&first.members.voters);
+        let quorums = quorums.expect("a cluster keeps its rules, which fitted these members");
+        let mut tenures = Tenures::new(Reign {
+            tenure: first,
+            quorums,
+        });
+        for tenure in governs {
+            tenures.add(&tenure);
+        }
+        tenures.drop_before(self.base.index);
+        tenures.settled = tenures.newest().tenure.after;
+        tenures
     }
 }

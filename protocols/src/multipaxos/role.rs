@@ -51,8 +51,11 @@ impl Role {
 impl MultiPaxos {
     pub(super) fn summary(&self) -> Status {
         Status {
-            role: self.ailment().unwrap_or(self.role.name()),
-            epoch: self.config.quorums.epoch(self.promised).0,
+            role: self
+                .ailment()
+                .or(self.station())
+                .unwrap_or(self.role.name()),
+            epoch: self.promised.epoch().0,
             leader: self.leader,
             head: self.slots.last().max(self.chosen).0,
             decided: self.chosen.0,
@@ -68,9 +71,10 @@ impl MultiPaxos {
         message: &Message,
         fx: &mut Effects<MultiPaxos>,
     ) -> bool {
-        let quorums = &self.config.quorums;
+        // Whoever takes part may be somebody of whom this replica has not heard: who counts is asked
+        // where something is counted.
         let asked = message.answered_incarnation();
-        if !quorums.contains(from) || asked.is_some_and(|asked| asked != self.incarnation) {
+        if asked.is_some_and(|asked| asked != self.incarnation) {
             return false;
         }
         if matches!(self.role, Role::Damaged(_)) {
@@ -82,7 +86,7 @@ impl MultiPaxos {
         let Some(ballot) = message.claim() else {
             return true;
         };
-        if ballot.node != from || !quorums.contains(ballot.node) {
+        if ballot.node != from {
             return false; // Nobody speaks for another's ballot.
         }
         if ballot < self.promised {
@@ -122,8 +126,9 @@ impl MultiPaxos {
                 ballot,
                 first,
                 chosen,
+                since,
                 entries,
-            } => self.on_accept(from, ballot, first, chosen, &entries, fx),
+            } => self.on_accept(from, ballot, first, (chosen, since), &entries, fx),
             Message::Accepted {
                 first,
                 last,
@@ -138,14 +143,23 @@ impl MultiPaxos {
             } => self.on_leading(from, round, chosen, opened, fx),
             Message::Heard { round, .. } => self.on_heard(from, round, fx),
             Message::Chosen { through, .. } => self.on_chosen(from, through, fx),
-            Message::Snapshot { checkpoint, .. } => self.on_snapshot(from, checkpoint, fx),
-            Message::Handover { ballot } => self.on_handover(ballot, fx),
+            Message::Snapshot {
+                checkpoint,
+                tenures,
+                ..
+            } => self.on_snapshot(from, checkpoint, &tenures, fx),
+            Message::Handover { ballot, chosen } => self.on_handover(ballot, chosen, fx),
             Message::Forward { payload } => self.on_forward(payload, fx),
             Message::ReadAsked { incarnation, id } => self.on_read_asked(from, incarnation, id, fx),
             Message::ReadReady { id, slot, .. } => self.on_read_ready(id, slot, fx),
             Message::Recovering { incarnation } => self.on_recovering(from, incarnation, fx),
-            Message::Remembered { promised, .. } => self.on_remembered(from, promised, fx),
+            Message::Remembered {
+                promised, tenures, ..
+            } => self.on_remembered(from, promised, &tenures, fx),
             Message::Forgotten { .. } => self.on_forgotten(from, fx),
+            Message::Settled { after } if from == self.me => self.on_settled(after, fx),
+            Message::Settled { .. } => {} // Nobody speaks for another's disk.
+            Message::Outdated { tenure } => self.on_outdated(tenure, fx),
         }
     }
 
@@ -188,14 +202,15 @@ impl MultiPaxos {
         self.promised = ballot;
         self.prefix = self.chosen;
         self.told = self.chosen;
+        self.tenures.arriving = None;
     }
 
     /// The promise, to be written down.
     pub(super) fn promise_record(&mut self) -> Record {
-        self.recorded = self.chosen;
+        self.recorded = self.recorded.max(self.chosen);
         Record::Promised {
             ballot: self.promised,
-            chosen: self.chosen,
+            chosen: self.recorded,
         }
     }
 
@@ -235,7 +250,7 @@ impl MultiPaxos {
         if self.announced != now {
             self.announced = now;
             fx.output(Output::Lead {
-                epoch: self.config.quorums.epoch(self.promised).0,
+                epoch: self.promised.epoch().0,
                 leader: self.leader,
             });
         }

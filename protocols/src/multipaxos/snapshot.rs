@@ -11,7 +11,9 @@ use super::MultiPaxos;
 use super::ballot::Slot;
 use super::leader::Flow;
 use super::message::{Message, Record};
+use super::recovery::Rejoin;
 use super::role::Role;
+use super::tenure::Tenure;
 use crate::log::Position;
 
 impl MultiPaxos {
@@ -25,6 +27,7 @@ impl MultiPaxos {
         if end > self.slots.base().index {
             let epoch = self.slots.epoch_through(end);
             self.slots.drop_through(Position { index: end, epoch });
+            self.tenures.drop_before(end);
             self.restate(fx);
         } else if self.chosen > self.recorded {
             // After a restart the slots through here need not be learned again.
@@ -38,23 +41,47 @@ impl MultiPaxos {
         &mut self,
         from: NodeId,
         checkpoint: Checkpoint,
+        tenures: &[Tenure],
         fx: &mut Effects<MultiPaxos>,
     ) {
         if !self.hear(from, fx) {
             return;
         }
-        let end = Position::from(checkpoint);
-        if end.index <= self.prefix {
-            // The values are all here, and now known to be chosen.
-            self.learn_through(end.index, fx);
+        let mut begun = tenures.iter();
+        let begun = begun
+            .by_ref()
+            .filter(|tenure| tenure.after.0 <= checkpoint.position);
+        if checkpoint.position > self.prefix.0 && self.adopt(begun, fx) {
+            // The state does not contain who governs behind it, and may survive a crash alone.
+            self.tenures.arriving = Some((from, checkpoint));
         } else {
+            self.install(from, checkpoint, fx);
+        }
+    }
+
+    /// Acceptor: replaces the state, and says how far it has come.
+    pub(super) fn install(
+        &mut self,
+        from: NodeId,
+        checkpoint: Checkpoint,
+        fx: &mut Effects<MultiPaxos>,
+    ) {
+        let end = Position::from(checkpoint);
+        if end.index > self.prefix {
             self.slots.drop_through(end);
             (self.chosen, self.prefix, self.epoch) = (end.index, end.index, end.epoch);
             self.told = self.told.max(end.index);
+            self.tenures.noted = self.tenures.noted.max(end.index);
             self.advance_prefix();
             self.restate(fx);
             fx.output(Output::Install(checkpoint));
             self.deliver(fx);
+        } else if self.leader == Some(from) {
+            // The values are all here, and now known to be chosen.
+            self.learn_through(end.index, fx);
+        }
+        if self.leader != Some(from) {
+            return;
         }
         let first = self.chosen.next();
         fx.send(
@@ -72,9 +99,13 @@ impl MultiPaxos {
     /// begin. The votes that remain are in the frames that remain.
     fn restate(&mut self, fx: &mut Effects<MultiPaxos>) {
         let keep_from = self.slots.oldest_frame().unwrap_or(fx.frame());
-        let rejoining = self.rejoining.then_some(Record::Rejoining);
         let records = [self.promise_record(), Record::Base(self.slots.base())];
-        fx.compact(keep_from, records.into_iter().chain(rejoining));
+        let tenures = self.tenures.iter().cloned().map(Record::Governs);
+        let rejoining = self.rejoining.iter().map(Rejoin::record);
+        fx.compact(
+            keep_from,
+            records.into_iter().chain(tenures).chain(rejoining),
+        );
     }
 
     /// How many bytes of values to keep behind the application's state.

@@ -16,8 +16,7 @@ use super::role::Role;
 /// of which knew no leader at some moment since the proposer promised the ballot before.
 #[derive(Clone, Default, Hash, Debug)]
 pub struct Stability {
-    /// For each replica and ballot that it has promised, unless they are a quorum by now: who was seen
-    /// without a leader since.
+    /// For each replica and ballot that it has promised: who was seen without a leader since.
     leaderless: BTreeMap<(NodeId, Ballot), BTreeSet<NodeId>>,
     /// The ballot in which each replica was seen last, and whether it was its proposer.
     seen: BTreeMap<NodeId, (Ballot, bool)>,
@@ -61,23 +60,29 @@ impl Stability {
             }
         }
         for replica in replicas.filter(|replica| replica.leader.is_none()) {
-            self.leaderless.retain(|_, missing| {
+            for missing in self.leaderless.values_mut() {
                 missing.insert(replica.me);
-                let phase1 = replica.config.quorums.phase1();
-                !phase1.is_quorum(|id| missing.contains(&id))
-            });
+            }
         }
         Ok(())
     }
 
-    /// A replica begins a ballot, the next after the one that it had promised. Ballots during which a
-    /// quorum missed a leader are not kept.
+    /// A replica begins a ballot, the next after the one that it had promised.
     fn judge(&self, replica: &MultiPaxos, before: Ballot) -> Result<(), String> {
         let (me, ballot) = (replica.me, replica.promised);
         match self.leaderless.get(&(me, before)) {
-            Some(missing) if before.next(me) == ballot => Err(format!(
-                "stability: {me} begins {ballot:?} although only {missing:?} missed a leader"
-            )),
+            Some(missing)
+                if before.next(me) == ballot
+                    && !replica
+                        .reign()
+                        .quorums
+                        .phase1()
+                        .is_quorum(|id| missing.contains(&id)) =>
+            {
+                Err(format!(
+                    "stability: {me} begins {ballot:?} although only {missing:?} missed a leader"
+                ))
+            }
             Some(_) | None => Ok(()),
         }
     }

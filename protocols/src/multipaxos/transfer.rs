@@ -4,18 +4,19 @@
 use quorate_core::{Effects, NodeId};
 
 use super::MultiPaxos;
-use super::ballot::Ballot;
+use super::ballot::{Ballot, Slot};
 use super::message::{Message, Timer};
 use super::role::Role;
 
 impl MultiPaxos {
     /// The layer above wants another leader.
     pub(super) fn on_transfer(&mut self, to: Option<NodeId>, fx: &mut Effects<MultiPaxos>) {
-        let me = self.me;
-        let Some((leader, _)) = self.leading() else {
+        let (me, reign) = (self.me, self.tenures.governing(self.chosen.next()));
+        let Role::Leader(leader) = &mut self.role else {
             return;
         };
-        let others = leader.peers.iter().filter(|(id, _)| **id != me);
+        let others = leader.peers.iter();
+        let others = others.filter(|(id, _)| **id != me && reign.has_voter(**id));
         let target = match to {
             Some(to) => others.map(|(&id, _)| id).find(|&id| id == to),
             // Whoever has most, and of those who answer if anyone does.
@@ -32,10 +33,16 @@ impl MultiPaxos {
         self.maybe_hand_over(target, fx);
     }
 
-    /// Leader: the transfer took too long, so it goes on leading.
-    pub(super) fn abandon_transfer(&mut self) {
+    /// Leader: the transfer took too long, so it goes on leading, unless it must not.
+    pub(super) fn abandon_transfer(&mut self, fx: &mut Effects<MultiPaxos>) {
+        let reign = self.tenures.governing(self.chosen.next());
         if let Role::Leader(leader) = &mut self.role {
             leader.transfer = None;
+            if self.chosen > reign.tenure.after && !reign.has_voter(self.me) {
+                self.enter(self.promised, fx);
+            } else {
+                self.maybe_reconfigure(fx);
+            }
         }
     }
 
@@ -46,13 +53,13 @@ impl MultiPaxos {
         };
         let peer = leader.peers.get(&to);
         let caught_up = peer.is_some_and(|peer| peer.has.through.next() == source.next);
-        if leader.transfer == Some(to) && caught_up {
-            let ballot = source.ballot;
+        if leader.transfer == Some(to) && caught_up && source.opened.is_some() {
+            let (ballot, chosen) = (source.ballot, source.chosen);
             // Acceptors will promise although they gave leases, so these count no more, not even if
             // the message is lost: who can tell.
             leader.relinquished = true;
             // Early: it is no promise, and the next leader asks a quorum like any other.
-            fx.send_early(to, Message::Handover { ballot });
+            fx.send_early(to, Message::Handover { ballot, chosen });
         }
     }
 
@@ -67,9 +74,16 @@ impl MultiPaxos {
 
     /// Acceptor: the leader wants this replica to lead. No canvass: the others still hear from the
     /// leader, and would refuse.
-    pub(super) fn on_handover(&mut self, ballot: Ballot, fx: &mut Effects<MultiPaxos>) {
+    pub(super) fn on_handover(
+        &mut self,
+        ballot: Ballot,
+        chosen: Slot,
+        fx: &mut Effects<MultiPaxos>,
+    ) {
+        // Who leads must know for whom.
+        self.learn_through(chosen, fx);
         match self.role {
-            Role::Acceptor | Role::Canvasser { .. } if self.is_whole() => {
+            Role::Acceptor | Role::Canvasser { .. } if self.is_whole() && self.may_lead() => {
                 self.begin_ballot(Some(ballot), fx);
             }
             Role::Acceptor

@@ -90,10 +90,15 @@ where
         let members: Vec<NodeId> = (1..=size).map(NodeId).collect();
         let schedule = schedule(suite, seed, hurt, &members, &mut choice);
         let world = World::from_words(suite, size, &schedule.words)?;
-        let adversary = match hurt.adversary {
+        let mut adversary = match hurt.adversary {
             Some(adversary) => adversary,
             None => Adversary::draw(P::MODEL, &mut choice),
         };
+        let mut words = schedule.words.iter();
+        if hurt.adversary.is_none() && words.any(|word| word.starts_with("members=")) {
+            // So few of all nodes may be all that count, so whoever is drawn here must come back.
+            adversary.model.faults = P::MODEL.faults;
+        }
         let faulty = faulty(&adversary, hurt.outside_model, &members, &mut choice);
         // Stabilisation may come late: in half of the runs, only after everything else.
         let stable_from = match choice.choose(2) {

@@ -12,6 +12,7 @@ fn remembered(promised: Ballot) -> Message {
     Message::Remembered {
         incarnation: 1,
         promised,
+        tenures: vec![],
     }
 }
 

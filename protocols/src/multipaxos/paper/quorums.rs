@@ -200,7 +200,16 @@ fn a_leader_that_hands_over_has_no_lease_any_more() {
     let mail = one.ask(Request::Transfer {
         to: Some(NodeId(2)),
     });
-    assert_eq!(mail, [(2, Message::Handover { ballot: ours })]);
+    assert_eq!(
+        mail,
+        [(
+            2,
+            Message::Handover {
+                ballot: ours,
+                chosen: Slot(0)
+            }
+        )]
+    );
     one.fire(Timer::Transfer);
     assert!(
         !one.replica.holds_lease(),
