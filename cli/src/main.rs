@@ -10,6 +10,7 @@ mod duration;
 mod failure;
 mod go_flags;
 mod member;
+mod recover;
 mod serve;
 mod snapshot;
 
@@ -45,6 +46,8 @@ enum Command {
     Member(member::Flags),
     /// Back a cluster up, and begin a new one with what was backed up.
     Snapshot(snapshot::Flags),
+    /// Begin a new cluster with what one member has, when a majority is gone for good.
+    Recover(recover::Flags),
     /// Measure a cluster, with the options of etcd's benchmark tool.
     Bench(quorate_bench::Flags),
     /// Look at protocols: short named runs with pictures, searches for violations, verdicts on
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
         Command::Ctl(flags) => ctl::run(flags),
         Command::Member(flags) => member::run(&flags),
         Command::Snapshot(flags) => snapshot::run(flags),
+        Command::Recover(flags) => recover::run(&flags),
         Command::Bench(flags) => quorate_bench::run(flags),
         Command::Lab(lab) => match lab.run() {
             Ok(true) => Ok(()),

@@ -14,6 +14,7 @@ pub mod fuzzing;
 pub mod log;
 mod mailbox;
 mod metrics;
+mod pace;
 pub mod peers;
 mod replica;
 mod rounds;
@@ -29,11 +30,12 @@ pub use directory::{Directory, DirectoryError, Identity};
 pub use fail_stop::FailStop;
 pub use mailbox::{Mailbox, Waker, mailbox};
 pub use metrics::{BUCKETS, Histogram, Metrics, PeerMetrics};
+pub use pace::SLOW_SYNC;
 pub use peers::{
     Checkpoints, Introductions, NoCheckpoints, NoIntroductions, PeerList, PeerOptions, PeersHandle,
     Receiving, ask,
 };
-pub use replica::{Observer, Options, Replica, SpawnError};
+pub use replica::{Observer, Options, Replica, SpawnError, look_at};
 pub use rounds::{Next, Outside, Rounds};
 pub use storage::{Storage, StorageError};
 

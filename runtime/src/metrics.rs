@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use quorate_core::NodeId;
 
 use crate::log::LogCounts;
+use crate::pace::Pace;
 
 /// How many buckets a [`Histogram`] has.
 pub const BUCKETS: usize = 24;
@@ -39,6 +40,9 @@ pub struct Metrics {
     pub log_segments: u64,
     /// How long the disk took to make frames durable.
     pub sync_time: Histogram,
+    /// For how long every sync of the log has taken [`SLOW_SYNC`](crate::SLOW_SYNC) or longer; zero if the last one
+    /// did not.
+    pub disk_slow_for: Duration,
     /// The peers as they are now, in the order in which they were named.
     pub peers: Vec<PeerMetrics>,
 }
@@ -90,6 +94,7 @@ impl AtomicHistogram {
 #[derive(Default)]
 pub(crate) struct Counters {
     pub(crate) sync_time: AtomicHistogram,
+    pub(crate) pace: Pace,
     log_frames: AtomicU64,
     log_bytes: AtomicU64,
     log_syncs: AtomicU64,
@@ -162,6 +167,7 @@ impl Counters {
             },
             log_segments: self.log_segments.load(Ordering::Relaxed),
             sync_time: self.sync_time.read(),
+            disk_slow_for: self.pace.slow_for(Instant::now()),
             peers: peers.iter().map(|peer| peer.read()).collect(),
         }
     }

@@ -253,6 +253,30 @@ impl Observer {
     }
 }
 
+/// Opens the protocol on what survived, without threads, peers or a log to write to: for those who want to know
+/// what there is.
+///
+/// # Errors
+/// If the log's records cannot be read.
+pub fn look_at<P: Protocol>(
+    storage: &Storage,
+    config: &P::Config,
+    checkpoint: Checkpoint,
+    clock: &Clock,
+) -> Result<Node<P>, SpawnError> {
+    let records = storage.records::<P::Record>()?;
+    let boot = Boot {
+        me: storage.identity().member,
+        incarnation: storage.incarnation(),
+        survival: storage.survival(),
+        records: Box::new(records.into_iter()),
+        checkpoint,
+    };
+    let choice = Choice::Seeded(random_seed());
+    let durable = storage.durable();
+    Ok(Node::open(config, boot, durable, choice, clock.now()))
+}
+
 /// What the replica thread starts from.
 struct Start<P: Protocol> {
     storage: Storage,
@@ -322,16 +346,7 @@ where
             counters,
             fail_stop,
         } = start;
-        let records = storage.records::<P::Record>()?;
-        let boot = Boot {
-            me: storage.identity().member,
-            incarnation: storage.incarnation(),
-            survival: storage.survival(),
-            records: Box::new(records.into_iter()),
-            checkpoint,
-        };
-        let choice = Choice::Seeded(random_seed());
-        let node = Node::open(&config, boot, storage.durable(), choice, clock.now());
+        let node = look_at(&storage, &config, checkpoint, &clock)?;
         status.store(Some(Arc::new(node.status())));
         let (to_disk, frames) = crossbeam_channel::unbounded();
         let (give_back, spare) = crossbeam_channel::bounded(SPARE_BUFFERS);

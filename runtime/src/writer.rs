@@ -41,9 +41,9 @@ pub(crate) fn run<P: Protocol>(
                     log.append(&written)?;
                     give_back(written, spare);
                 }
-                let began = Instant::now();
+                counters.pace.begin(Instant::now());
                 let durable = log.sync()?;
-                counters.sync_time.add(began.elapsed());
+                counters.sync_time.add(counters.pace.end(Instant::now()));
                 // The replica may be gone already; what it wrote last is durable all the same.
                 let _ = events.send(Event::Synced(durable));
                 marked = false;

@@ -30,6 +30,7 @@ use super::following::{Addresses, Known, follow};
 use super::metrics;
 use super::origin::Origin;
 use super::protocol::{Served, Settings, With};
+use super::slow_disk;
 
 /// How large a segment of the log is.
 pub(super) const SEGMENT_BYTES: u64 = 64 << 20;
@@ -56,6 +57,7 @@ pub(super) struct Member {
     api: JoinHandle<()>,
     announcing: JoinHandle<()>,
     following: JoinHandle<()>,
+    watching: JoinHandle<()>,
     known: Arc<Known>,
     stop_api: watch::Sender<bool>,
 }
@@ -195,7 +197,10 @@ impl Member {
             learners_max: flags.max_learners,
         };
         options.connected = connected(replica.observer(), config.election_timeout);
-        options.metrics = vec![metrics::of_replica(replica.observer())];
+        let slow_disk = Arc::new(slow_disk::Found::default());
+        options.metrics = vec![metrics::of_replica(replica.observer(), slow_disk.clone())];
+        let watching = slow_disk::watch(service.clone(), replica.observer(), slow_disk);
+        let watching = tokio::spawn(watching);
         let (stop_api, mut stopping) = watch::channel(false);
         let api = tokio::spawn(quorate_etcd::serve(
             clients,
@@ -220,6 +225,7 @@ impl Member {
             api,
             announcing,
             following,
+            watching,
             known,
             stop_api,
         })
@@ -234,6 +240,7 @@ impl Member {
     pub(super) async fn stop(self, election_timeout: Duration) -> Result<()> {
         self.announcing.abort();
         self.following.abort();
+        self.watching.abort();
         self.hand_over(election_timeout).await;
         // Everyone who serves still holds a receiver, or has ended already.
         let _ = self.stop_api.send(true);

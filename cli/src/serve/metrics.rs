@@ -1,13 +1,23 @@
 //! What the replica below the service adds to `/metrics`.
 
+use std::sync::Arc;
+
 use quorate_etcd::{Metric, MetricKind, MetricSource};
 use quorate_runtime::{Metrics, Observer};
 
+use super::slow_disk::Found;
+
 /// The numbers of the log and the peers, read each time that someone asks.
-pub(super) fn of_replica(observer: Observer) -> MetricSource {
-    std::sync::Arc::new(move || {
+pub(super) fn of_replica(observer: Observer, slow_disk: Arc<Found>) -> MetricSource {
+    Arc::new(move || {
         let metrics = observer.metrics();
         let mut shown = of_log(&metrics);
+        shown.push(metric(
+            "quorate_slow_disk_hand_overs",
+            "How often leadership was handed over because the disk stayed slow",
+            MetricKind::Counter,
+            slow_disk.handed_over(),
+        ));
         of_peers(&metrics, &mut shown);
         shown
     })
@@ -45,6 +55,12 @@ fn of_log(metrics: &Metrics) -> Vec<Metric> {
             "quorate_log_sync_microseconds",
             "Time spent making frames durable",
             metrics.sync_time.sum_us,
+        ),
+        metric(
+            "quorate_log_slow_milliseconds",
+            "For how long every sync of the write-ahead log has been slow; 0 if the last one was not",
+            MetricKind::Gauge,
+            u64::try_from(metrics.disk_slow_for.as_millis()).unwrap_or(u64::MAX),
         ),
         metric(
             "quorate_log_segments",

@@ -9,6 +9,8 @@ mod metrics;
 mod origin;
 mod protocol;
 mod restored;
+mod slow_disk;
+mod survivor;
 
 use std::time::Duration;
 
@@ -23,6 +25,7 @@ use member::Member;
 use origin::Origin;
 pub(crate) use protocol::Name as Protocol;
 pub(crate) use restored::{Founding, found};
+pub(crate) use survivor::{Survivor, survey};
 
 /// What a member logs once clients can be served; etcd's tests and some operators wait for the same
 /// words.

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use clap::ValueEnum;
-use quorate_core::{NodeId, Protocol};
+use quorate_core::{NodeId, Payload, Protocol};
 use quorate_problems::total_order::TotalOrder;
+use quorate_protocols::log::Log;
 use quorate_protocols::{chain, multipaxos, primary_backup, raft, viewstamped};
 
 /// How the members agree on an order.
@@ -41,6 +42,10 @@ pub(super) trait Served:
 {
     /// The protocol's own words for the settings.
     fn config(settings: Settings) -> Self::Config;
+
+    /// Position, epoch and payload of all that a replica holds behind a position, decided or not; nothing if that
+    /// cannot be said of this protocol.
+    fn held_after(&self, position: u64) -> Option<Vec<(u64, u64, Payload)>>;
 }
 
 /// Work that is done with the protocol of a name.
@@ -71,9 +76,17 @@ impl Name {
     }
 }
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "of some protocols it cannot be said"
+)]
+fn of_log(log: &Log, position: u64) -> Option<Vec<(u64, u64, Payload)>> {
+    Some(log.held_after(position).collect())
+}
+
 /// All of them keep the same limits; what they call the time after which a leader is given up differs.
 macro_rules! served {
-    ($($protocol:ty: $new:expr, $timeout:ident;)+) => {$(
+    ($($protocol:ty: $new:expr, $timeout:ident, $held:expr;)+) => {$(
         impl Served for $protocol {
             fn config(settings: Settings) -> Self::Config {
                 let mut config = $new(settings.members);
@@ -82,14 +95,19 @@ macro_rules! served {
                 config.retention_bytes = settings.retention_bytes;
                 config
             }
+
+            fn held_after(&self, position: u64) -> Option<Vec<(u64, u64, Payload)>> {
+                let held: fn(&$protocol, u64) -> Option<Vec<(u64, u64, Payload)>> = $held;
+                held(self, position)
+            }
         }
     )+};
 }
 
 served! {
-    raft::Raft: raft::Config::new, election_timeout;
-    multipaxos::MultiPaxos: multipaxos::Config::new, election_timeout;
-    viewstamped::Viewstamped: viewstamped::Config::new, view_timeout;
-    primary_backup::PrimaryBackup: primary_backup::Config::new, election_timeout;
-    chain::Chain: chain::Config::new, election_timeout;
+    raft::Raft: raft::Config::new, election_timeout, |it, at| of_log(it.log(), at);
+    multipaxos::MultiPaxos: multipaxos::Config::new, election_timeout, |_, _| None;
+    viewstamped::Viewstamped: viewstamped::Config::new, view_timeout, |it, at| of_log(it.log(), at);
+    primary_backup::PrimaryBackup: primary_backup::Config::new, election_timeout, |it, at| of_log(it.log(), at);
+    chain::Chain: chain::Config::new, election_timeout, |it, at| of_log(it.log(), at);
 }

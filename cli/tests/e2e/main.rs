@@ -17,6 +17,7 @@ mod damage;
 mod harness;
 mod history;
 mod leases;
+mod membership;
 mod namespaces;
 mod observing;
 mod one_node;

@@ -6,8 +6,15 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::Chain;
+use crate::log::Log;
 
 impl Chain {
+    /// The log, for whoever has nothing else left of a cluster.
+    #[must_use]
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
     /// The view, how far the log is stored and delivered, the log, and the links.
     #[must_use]
     pub fn describe(&self) -> String {

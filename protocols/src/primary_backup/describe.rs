@@ -6,9 +6,16 @@ use alloc::vec::Vec;
 
 use super::PrimaryBackup;
 use super::view::Role;
+use crate::log::Log;
 use crate::views::Replicator;
 
 impl<M: Replicator> PrimaryBackup<M> {
+    /// The log, for whoever has nothing else left of a cluster.
+    #[must_use]
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
     /// View, delivered position and log; what a primary knows of each copy; what the view service knows.
     #[must_use]
     pub fn describe(&self) -> String {

@@ -6,8 +6,15 @@ use alloc::vec::Vec;
 
 use super::Raft;
 use super::role::Role;
+use crate::log::Log;
 
 impl Raft {
+    /// The log, for whoever has nothing else left of a cluster.
+    #[must_use]
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
     /// Commit index and log, and for a leader what it knows of each peer.
     #[must_use]
     pub fn describe(&self) -> String {

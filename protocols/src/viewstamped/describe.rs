@@ -6,8 +6,15 @@ use alloc::vec::Vec;
 
 use super::Viewstamped;
 use super::role::Role;
+use crate::log::Log;
 
 impl Viewstamped {
+    /// The log, for whoever has nothing else left of a cluster.
+    #[must_use]
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
     /// View, commit-number and log, and what its role knows.
     #[must_use]
     pub fn describe(&self) -> String {

@@ -27,6 +27,8 @@ pub(crate) struct Settings {
     pub(crate) network: Option<Arc<Network>>,
     /// More flags for every member.
     pub(crate) flags: Vec<String>,
+    /// How many more members there may come to be.
+    pub(crate) spares: usize,
 }
 
 /// A cluster of processes, which end with it.
@@ -35,6 +37,8 @@ pub(crate) struct Cluster {
     _folder: TempDir,
     /// Its members.
     pub(crate) members: Vec<Member>,
+    /// Those who may join.
+    pub(crate) spares: Vec<Member>,
     /// The way to each member, if the settings asked for it.
     pub(crate) proxies: Vec<Proxy>,
 }
@@ -78,7 +82,7 @@ impl Cluster {
     /// Decides on names, ports and folders, and starts nothing.
     pub(crate) fn plan(members: usize, settings: Settings) -> Cluster {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut members: Vec<Member> = (1..=members)
+        let mut all: Vec<Member> = (1..=members + settings.spares)
             .map(|at| {
                 Member::new(
                     folder.path(),
@@ -89,17 +93,17 @@ impl Cluster {
             })
             .collect();
         if settings.proxies {
-            for member in &mut members {
+            for member in &mut all {
                 member.advertised_port = ports::free();
             }
         }
         if let Some(network) = &settings.network {
-            for (at, member) in members.iter_mut().enumerate() {
+            for (at, member) in all.iter_mut().enumerate() {
                 member.host = network.address(at);
                 member.network = Some((network.clone(), at));
             }
         }
-        let initial = initial_cluster(&members);
+        let initial = initial_cluster(&all[..members]);
         let mut more = vec![
             format!("--heartbeat-interval={}", HEARTBEAT.as_millis()),
             format!("--election-timeout={}", ELECTION_TIMEOUT.as_millis()),
@@ -113,12 +117,14 @@ impl Cluster {
             more.push(format!("--protocol={protocol}"));
         }
         more.extend(settings.flags);
-        for member in &mut members {
+        for member in &mut all {
             member.set_flags(&initial, &more);
         }
+        let spares = all.split_off(members);
         Cluster {
             _folder: folder,
-            members,
+            members: all,
+            spares,
             proxies: Vec::new(),
         }
     }

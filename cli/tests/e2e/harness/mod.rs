@@ -4,6 +4,7 @@ pub(crate) mod client;
 pub(crate) mod cluster;
 pub(crate) mod disk;
 pub(crate) mod member;
+pub(crate) mod membership;
 pub(crate) mod network;
 pub(crate) mod ports;
 pub(crate) mod proxy;

@@ -30,6 +30,23 @@ pub(crate) struct Outcome {
 }
 
 impl Tool {
+    /// `quorate recover`, which needs nobody's endpoint.
+    pub(crate) fn recover() -> Tool {
+        Tool {
+            program: server::quorate().get_program().into(),
+            first: Some("recover"),
+            endpoints: String::new(),
+        }
+    }
+
+    /// `quorate member`.
+    pub(crate) fn member(endpoints: &[String]) -> Tool {
+        Tool {
+            first: Some("member"),
+            ..Tool::ours(endpoints)
+        }
+    }
+
     /// `quorate ctl`.
     pub(crate) fn ours(endpoints: &[String]) -> Tool {
         Tool {
@@ -112,9 +129,13 @@ impl Tool {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
+        let endpoints = match self.endpoints.is_empty() {
+            true => None,
+            false => Some(format!("--endpoints={}", self.endpoints)),
+        };
         command
             .args(self.first)
-            .arg(format!("--endpoints={}", self.endpoints))
+            .args(endpoints)
             .args(arguments)
             .env("ETCDCTL_API", "3")
             .stdin(Stdio::piped())
