@@ -3,17 +3,22 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use quorate_etcd::Retention;
 use quorate_service::command::Member;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::Protocol;
-use super::flags::Flags;
+use super::flags::{CompactionMode, Flags};
+use crate::duration;
 
 /// The longest election timeout, as etcd has it.
 const ELECTION_TIMEOUT_MS_MAX: u64 = 50_000;
 /// How many heartbeats must fit into an election timeout, as etcd has it.
 const HEARTBEATS_PER_ELECTION_MIN: u64 = 5;
+
+/// How much a store may hold unless a flag says otherwise, as etcd has it.
+const QUOTA_BYTES: u64 = 2 << 30;
 
 /// What one member needs to know about itself and the others.
 #[derive(Clone, Debug)]
@@ -32,6 +37,10 @@ pub(crate) struct Config {
     pub(crate) heartbeat: Duration,
     /// How long others wait for that.
     pub(crate) election_timeout: Duration,
+    /// How much the store may hold, if there is a limit.
+    pub(crate) quota_bytes: Option<u64>,
+    /// How much history is kept, if it is forgotten by itself.
+    pub(crate) retention: Option<Retention>,
 }
 
 impl Config {
@@ -79,8 +88,49 @@ impl Config {
             listen_peer,
             heartbeat: Duration::from_millis(flags.heartbeat_interval),
             election_timeout: Duration::from_millis(flags.election_timeout),
+            quota_bytes: quota_bytes(flags.quota_backend_bytes),
+            retention: retention(flags)?,
         })
     }
+}
+
+/// 0 stands for the usual limit, and less for none.
+fn quota_bytes(flag: i64) -> Option<u64> {
+    match flag {
+        0 => Some(QUOTA_BYTES),
+        _ => u64::try_from(flag).ok(),
+    }
+}
+
+/// How much history the flags want to have kept. A number without a unit counts hours, or revisions.
+fn retention(flags: &Flags) -> Result<Option<Retention>> {
+    let text = &flags.auto_compaction_retention;
+    let count: Option<u32> = text.parse().ok();
+    let retention = match flags.auto_compaction_mode {
+        CompactionMode::Revision => {
+            let count: i64 = text
+                .parse()
+                .ok()
+                .filter(|count| *count >= 0)
+                .with_context(|| {
+                    format!("--auto-compaction-retention {text:?} is not a count of revisions")
+                })?;
+            Some(count)
+                .filter(|count| *count > 0)
+                .map(Retention::Revisions)
+        }
+        CompactionMode::Periodic => {
+            let time = match count {
+                Some(hours) => Duration::from_secs(60 * 60) * hours,
+                None => duration::parse(text)
+                    .map_err(|error| anyhow!("--auto-compaction-retention: {error}"))?,
+            };
+            Some(time)
+                .filter(|time| !time.is_zero())
+                .map(Retention::Time)
+        }
+    };
+    Ok(retention)
 }
 
 fn check_times(flags: &Flags) -> Result<()> {

@@ -101,3 +101,27 @@ fn what_makes_no_sense_is_refused_with_what_to_do() {
         assert!(refusal.contains(told), "{line:?} gave: {refusal}");
     }
 }
+
+#[test]
+fn history_and_the_store_have_limits() {
+    let limits = |line: &str| {
+        let config = config(line).expect("it makes sense");
+        (config.quota_bytes, config.retention)
+    };
+    let hour = Duration::from_secs(60 * 60);
+    assert_eq!(limits(""), (Some(2 << 30), None));
+    assert_eq!(limits("--quota-backend-bytes -1").0, None);
+    assert_eq!(limits("--quota-backend-bytes=17").0, Some(17));
+    for (text, time) in [("1", hour), ("30m", hour / 2), ("72h", hour * 72)] {
+        let line = format!("--auto-compaction-retention {text}");
+        assert_eq!(limits(&line).1, Some(Retention::Time(time)), "{text}");
+    }
+    let line = "--auto-compaction-mode revision --auto-compaction-retention";
+    assert_eq!(
+        limits(&format!("{line} 1000")).1,
+        Some(Retention::Revisions(1000))
+    );
+    assert_eq!(limits(&format!("{line} 0")).1, None);
+    assert!(refusal(&format!("{line} 30m")).contains("count of revisions"));
+    assert!(refusal("--auto-compaction-retention soon").contains("no duration"));
+}

@@ -146,6 +146,36 @@ pub(crate) struct Flags {
     )]
     pub(crate) max_request_bytes: usize,
 
+    /// How much the store may hold, bytes, before nothing is added any more; 0 for 2 GiB, negative for no
+    /// limit.
+    #[arg(
+        long,
+        env = "ETCD_QUOTA_BACKEND_BYTES",
+        default_value_t = 0,
+        allow_negative_numbers = true,
+        value_name = "BYTES"
+    )]
+    pub(crate) quota_backend_bytes: i64,
+
+    /// How history is counted that is forgotten by itself: by its age or in revisions.
+    #[arg(
+        long,
+        env = "ETCD_AUTO_COMPACTION_MODE",
+        default_value = "periodic",
+        value_enum,
+        value_name = "MODE"
+    )]
+    pub(crate) auto_compaction_mode: CompactionMode,
+
+    /// How much history to keep: hours or a duration such as 30m, or a count of revisions; 0 for all.
+    #[arg(
+        long,
+        env = "ETCD_AUTO_COMPACTION_RETENTION",
+        default_value = "0",
+        value_name = "HOW_MUCH"
+    )]
+    pub(crate) auto_compaction_retention: String,
+
     /// How much to log: debug, info, warn, error, panic or fatal.
     #[arg(
         long,
@@ -182,6 +212,15 @@ pub(crate) enum ClusterState {
     New,
     /// This member joins: it asks the others that are listed who the cluster is.
     Existing,
+}
+
+/// See [`Flags::auto_compaction_mode`].
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum CompactionMode {
+    /// By age.
+    Periodic,
+    /// In revisions.
+    Revision,
 }
 
 /// See [`Flags::log_level`].

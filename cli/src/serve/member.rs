@@ -142,6 +142,7 @@ impl Member {
 
         let (mailbox, waker) = mailbox::<P>();
         let mut options = ServiceOptions::new(me, incarnation, config.election_timeout);
+        options.quota_bytes = config.quota_bytes;
         options.request_bytes_max =
             COMMAND_BYTES_PER_REQUEST_BYTE * flags.max_request_bytes + (1 << 20);
         let Assembly {
@@ -192,6 +193,7 @@ impl Member {
         options.txn_ops_max = flags.max_txn_ops;
         options.request_bytes_max = flags.max_request_bytes;
         options.election_timeout = config.election_timeout;
+        options.retention = config.retention;
         options.rules = Rules {
             strict: flags.strict_reconfig_check,
             learners_max: flags.max_learners,
