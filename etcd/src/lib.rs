@@ -24,4 +24,4 @@ mod until;
 mod watch;
 
 pub use compactor::Retention;
-pub use server::{Connected, Metric, MetricKind, MetricSource, ServerOptions, serve};
+pub use server::{Complaints, Connected, Metric, MetricKind, MetricSource, ServerOptions, serve};

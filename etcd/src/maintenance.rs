@@ -55,6 +55,7 @@ impl pb::maintenance_server::Maintenance for Maintenance {
             errors.push(error::NO_LEADER.1.to_owned());
         }
         errors.extend(view.health().alarms().iter().map(in_words));
+        errors.extend((context.options().complaints)());
         let me = view.members().get(context.options().member_id);
         let quota = service.quota_bytes().unwrap_or(0);
         Ok(Response::new(pb::StatusResponse {

@@ -36,6 +36,9 @@ const RECEIVE_SLACK: usize = 512 * 1024;
 /// Whether a member is there, as far as this one can tell.
 pub type Connected = Arc<dyn Fn(NodeId) -> bool + Send + Sync>;
 
+/// What an operator should know of a member, in sentences.
+pub type Complaints = Arc<dyn Fn() -> Vec<String> + Send + Sync>;
+
 /// How a server presents itself, and what it puts up with.
 #[derive(Clone)]
 pub struct ServerOptions {
@@ -72,6 +75,8 @@ pub struct ServerOptions {
     pub connected: Connected,
     /// How much history is kept, if it is forgotten by itself.
     pub retention: Option<Retention>,
+    /// What else the status tells among its errors.
+    pub complaints: Complaints,
     /// What else `/metrics` tells.
     pub metrics: Vec<MetricSource>,
 }
@@ -95,6 +100,7 @@ impl ServerOptions {
             keepalive_timeout: Duration::from_secs(20),
             shutdown_grace: Duration::from_secs(2),
             rules: Rules::default(),
+            complaints: Arc::new(Vec::new),
             connected: Arc::new(|_| true),
             retention: None,
             metrics: Vec::new(),
