@@ -6,6 +6,7 @@
 //!
 //! Waits are bounded and generous: they find what hangs, not what is slow.
 
+mod backups;
 mod bad_bytes;
 mod bad_flags;
 mod bad_requests;

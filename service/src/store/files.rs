@@ -42,6 +42,14 @@ pub trait Files: Debug + Send + Sync {
     /// # Errors
     /// If the disk fails.
     fn len(&self, name: &str) -> io::Result<u64>;
+
+    /// How much room is left, if that is known.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    fn free_bytes(&self) -> io::Result<Option<u64>> {
+        Ok(None)
+    }
 }
 
 /// The files of a real directory.
@@ -118,5 +126,11 @@ impl Files for Directory {
 
     fn len(&self, name: &str) -> io::Result<u64> {
         Ok(fs::metadata(self.path.join(name))?.len())
+    }
+
+    fn free_bytes(&self) -> io::Result<Option<u64>> {
+        let known = rustix::fs::statvfs(&self.path)?;
+        // What is left for those who are not root.
+        Ok(Some(known.f_bavail.saturating_mul(known.f_frsize)))
     }
 }

@@ -55,10 +55,15 @@ impl Flusher {
         }
         disk.retired.retain(|layer| Arc::strong_count(layer) > 1);
         let frozen = lock(&self.shared.turn).frozen.front().cloned();
-        let unswept = disk.base.meta.compacted > disk.base.sweep.finished;
+        // A copy of the store must not miss what is removed meanwhile.
+        let copying = disk.copy.is_some();
+        let unswept = disk.base.meta.compacted > disk.base.sweep.finished && !copying;
         let worked = match frozen {
             Some(frozen) if !unswept || disk.sweep_first == 0 => self.flush(disk, &frozen),
             _ if unswept => self.sweep(disk),
+            _ if self.shared.wants_copy(disk) => {
+                self.shared.copy_step(disk).map(|()| Worked::Swept)
+            }
             _ => {
                 self.ask_for_flush(disk);
                 Ok(Worked::Nothing)

@@ -411,6 +411,7 @@ impl Shared {
         disk: &mut Disk,
         checkpoint: Checkpoint,
     ) -> Result<Arc<Layers>, Error> {
+        self.give_up_copy(disk, "another checkpoint took the store's place".to_owned());
         let name = staged_name(checkpoint);
         self.files
             .rename(&name, STORE_FILE)

@@ -9,6 +9,7 @@
 
 mod blocks;
 mod damage;
+mod defragment;
 mod export;
 mod files;
 mod flush;
@@ -35,6 +36,7 @@ use std::time::Duration;
 
 use crate::command::Member;
 
+pub use defragment::Defragmentation;
 pub use export::{Checkpoints, Export};
 pub use files::{Directory, Files};
 pub use flush::{Flusher, Worked};
@@ -60,6 +62,8 @@ pub struct Options {
     pub flush_after: Option<Duration>,
     /// How many events one step of a sweep looks at.
     pub sweep_events: usize,
+    /// How many bytes one step of giving space back copies.
+    pub copy_step_bytes: usize,
     /// How far the file may grow while one checkpoint is read, before that reading is given up: a
     /// reader keeps old pages from being used again.
     pub export_growth_bytes_max: u64,
@@ -107,6 +111,7 @@ impl Options {
             expected: false,
             flush_after: Some(Duration::from_secs(10)),
             sweep_events: 10_000,
+            copy_step_bytes: 4 << 20,
             export_growth_bytes_max: 4 << 30,
             files: None,
             flaw: None,

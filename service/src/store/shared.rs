@@ -12,6 +12,7 @@ use redb::{Builder, Database, Durability};
 
 use super::blocks::{Blocks, DamagedBlock};
 use super::damage::{self, Damage};
+use super::defragment::{self, Copy, Defragmentation};
 use super::files::Files;
 use super::import::{clean_up_incoming, clean_up_staged};
 use super::layer::{Layer, Layers};
@@ -46,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) receiving: AtomicBool,
     /// Whether the store is not what was written.
     pub(crate) damage: Arc<Damage>,
+    /// How giving space back goes.
+    pub(crate) defragmentation: Mutex<Defragmentation>,
 }
 
 /// Which layers there are.
@@ -78,6 +81,8 @@ pub(crate) struct Disk {
     /// How many events are to be swept before the next flush, if there are any to sweep: a flush
     /// adds as many, so that under any load space is freed as fast as it is taken.
     pub(crate) sweep_first: usize,
+    /// A copy without the space that is free, if one is being made.
+    pub(crate) copy: Option<Copy>,
     /// What went wrong. Nothing is written after that.
     pub(crate) failed: Option<Error>,
 }
@@ -138,6 +143,7 @@ impl Shared {
     /// [`Shared::is_rebuilding`] tells.
     pub(crate) fn open(options: Options, files: Arc<dyn Files>) -> Result<Arc<Shared>, Error> {
         clean_up_incoming(&*files)?;
+        defragment::clean_up(&*files).map_err(failed)?;
         let lost = options.expected && !has_store(&*files)?;
         if lost || damage::is_marked(&*files).map_err(failed)? {
             damage::set_aside(&*files).map_err(failed)?;
@@ -177,12 +183,14 @@ impl Shared {
                 retired: Vec::new(),
                 flushed_at: Instant::now(),
                 sweep_first: 0,
+                copy: None,
                 failed: None,
             }),
             leases: Arc::new(RwLock::new(leases)),
             flush_wanted: AtomicBool::new(false),
             receiving: AtomicBool::new(false),
             damage,
+            defragmentation: Mutex::default(),
         }))
     }
 

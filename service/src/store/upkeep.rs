@@ -6,8 +6,9 @@ use std::sync::atomic::Ordering;
 
 use quorate_core::Checkpoint;
 
+use super::defragment::Defragmentation;
 use super::export::Export;
-use super::shared::Shared;
+use super::shared::{Shared, lock};
 use super::snapshot::Snapshot;
 
 /// Looks after a running store. Cheap to clone, usable from any thread.
@@ -42,6 +43,30 @@ impl Upkeep {
     pub fn snapshot(&self) -> io::Result<Snapshot> {
         let base = self.shared.published.load().layers.base.clone();
         Snapshot::new(|| Export::new(self.shared.clone(), base.clone()))
+    }
+
+    /// Asks that free space be given back to the file system. That is done in the background, in small
+    /// steps, and nothing waits for it: [`Upkeep::defragmentation`] tells how far it is. If it is under way
+    /// already, this changes nothing.
+    pub fn defragment(&self) {
+        let mut state = lock(&self.shared.defragmentation);
+        if !matches!(*state, Defragmentation::Copying { .. }) {
+            *state = Defragmentation::Wanted;
+        }
+    }
+
+    /// How far giving space back is, or what came of it last.
+    #[must_use]
+    pub fn defragmentation(&self) -> Defragmentation {
+        lock(&self.shared.defragmentation).clone()
+    }
+
+    /// How much the file system has left for this store, if it can tell.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn free_bytes(&self) -> io::Result<Option<u64>> {
+        self.shared.files.free_bytes()
     }
 
     /// This store is not what it should be, whatever the reason: the next start sets it aside and begins

@@ -26,6 +26,7 @@ fn options(disk: &SimDisk) -> Options {
         layer_bytes: 8_000,
         flush_after: None,
         sweep_events: 5,
+        copy_step_bytes: 1000,
         cache_bytes: 1 << 20,
         files: Some(Arc::new(disk.clone())),
         ..Options::new("nowhere")
@@ -92,6 +93,7 @@ impl Lives {
                 10..16 => machine.publish(),
                 16..20 => flusher.ask(),
                 20 => self.carry_over(&mut machine)?,
+                21 => machine.upkeep().defragment(),
                 _ => {
                     if let Worked::Flushed(checkpoint) = flusher.run_once()? {
                         self.answered = checkpoint;

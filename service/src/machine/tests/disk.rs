@@ -24,6 +24,8 @@ struct State {
     choice: Choice,
     /// How many more operations there is power for.
     power: u64,
+    /// The file that there is no room for any more, if there is one.
+    refused: Option<Arc<Mutex<Inode>>>,
 }
 
 /// A file, under whatever name.
@@ -50,6 +52,7 @@ impl SimDisk {
                 names: BTreeMap::new(),
                 choice: Choice::Seeded(seed),
                 power: u64::MAX,
+                refused: None,
             })),
         }
     }
@@ -82,6 +85,12 @@ impl SimDisk {
     /// Whether there is no power left.
     pub(super) fn is_off(&self) -> bool {
         lock(&self.state).power == 0
+    }
+
+    /// From now on there is no room for this file.
+    pub(super) fn refuse(&self, name: &str) {
+        let mut state = lock(&self.state);
+        state.refused = state.names.get(name).cloned();
     }
 
     /// Changes one bit wherever these bytes are. Answers how often they were there.
@@ -212,6 +221,10 @@ struct SimFile {
 impl SimFile {
     fn change(&self, pending: Pending) -> io::Result<()> {
         self.disk.spend()?;
+        let refused = lock(&self.disk.state).refused.clone();
+        if refused.is_some_and(|refused| Arc::ptr_eq(&refused, &self.inode)) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         let mut inode = lock(&self.inode);
         pending.apply(&mut inode.now);
         inode.pending.push(pending);

@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod crash;
+mod defragment;
 mod disk;
 mod flow;
 mod health;
