@@ -41,6 +41,13 @@ pub trait Workload: Problem {
         true
     }
 
+    /// The groups of replicas that decide by majority, or may do so before long: of none of them may more be
+    /// lost than it can do without. None if it is one group of all.
+    fn groups(oracle: &Self::Oracle) -> Vec<Vec<NodeId>> {
+        let _ = oracle;
+        Vec::new()
+    }
+
     /// Requests whose effects show, once everything works again, that it really does.
     fn probe(app: &mut Self::App, serial: u64) -> Vec<Self::Request>;
 

@@ -379,20 +379,28 @@ where
         self.note(|| What::Crashed { node: id, kept });
     }
 
-    /// Whether so many more machines may stop, where never more than a minority may be away at once. A
+    /// Whether these machines may stop, where never more than a minority of any group may be away at once. A
     /// replica that says that it is `recovering` is not back yet.
-    pub(crate) fn may_crash(&self, more: usize) -> bool {
-        let here = |machine: &&Machine<P>| {
-            let replica = machine.replica.as_ref();
+    pub(crate) fn may_crash(&self, stops: impl Fn(NodeId) -> bool) -> bool {
+        let here = |id: NodeId| {
+            let replica = self.replica(id);
             replica.is_some_and(|replica| replica.status().role != "recovering")
         };
-        let left = self
-            .machines
-            .values()
-            .filter(here)
-            .count()
-            .saturating_sub(more);
-        !self.minority || left > self.machines.len() / 2
+        let withstands = |group: &Vec<NodeId>| {
+            let left = group.iter().filter(|&&id| here(id) && !stops(id));
+            let lost = group.iter().any(|&id| here(id) && stops(id));
+            !lost || left.count() > group.len() / 2
+        };
+        !self.minority || self.groups().iter().all(withstands)
+    }
+
+    /// The groups that decide by majority, or may do so before long.
+    pub(crate) fn groups(&self) -> Vec<Vec<NodeId>> {
+        let groups = P::Problem::groups(&self.oracle);
+        match groups.is_empty() {
+            true => vec![self.members().collect()],
+            false => groups,
+        }
     }
 
     /// The application of a member makes its state durable, and tells nobody.

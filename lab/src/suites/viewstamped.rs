@@ -10,7 +10,7 @@ use quorate_protocols::viewstamped::{
 use quorate_sim::suite::{number, unknown_option};
 use quorate_sim::{Options, Parsed, Suite, Watch};
 
-use super::{Known, flaw};
+use super::{Known, flaw, initial};
 use crate::scenes::{Claims, Promise};
 
 /// Viewstamped Replication, as the lab knows it.
@@ -55,6 +55,7 @@ const SECTION_8: &[Promise] = &[
 
 /// What can be written behind `cluster 3` in a script.
 const OPTIONS: &[&str] = &[
+    "members",
     "memory",
     "window",
     "flight",
@@ -66,9 +67,10 @@ const OPTIONS: &[&str] = &[
 ];
 
 fn config(members: &[NodeId], options: &Options<'_>) -> Parsed<Config> {
-    let mut config = Config::new(members);
+    let mut config = Config::new(initial(members, options)?);
     for (&key, &value) in options {
         match key {
+            "members" => {}
             "memory" => {
                 config.memory = match value {
                     "durable" => Memory::Durable,
@@ -89,10 +91,11 @@ fn config(members: &[NodeId], options: &Options<'_>) -> Parsed<Config> {
     Ok(config)
 }
 
-/// Limits are where things go wrong, so most worlds have tight ones.
-fn invent(_: &[NodeId], choice: &mut Choice) -> String {
+/// Limits are where things go wrong, so most worlds have tight ones; and in half of them others take part
+/// later than at first.
+fn invent(nodes: &[NodeId], choice: &mut Choice) -> String {
     let mut pick = |values: [u64; 4]| values[choice.choose(4) as usize];
-    format!(
+    let limits = format!(
         "retry={} window={} flight={} bytes={} message={} retention={}",
         pick([0, 300, 1000, 10_000]),
         pick([1, 3, 16, 64]),
@@ -100,7 +103,12 @@ fn invent(_: &[NodeId], choice: &mut Choice) -> String {
         pick([1, 200, 1000, 1 << 20]),
         pick([1, 150, 1000, 1 << 20]),
         pick([0, 0, 500, 1 << 20]),
-    )
+    );
+    let count = u32::try_from(nodes.len()).expect("worlds are small");
+    match choice.choose(2) {
+        0 => format!("{limits} members={}", 1 + choice.choose(count)),
+        _ => limits,
+    }
 }
 
 /// `view=3 normal=2 log=1,1,2`: the views of the operations from op-number 1 on.

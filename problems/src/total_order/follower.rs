@@ -86,6 +86,11 @@ impl Workload for TotalOrder {
         members.is_none_or(|members| members.contains(id))
     }
 
+    fn groups(oracle: &Oracle) -> Vec<Vec<NodeId>> {
+        let groups = oracle.groups();
+        groups.map(|members| members.voters.clone()).collect()
+    }
+
     fn invent(app: &mut Follower, nodes: &[NodeId], serial: u64, choice: &mut Choice) -> Request {
         match choice.choose(16) {
             0..10 => Request::Broadcast(payload(&format!("p{serial}"))),

@@ -161,6 +161,14 @@ impl Oracle {
         self.memberships.values().next_back()
     }
 
+    /// The newest members that are in force, and all that may follow them.
+    pub fn groups(&self) -> impl Iterator<Item = &Membership> {
+        let newest = self.members();
+        let wanted = self.wanted.iter();
+        let later = wanted.filter(move |members| newest.is_some() && Some(*members) > newest);
+        newest.into_iter().chain(later)
+    }
+
     /// A replica was asked to read.
     pub fn on_read(&mut self, replica: NodeId, id: u64) {
         let last = self.order.last_key_value();

@@ -46,8 +46,12 @@ impl Viewstamped {
         let recovered = self.crashes.iter();
         let recovered =
             recovered.map(|(node, incarnation)| Record::Recovered { node, incarnation });
-        [normal, Record::View(self.view)]
-            .into_iter()
-            .chain(recovered)
+        [
+            Record::Epoch(self.epoch.clone()),
+            normal,
+            Record::View(self.view),
+        ]
+        .into_iter()
+        .chain(recovered)
     }
 }

@@ -23,8 +23,12 @@ impl Viewstamped {
             .iter()
             .map(|(_, entry, _)| format!("{entry:?}"))
             .collect();
+        let epoch = match self.epoch.number() {
+            0 => String::new(),
+            number => format!("epoch {number} of {}, ", self.epoch.members),
+        };
         let mut text = format!(
-            "view {:?}, last normal {:?}, commit {:?}, log {:?} | {}",
+            "{epoch}view {:?}, last normal {:?}, commit {:?}, log {:?} | {}",
             self.view,
             self.normal,
             self.commit,
@@ -40,7 +44,8 @@ impl Viewstamped {
             }
             Role::Changing(change) => text += &format!("\n   {change:?}"),
             Role::Recovering(recovery) => text += &format!("\n   {recovery:?}"),
-            Role::Starting | Role::Backup => {}
+            Role::Transitioning(transition) => text += &format!("\n   {transition:?}"),
+            Role::Starting | Role::Backup | Role::Outside { .. } => {}
         }
         text
     }

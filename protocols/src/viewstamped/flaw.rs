@@ -36,6 +36,15 @@ museum! {
     ReadTooSoon = "read-too-soon":
         "a new primary answers reads before what its view began with is committed",
         "Ongaro's thesis 2014, section 6.4, step 1, which holds here too";
+    HastyEpoch = "hasty-epoch":
+        "a new member takes part before it has what its epoch begins with",
+        "Liskov and Cowling 2012, section 7.1.1: what status transitioning is for";
+    EndlessEpoch = "endless-epoch":
+        "those who are replaced go on behind the operation that replaces them",
+        "Liskov and Cowling 2012, section 7.1: why it is the last request of its epoch";
+    ForgottenEpoch = "forgotten-epoch":
+        "who enters an epoch does not write down who takes part in it",
+        "Liskov and Cowling 2012, section 7, without the recovery that makes up for it";
 }
 
 impl Viewstamped {

@@ -3,9 +3,9 @@
 
 use quorate_core::{Effects, Payload};
 
-use super::Viewstamped;
 use super::message::Message;
 use super::role::Role;
+use super::{Content, Viewstamped};
 
 impl Viewstamped {
     /// The layer above wants a payload ordered.
@@ -22,20 +22,24 @@ impl Viewstamped {
     /// circles.
     pub(super) fn propose(&mut self, payload: Payload, fx: &mut Effects<Viewstamped>) {
         // Each replica keeps to its window, so more than all of them together is repetition.
-        let entries_max = (self.config.window * self.replicas.len()) as u64;
+        let edges = self.epoch.members.iter().count();
+        let entries_max = (self.config.window * edges) as u64;
         let welcome = self.pending_entries() < entries_max
             && self.pending_bytes() < self.config.window_bytes_max;
         if let Role::Primary(primary) = &self.role
             && primary.successor.is_none()
+            && !self.is_ending()
             && welcome
         {
-            self.append(payload, fx);
+            self.append(Content::Command(payload), fx);
         }
     }
 
     /// How many more requests are welcome.
     pub(super) fn room(&self) -> usize {
         match &self.role {
+            // What would come of it is not of this epoch any more.
+            _ if self.is_ending() || !self.epoch.members.contains(self.me) => 0,
             // Who hands over takes nothing more, and who misses its quorum gets nothing done.
             Role::Primary(primary) if primary.successor.is_some() => 0,
             Role::Primary(_) | Role::Backup if self.suspicion.suspects => 0,
@@ -46,7 +50,11 @@ impl Viewstamped {
             }
             Role::Backup => self.config.window,
             // Without a primary, what is broadcast is lost.
-            Role::Starting | Role::Changing(_) | Role::Recovering(_) => 0,
+            Role::Starting
+            | Role::Changing(_)
+            | Role::Recovering(_)
+            | Role::Transitioning(_)
+            | Role::Outside { .. } => 0,
         }
     }
 

@@ -30,6 +30,11 @@ impl Viewstamped {
         match &self.role {
             Role::Recovering(_) => return,
             Role::Changing(_) => {}
+            Role::Outside { .. } => assert!(!self.is_voter(), "a voter takes part"),
+            Role::Transitioning(_) => assert!(
+                !self.has_started(),
+                "nothing of an epoch is known before its beginning"
+            ),
             Role::Backup => assert!(!mine, "a backup follows someone else"),
             Role::Starting => assert!(mine, "views begin with their primary"),
             Role::Primary(primary) => {
@@ -37,11 +42,14 @@ impl Viewstamped {
                 self.check_primary(primary);
             }
         }
-        if !matches!(self.role, Role::Changing(_)) {
+        if matches!(self.role, Role::Backup | Role::Starting | Role::Primary(_)) {
             assert_eq!(self.normal, self.view, "status normal is in a view");
         }
         assert!(self.normal <= self.view, "the log is of no later view");
-        assert!(last.epoch <= self.view, "no entry is from the future");
+        assert!(
+            last.epoch.ordered_in() <= self.view,
+            "no entry is from the future"
+        );
     }
 
     fn check_primary(&self, primary: &Primary) {
@@ -55,9 +63,11 @@ impl Viewstamped {
             );
             assert!(peer.told <= self.commit, "{id} is told the truth");
         }
-        let matched = primary.peers.values().map(|peer| peer.matched);
-        let reached = self.replicas.reached(matched);
-        assert!(reached <= self.commit, "a quorum is enough");
+        let reached = self
+            .replicas
+            .reached(primary.of_voters(|peer| peer.matched));
+        let ends = matches!(self.log.entry(reached), Some(entry) if self.ends(entry));
+        assert!(reached <= self.commit || ends, "a quorum is enough");
     }
 }
 

@@ -7,7 +7,7 @@ use quorate_core::{Checkpoint, NodeId, Payload, wire};
 
 use crate::log::{Entries, Entry, Epoch as View, Index, Position};
 
-use super::Crashes;
+use super::{Crashes, Epoch};
 
 /// What replicas tell one another.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -88,7 +88,7 @@ pub enum Message {
         /// The primary's commit-number.
         commit: Index,
     },
-    /// "What does your log say behind `after`?" (5.2).
+    /// "What does your log say behind `after`?" (5.2). From an earlier epoch: "what epoch is it?" (7.4).
     GetState {
         /// The view that the sender is in.
         view: View,
@@ -120,6 +120,8 @@ pub enum Message {
     Recovery {
         /// The asking replica's incarnation, which is never used again.
         nonce: u64,
+        /// The number of the latest epoch that it knows of.
+        epoch: u64,
     },
     /// "My status is normal" (4.3, step 2).
     RecoveryResponse {
@@ -153,6 +155,22 @@ pub enum Message {
         /// The op-number that the state must contain.
         op: Index,
     },
+    /// "The epoch before this one is over" (7.1). Between replicas that know that, it asks whether this one
+    /// has started.
+    StartEpoch {
+        /// The epoch.
+        epoch: Epoch,
+    },
+    /// "It is written down that I am in this epoch", to oneself.
+    EpochEntered {
+        /// The epoch-number.
+        epoch: u64,
+    },
+    /// "Something is committed in this epoch, so its members have all that you have" (7.1.1).
+    EpochStarted {
+        /// The epoch-number.
+        epoch: u64,
+    },
 }
 
 /// What a durable replica writes down.
@@ -185,6 +203,8 @@ pub enum Record {
         /// In which incarnation.
         incarnation: u64,
     },
+    /// This replica is in the first view of this epoch, or a later one, and takes no part in any before.
+    Epoch(Epoch),
 }
 
 /// What a replica waits for.
@@ -213,17 +233,70 @@ impl Message {
             | Message::Heard { view, .. }
             | Message::DoViewChange { view, .. }
             | Message::StartView { view, .. }
-            | Message::GetState { view, .. }
             | Message::NewState { view, .. } => Some(*view),
             // Who wants a view is not in it, and what is recovered, asked or committed is part of none.
             Message::StartViewChange { .. }
+            | Message::GetState { .. }
             | Message::NewCheckpoint { .. }
             | Message::Recovery { .. }
             | Message::RecoveryResponse { .. }
             | Message::Forward { .. }
             | Message::ReadAsked { .. }
-            | Message::ReadReady { .. } => None,
+            | Message::ReadReady { .. }
+            | Message::StartEpoch { .. }
+            | Message::EpochEntered { .. }
+            | Message::EpochStarted { .. } => None,
         }
+    }
+
+    /// The number of the epoch that the sender is in, if replicas of another have no use for the message.
+    pub(super) fn epoch(&self) -> Option<u64> {
+        match self {
+            Message::StartViewChange { entered, .. } => Some(entered.epoch()),
+            Message::GetState { view, .. } | Message::RecoveryResponse { view, .. } => {
+                Some(view.epoch())
+            }
+            Message::Recovery { epoch, .. } => Some(*epoch),
+            Message::Prepare { .. }
+            | Message::PrepareOk { .. }
+            | Message::Commit { .. }
+            | Message::Presiding { .. }
+            | Message::Heard { .. }
+            | Message::DoViewChange { .. }
+            | Message::StartView { .. }
+            | Message::NewState { .. }
+            | Message::NewCheckpoint { .. }
+            | Message::Forward { .. }
+            | Message::ReadAsked { .. }
+            | Message::ReadReady { .. }
+            | Message::StartEpoch { .. }
+            | Message::EpochEntered { .. }
+            | Message::EpochStarted { .. } => self.view().map(View::epoch),
+        }
+    }
+
+    /// Whether its sender says it for as long as nobody answers, so that it is worth telling it what epoch
+    /// it is, or asking.
+    pub(super) fn is_repeated(&self) -> bool {
+        matches!(
+            self,
+            Message::Presiding { .. }
+                | Message::StartView { .. }
+                | Message::StartViewChange { .. }
+                | Message::DoViewChange { .. }
+                | Message::GetState { .. }
+                | Message::Recovery { .. }
+        )
+    }
+
+    /// Whether it is a vote, which only voters have.
+    pub(super) fn votes(&self) -> bool {
+        matches!(
+            self,
+            Message::StartViewChange { .. }
+                | Message::DoViewChange { .. }
+                | Message::RecoveryResponse { .. }
+        )
     }
 
     /// Whether only the primary of its view sends it, whose status is normal then.
@@ -255,17 +328,34 @@ impl Message {
             | Message::NewCheckpoint { .. }
             | Message::Recovery { .. }
             | Message::Forward { .. }
-            | Message::ReadAsked { .. } => None,
+            | Message::ReadAsked { .. }
+            | Message::StartEpoch { .. }
+            | Message::EpochEntered { .. }
+            | Message::EpochStarted { .. } => None,
         }
     }
 
-    /// Whether a replica that knows nothing of its past may take it.
+    /// Whether a replica that knows nothing of its past, or not yet what its epoch begins with, may take it.
     pub(super) fn recovers(&self) -> bool {
         matches!(
             self,
             Message::RecoveryResponse { .. }
                 | Message::NewState { .. }
                 | Message::NewCheckpoint { .. }
+                | Message::StartEpoch { .. }
+                | Message::EpochEntered { .. }
+                | Message::EpochStarted { .. }
+        )
+    }
+
+    /// Whether it asks or says something between epochs, where no view matters.
+    pub(super) fn asks(&self) -> bool {
+        matches!(
+            self,
+            Message::GetState { .. }
+                | Message::StartEpoch { .. }
+                | Message::EpochEntered { .. }
+                | Message::EpochStarted { .. }
         )
     }
 
@@ -291,11 +381,14 @@ wire!(enum Message, "the tag of a message" {
     9 => GetState { view, after };
     10 => NewState { view, normal, previous, last, commit, entries };
     11 => NewCheckpoint { checkpoint };
-    12 => Recovery { nonce };
+    12 => Recovery { nonce, epoch };
     13 => RecoveryResponse { nonce, view, last, crashes };
     14 => Forward { payload };
     15 => ReadAsked { incarnation, id };
     16 => ReadReady { incarnation, id, op };
+    17 => StartEpoch { epoch };
+    18 => EpochEntered { epoch };
+    19 => EpochStarted { epoch };
 });
 
 wire!(enum Record, "the tag of a record" {
@@ -305,4 +398,5 @@ wire!(enum Record, "the tag of a record" {
     4 => Base(position);
     5 => Reset(position);
     6 => Recovered { node, incarnation };
+    7 => Epoch(epoch);
 });

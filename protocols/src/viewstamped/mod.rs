@@ -9,6 +9,7 @@ mod checkpoint;
 mod config;
 mod crashes;
 mod describe;
+mod epoch;
 mod flaw;
 mod forward;
 mod invariants;
@@ -18,6 +19,7 @@ mod normal;
 mod paper;
 mod primary;
 mod reads;
+mod reconfiguration;
 mod recovery;
 mod replicas;
 mod restart;
@@ -25,6 +27,7 @@ mod role;
 mod state_transfer;
 mod suspicion;
 mod transfer;
+mod transition;
 mod view_change;
 
 use quorate_core::{Boot, Checkpoint, Effects, Model, NodeId, Protocol, Status};
@@ -36,6 +39,7 @@ use crate::members::Members as Replicas;
 
 pub use config::{Config, Memory};
 pub use crashes::Crashes;
+pub use epoch::Epoch;
 pub use flaw::Flaw;
 pub use invariants::Section8;
 pub use message::{Message, Record, Timer};
@@ -48,6 +52,9 @@ pub struct Viewstamped {
     me: NodeId,
     incarnation: u64,
     config: Config,
+    /// The epoch that this replica is in, or in which it recovers: who takes part.
+    epoch: Epoch,
+    /// Its voters.
     replicas: Replicas,
     /// The view-number.
     view: View,
@@ -63,6 +70,8 @@ pub struct Viewstamped {
     asked: bool,
     /// What the layer above was last told of view and primary.
     told: (View, Option<NodeId>),
+    /// The version of the members that it was told last.
+    told_members: u64,
 }
 
 impl Protocol for Viewstamped {
@@ -84,7 +93,7 @@ impl Protocol for Viewstamped {
             Request::Read { id } => self.on_read(id, fx),
             Request::Compact(checkpoint) => self.on_compact(checkpoint, fx),
             Request::Transfer { to } => self.on_transfer(to, fx),
-            Request::Reconfigure(_) => {}
+            Request::Reconfigure(members) => self.on_reconfigure(members, fx),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Normal operation (paper 4.1): how a primary's log becomes everybody's, and what is committed.
 
-use quorate_core::{Effects, NodeId, Payload};
+use quorate_core::{Effects, NodeId};
 use quorate_problems::total_order::Output;
 
 use crate::log::{Content, Entries, Entry, Index, Position};
@@ -12,11 +12,12 @@ use super::{Flaw, Viewstamped};
 impl Viewstamped {
     /// Primary, step 2: "advances op-number, adds the request to the end of the log", and sends it to
     /// all others at once.
-    pub(super) fn append(&mut self, payload: Payload, fx: &mut Effects<Viewstamped>) {
-        let entry = Entry {
-            epoch: self.view,
-            content: Content::Command(payload),
+    pub(super) fn append(&mut self, content: Content, fx: &mut Effects<Viewstamped>) {
+        let epoch = match content {
+            Content::Members(_) if !self.has(Flaw::EndlessEpoch) => self.view.last_stamp(),
+            Content::Members(_) | Content::Command(_) | Content::Noop => self.view,
         };
+        let entry = Entry { epoch, content };
         let op = self.push(entry, fx);
         let view = self.view;
         fx.send(self.me, Message::PrepareOk { view, op });
@@ -138,6 +139,7 @@ impl Viewstamped {
         if advanced {
             self.maybe_commit(fx);
             self.maybe_hand_over(from, fx);
+            self.maybe_reconfigure(fx);
         }
     }
 
@@ -145,8 +147,9 @@ impl Viewstamped {
         let Role::Primary(primary) = &self.role else {
             return;
         };
-        let matched = primary.peers.values().map(|peer| peer.matched);
-        let reached = self.replicas.reached(matched);
+        let reached = self
+            .replicas
+            .reached(primary.of_voters(|peer| peer.matched));
         if reached > self.commit {
             self.deliver_through(reached, fx);
             self.for_each_peer(|source, to, peer| source.send_commit(to, peer, fx));
@@ -154,19 +157,28 @@ impl Viewstamped {
         }
     }
 
-    /// Executes everything through `op`, as far as it is here and not executed yet.
+    /// Executes everything through `op`, as far as it is here and not executed yet. What ends the epoch is
+    /// executed in the next one (`transition.rs`).
     pub(super) fn deliver_through(&mut self, op: Index, fx: &mut Effects<Viewstamped>) {
         let end = op.min(self.log.last().index);
         while self.commit < end {
-            self.commit = self.commit.next();
-            let entry = self.log.entry(self.commit);
+            let next = self.commit.next();
+            let entry = self.log.entry(next);
             let entry = entry.expect("what is committed and not yet delivered is in the log");
+            if let Content::Members(members) = &entry.content
+                && self.ends(entry)
+            {
+                self.end_epoch(next, entry.epoch, members.clone(), fx);
+                break;
+            }
+            self.commit = next;
             fx.output(Output::Deliver {
-                position: self.commit.0,
+                position: next.0,
                 epoch: entry.epoch.0,
                 payload: entry.payload(),
             });
         }
+        self.maybe_tell_members(fx);
     }
 
     /// Primary: lets all others hear of it.
@@ -174,7 +186,7 @@ impl Viewstamped {
         let Role::Primary(primary) = &self.role else {
             return;
         };
-        let round = primary.reads.round();
+        let round = primary.round;
         self.for_each_peer(|source, to, peer| {
             source.send_presiding(to, peer, round, fx);
             if let Some(heartbeats) = &mut peer.offered {
@@ -226,6 +238,7 @@ impl Viewstamped {
             peer.active = true;
             peer.round = peer.round.max(round);
             self.maybe_answer_reads(fx);
+            self.maybe_reconfigure(fx);
         }
     }
 

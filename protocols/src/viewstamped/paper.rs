@@ -9,11 +9,11 @@ use core::fmt::Debug;
 use quorate_core::{
     Boot, Checkpoint, Choice, Effects, Frame, NodeId, Payload, Protocol, Reader, Survival, Wire,
 };
-use quorate_problems::total_order::Request;
+use quorate_problems::total_order::{Membership, Request};
 
 use super::{
-    Config, Content, Crashes, Entries, Entry, Index, Memory, Message, Position, Record, Timer,
-    View, Viewstamped,
+    Config, Content, Crashes, Entries, Entry, Epoch, Index, Memory, Message, Position, Record,
+    Timer, View, Viewstamped,
 };
 
 /// One replica and what it asked for, to be looked at step by step.
@@ -111,7 +111,12 @@ fn log_of(view: u64, views: &[u64]) -> Vec<Record> {
         last: Index(views.len() as u64),
     };
     let last = [normal, Record::View(View(view))];
-    appended.chain(last).collect()
+    let first = [Record::Epoch(first_epoch())].into_iter();
+    first.chain(appended).chain(last).collect()
+}
+
+fn first_epoch() -> Epoch {
+    Epoch::initial(&Config::new([1, 2, 3].map(NodeId)))
 }
 
 fn promise(view: u64, normal: u64, last: Position, commit: u64) -> Message {
@@ -381,6 +386,140 @@ fn a_restarted_primary_does_not_go_on_in_its_view() {
     }
 }
 
+/// The second epoch, which begins behind one operation of view 1 and its own.
+fn second_epoch(voters: &[u64]) -> Epoch {
+    let members = Membership::new(2, voters.iter().copied().map(NodeId), []);
+    Epoch::new(View::of_epoch(1, 1), at(2, LAST_OF_1), members)
+}
+
+/// The stamp of an operation that ended epoch 0 in view 1.
+const LAST_OF_1: u64 = 500_000_001;
+
+/// A disk with one operation and the one that ended epoch 0 behind it.
+fn ended(epoch: &Epoch) -> Vec<Record> {
+    let mut records = log_of(1, &[1]);
+    let (op, members) = (Index(2), epoch.members.clone());
+    let entry = Entry {
+        epoch: View(LAST_OF_1),
+        content: Content::Members(members),
+    };
+    records.push(Record::Append { op, entry });
+    records
+}
+
+#[test]
+fn section_7_views_of_later_epochs_are_larger_and_so_are_stamps_along_the_log() {
+    let (view, first) = (View(7), View::of_epoch(1, 1));
+    assert!(view < view.last_stamp() && view.last_stamp() < first);
+    assert_eq!(view.last_stamp().ordered_in(), view);
+    assert_eq!((view.last_stamp().epoch(), first.epoch()), (0, 1));
+    assert!(view.last_stamp().is_last() && !view.is_last() && !first.is_last());
+    let replicas = super::Replicas::new(&[3, 1, 2].map(NodeId));
+    assert_eq!(replicas.primary(View::of_epoch(4, 5)), NodeId(2));
+}
+
+#[test]
+fn section_7_1_what_is_committed_last_starts_the_next_epoch() {
+    let epoch = second_epoch(&[1, 2, 3]);
+    let mut one = Alone::open(3, ended(&epoch));
+    assert_eq!(one.replica.window(), 0, "nothing follows in this epoch");
+    let (view, commit) = (View(1), Index(2));
+    let mail = one.on(1, Message::Commit { view, commit });
+    let start = Message::StartEpoch {
+        epoch: epoch.clone(),
+    };
+    assert_eq!(mail, [(3, start.clone())]);
+    assert_eq!(one.replica.status().decided, 1, "it is not delivered yet");
+    let entered = Message::EpochEntered { epoch: 1 };
+    assert_eq!(one.on(3, start), [(3, entered.clone())]);
+    assert!(one.fx.mail.iter().all(|mail| !mail.early));
+    assert_eq!(one.fx.records, [Record::Epoch(epoch)]);
+    assert_eq!(one.on(3, entered), [(1, prepare_ok(1_000_000_001, 2))]);
+    assert_eq!((one.role(), one.replica.status().decided), ("backup", 2));
+    assert_eq!(one.on(1, prepare(1, at(1, 1), 1, &[1])), [], "that is over");
+}
+
+#[test]
+fn section_7_1_1_who_lacks_what_the_epoch_begins_with_takes_no_part_in_it() {
+    let epoch = second_epoch(&[1, 2, 3]);
+    let mut one = Alone::open(2, log_of(1, &[1]));
+    one.on(1, Message::StartEpoch { epoch });
+    let mail = one.on(2, Message::EpochEntered { epoch: 1 });
+    let (view, after) = (View::of_epoch(1, 1), at(0, 0));
+    assert_eq!(mail, [(1, Message::GetState { view, after })]);
+    let (entered, wanted) = (1_000_000_001, 1_000_000_002);
+    for from in [1, 3] {
+        assert_eq!(one.on(from, wants(entered, wanted)), []);
+        let promise = promise(wanted, entered, at(2, LAST_OF_1), 2);
+        assert_eq!(one.on(from, promise), [], "it must not begin a view");
+    }
+    assert_eq!(one.role(), "transitioning");
+}
+
+#[test]
+fn section_7_1_2_who_leaves_offers_what_it_has_until_the_epoch_has_started() {
+    let epoch = second_epoch(&[1, 2, 4]);
+    let mut one = Alone::open(3, ended(&epoch));
+    let start = Message::StartEpoch { epoch };
+    one.on(1, start.clone());
+    let offers = [1, 2, 4].map(|id| (id, start.clone()));
+    assert_eq!(one.on(3, Message::EpochEntered { epoch: 1 }), offers);
+    assert_eq!(one.fire(Timer::Repeat), offers);
+    let (view, after) = (View::of_epoch(1, 1), at(1, 1));
+    let mail = one.on(4, Message::GetState { view, after });
+    assert!(matches!(mail.as_slice(), [(4, Message::NewState { .. })]));
+    one.on(4, Message::EpochStarted { epoch: 1 });
+    assert_eq!(one.fire(Timer::Repeat), []);
+}
+
+#[test]
+fn section_7_2_recovery_is_not_complete_where_the_epoch_ends() {
+    let epoch = second_epoch(&[1, 2, 3]);
+    let mut one = Alone::open_with(3, Vec::new(), Survival::Fresh, Memory::Volatile);
+    one.on(1, response(1, at(2, LAST_OF_1), &[(3, 2)]));
+    one.on(2, response(1, at(1, 1), &[(3, 2)]));
+    let log = ended(&epoch).into_iter().filter_map(|record| match record {
+        Record::Append { entry, .. } => Some(entry),
+        _ => None,
+    });
+    let state = Message::NewState {
+        view: View(1),
+        normal: View(1),
+        previous: at(0, 0),
+        last: Index(2),
+        commit: Index(1),
+        entries: Entries::from_vec(log.collect()),
+    };
+    one.on(1, state);
+    assert_eq!((one.role(), one.replica.status().head), ("recovering", 2));
+    let mail = one.on(1, Message::StartEpoch { epoch });
+    let (nonce, epoch) = (2, 1);
+    let asks = [1, 2].map(|id| (id, Message::Recovery { nonce, epoch }));
+    assert_eq!(mail, asks, "those who are in the next one are asked");
+}
+
+#[test]
+fn section_7_4_who_is_behind_is_told_of_the_epoch() {
+    let epoch = second_epoch(&[1, 2, 3]);
+    let mut records = ended(&epoch);
+    records.push(Record::Epoch(epoch.clone()));
+    let mut one = Alone::open(3, records);
+    assert_eq!((one.role(), one.replica.status().decided), ("backup", 2));
+    let told = [(2, Message::StartEpoch { epoch })];
+    assert_eq!(one.on(2, wants(1, 2)), told);
+    assert_eq!(one.on(2, prepare_ok(1, 1)), [], "once is enough");
+}
+
+#[test]
+fn who_has_entered_a_later_view_of_an_epoch_does_not_begin_it_again() {
+    let epoch = second_epoch(&[1, 2, 3]);
+    let later = View::of_epoch(1, 3);
+    let mut records = ended(&epoch);
+    records.extend([Record::Epoch(epoch), Record::View(later)]);
+    let one = Alone::open(3, records);
+    assert_eq!(one.role(), "view-change", "it has only promised that view");
+}
+
 #[test]
 fn mail_from_strangers_is_ignored() {
     let mut one = Alone::open(3, log_of(1, &[1]));
@@ -400,6 +539,7 @@ fn a_restart_gives_the_same_from_wherever_the_old_frames_begin() {
     let keep_from = records.len() - 1;
     records.extend([
         Record::Base(at(2, 1)),
+        Record::Epoch(first_epoch()),
         Record::Normal {
             view,
             last: Index(3),
@@ -469,6 +609,11 @@ fn what_is_encoded_is_decoded_and_no_bytes_make_decoding_panic() {
         id,
         op,
     });
+    round_trip(&Message::StartEpoch {
+        epoch: first_epoch(),
+    });
+    round_trip(&Message::EpochStarted { epoch: 7 });
+    round_trip(&Message::Recovery { nonce: 8, epoch: 9 });
     for record in log_of(2, &[1, 2]) {
         round_trip(&record);
     }

@@ -6,22 +6,29 @@
 use alloc::collections::BTreeMap;
 
 use quorate_core::{Effects, NodeId};
+use quorate_problems::total_order::Membership;
 
 use crate::log::{Epoch as View, Index, Log, Position};
 use crate::reads::Reads;
 
+use super::reconfiguration::Wanted;
 use super::role::Role;
-use super::{Config, Message, Replicas, Viewstamped};
+use super::{Config, Message, Viewstamped};
 
 /// What only a primary knows.
 #[derive(Clone, Hash, Debug)]
 pub(super) struct Primary {
-    /// All replicas, this one among them: it counts itself by what it mailed itself.
+    /// All replicas of the epoch, this one among them: it counts itself by what it mailed itself. And those
+    /// who are to be of the next one.
     pub(super) peers: BTreeMap<NodeId, Peer>,
     /// Where its log ended when the view began: until that is committed, it does not know how far
     /// earlier primaries had committed.
     pub(super) start: Index,
+    /// The latest round of questions whether it is still primary.
+    pub(super) round: u64,
     pub(super) reads: Reads<Index>,
+    /// The members that are to take part in the next epoch, once enough of them have caught up.
+    pub(super) wanted: Option<Wanted>,
     /// Who is to be primary next.
     pub(super) successor: Option<NodeId>,
 }
@@ -29,6 +36,8 @@ pub(super) struct Primary {
 /// What a primary knows of one replica.
 #[derive(Clone, Hash, Debug)]
 pub(super) struct Peer {
+    /// Whether what it has counts.
+    pub(super) voter: bool,
     /// It has the log through here.
     pub(super) matched: Index,
     /// The next entry to send.
@@ -44,20 +53,42 @@ pub(super) struct Peer {
 }
 
 impl Primary {
-    pub(super) fn new(replicas: &Replicas, start: Index) -> Primary {
-        let peer = Peer {
+    pub(super) fn new(members: &Membership, start: Index) -> Primary {
+        let peers = members.iter().map(|id| {
+            let voter = members.voters.contains(&id);
+            (id, Peer::new(voter, start.next()))
+        });
+        Primary {
+            peers: peers.collect(),
+            start,
+            round: 0,
+            reads: Reads::default(),
+            wanted: None,
+            successor: None,
+        }
+    }
+
+    /// Something of each replica that counts.
+    pub(super) fn of_voters<V>(
+        &self,
+        value: impl Fn(&Peer) -> V + Clone,
+    ) -> impl Iterator<Item = V> + Clone {
+        let voters = self.peers.values().filter(|peer| peer.voter);
+        voters.map(value)
+    }
+}
+
+impl Peer {
+    /// One of whom nothing is known, and who is sent what comes from `next` on.
+    pub(super) fn new(voter: bool, next: Index) -> Peer {
+        Peer {
+            voter,
             matched: Index(0),
-            next: start.next(),
+            next,
             told: Index(0),
             round: 0,
             active: false,
             offered: None,
-        };
-        Primary {
-            peers: replicas.iter().map(|id| (id, peer.clone())).collect(),
-            start,
-            reads: Reads::default(),
-            successor: None,
         }
     }
 }
@@ -162,7 +193,12 @@ impl Viewstamped {
         };
         match &mut self.role {
             Role::Primary(primary) => Some((primary, source)),
-            Role::Starting | Role::Backup | Role::Changing(_) | Role::Recovering(_) => None,
+            Role::Starting
+            | Role::Backup
+            | Role::Changing(_)
+            | Role::Recovering(_)
+            | Role::Transitioning(_)
+            | Role::Outside { .. } => None,
         }
     }
 

@@ -46,7 +46,7 @@ impl Viewstamped {
 
     /// Begins a round if someone waits for it and none is under way.
     pub(super) fn maybe_ask_round(&mut self, fx: &mut Effects<Viewstamped>) {
-        let (me, view, commit) = (self.me, self.view, self.commit);
+        let commit = self.commit;
         let too_soon = self.has(Flaw::ReadTooSoon);
         let Role::Primary(primary) = &mut self.role else {
             return;
@@ -56,10 +56,20 @@ impl Viewstamped {
         if commit < primary.start && !too_soon {
             return;
         }
-        let round = primary.reads.round() + 1;
-        if !primary.reads.begin(round, commit) {
-            return;
+        let round = primary.round + 1;
+        if primary.reads.begin(round, commit) {
+            self.begin_round(fx);
         }
+    }
+
+    /// Asks everybody whether this replica is still primary.
+    pub(super) fn begin_round(&mut self, fx: &mut Effects<Viewstamped>) {
+        let (me, view) = (self.me, self.view);
+        let Role::Primary(primary) = &mut self.role else {
+            return;
+        };
+        primary.round += 1;
+        let round = primary.round;
         // Early: as for anybody's answer, it says what did not happen before now.
         fx.send_early(me, Message::Heard { view, round });
         self.for_each_peer(|source, to, peer| source.send_presiding(to, peer, round, fx));
@@ -71,8 +81,7 @@ impl Viewstamped {
         let Role::Primary(primary) = &mut self.role else {
             return;
         };
-        let rounds = primary.peers.values().map(|peer| peer.round);
-        let confirmed = self.replicas.reached(rounds);
+        let confirmed = self.replicas.reached(primary.of_voters(|peer| peer.round));
         let reads = &mut primary.reads;
         if (confirmed < reads.round() && !unconfirmed) || !reads.is_asked() {
             return;

@@ -2,7 +2,8 @@
 //!
 //! It asks all others, with a nonce that it never used before, and waits for a quorum whose status is
 //! normal, among them the primary of the latest view that they name; then it takes that primary's log.
-//! Until then it takes part in nothing. A volatile replica recovers whenever it restarts; a durable
+//! Until then it takes part in nothing. If it hears of a later epoch it asks those who are in that one, since
+//! it may have been in it too (7.2). A volatile replica recovers whenever it restarts; a durable
 //! one if its disk has lost what it had acknowledged.
 
 use alloc::collections::BTreeMap;
@@ -49,10 +50,10 @@ impl Viewstamped {
 
     /// Step 1, and whatever is still missing.
     pub(super) fn ask_others(&mut self, fx: &mut Effects<Viewstamped>) {
-        let nonce = self.incarnation;
+        let (nonce, epoch) = (self.incarnation, self.epoch.number());
         for id in self.replicas.iter().filter(|&id| id != self.me) {
             // Early: a question promises nothing, and no later incarnation has this nonce.
-            fx.send_early(id, Message::Recovery { nonce });
+            fx.send_early(id, Message::Recovery { nonce, epoch });
         }
         self.ask_state(fx);
     }
@@ -60,14 +61,20 @@ impl Viewstamped {
     /// Step 2: "a replica replies only when its status is normal". It remembers that the other has
     /// forgotten what it promised before.
     pub(super) fn on_recovery(&mut self, from: NodeId, nonce: u64, fx: &mut Effects<Viewstamped>) {
+        let voter = self.is_voter();
         match &mut self.role {
             Role::Primary(primary) => {
                 if let Some(peer) = primary.peers.get_mut(&from) {
                     peer.offered = None;
                 }
             }
-            Role::Backup => {}
-            Role::Starting | Role::Changing(_) | Role::Recovering(_) => return,
+            Role::Backup if voter => {}
+            Role::Backup
+            | Role::Starting
+            | Role::Changing(_)
+            | Role::Recovering(_)
+            | Role::Transitioning(_)
+            | Role::Outside { .. } => return,
         }
         if self.crashes.learn(from, nonce) {
             let (node, incarnation) = (from, nonce);
@@ -167,5 +174,6 @@ impl Viewstamped {
             fx.compact(fx.frame(), records);
         }
         self.acknowledge(fx);
+        self.maybe_tell_members(fx);
     }
 }

@@ -15,7 +15,8 @@ use super::message::{Record, Timer};
 use super::replicas::FIRST;
 use super::role::Role;
 use super::suspicion::Suspicion;
-use super::{Config, Crashes, Flaw, Replicas, Viewstamped};
+use super::transition::Transition;
+use super::{Config, Crashes, Epoch, Flaw, Replicas, Viewstamped};
 
 impl Viewstamped {
     pub(super) fn restart(
@@ -27,11 +28,15 @@ impl Viewstamped {
         for (frame, record) in boot.records {
             replay.record(frame, record);
         }
+        let first = Epoch::initial(config);
+        let written = replay.epoch.is_some();
+        let epoch = replay.epoch.unwrap_or(first);
         let mut replica = Viewstamped {
             me: boot.me,
             incarnation: boot.incarnation,
             config: config.clone(),
-            replicas: Replicas::new(&config.members),
+            replicas: Replicas::new(&epoch.members.voters),
+            epoch,
             view: replay.view,
             normal: replay.normal,
             log: replay.log,
@@ -41,7 +46,9 @@ impl Viewstamped {
             crashes: replay.crashes,
             asked: false,
             told: (View(0), None),
+            told_members: 0,
         };
+        replica.tell_members(fx);
         let state = Position::from(boot.checkpoint);
         let forgot = match config.memory {
             Memory::Durable => boot.survival == Survival::Damaged,
@@ -55,7 +62,15 @@ impl Viewstamped {
             replay.grounded,
             "the oldest record says where the log begins"
         );
+        if !written {
+            // Whoever starts it again may say something else.
+            replica.persist(Record::Epoch(replica.epoch.clone()), fx);
+        }
         replica.meet_state(state, fx);
+        if replica.has_start() {
+            // What an epoch begins with is committed.
+            replica.deliver_through(replica.epoch.start.index, fx);
+        }
         replica.take_up(replay.began, fx);
         replica.tell_leader(fx);
         replica
@@ -74,7 +89,7 @@ impl Viewstamped {
             self.persist(Record::Reset(state), fx);
         }
         self.commit = self.log.base().index.max(state.index);
-        let view = self.log.last().epoch;
+        let view = self.log.last().epoch.ordered_in();
         if view > self.view {
             self.view = view;
             self.suspicion = Suspicion::new(view);
@@ -85,7 +100,18 @@ impl Viewstamped {
     /// Goes on where it was. `began` says that the last view in which its status was normal is written
     /// down: only then can this replica have presided over it.
     fn take_up(&mut self, began: bool, fx: &mut Effects<Viewstamped>) {
-        if self.normal < self.view {
+        let epoch = self.epoch.number();
+        if self.view == self.epoch.first && self.normal.epoch() < epoch {
+            // It has not begun the epoch. A later view it has entered, and so has begun it.
+            self.await_repeat(fx);
+            self.role = Role::Transitioning(Transition {
+                written: true,
+                teacher: None,
+            });
+            self.maybe_begin_epoch(fx);
+        } else if !self.epoch.members.contains(self.me) {
+            self.leave(epoch > 0 && self.has_start(), fx);
+        } else if self.normal < self.view {
             self.await_view(fx);
             self.do_view_change(fx);
         } else if self.replicas.primary(self.view) != self.me {
@@ -113,6 +139,7 @@ struct Replay {
     /// Whether the view at the log's base is known.
     grounded: bool,
     crashes: Crashes,
+    epoch: Option<Epoch>,
 }
 
 impl Default for Replay {
@@ -124,6 +151,7 @@ impl Default for Replay {
             log: Log::default(),
             grounded: true,
             crashes: Crashes::default(),
+            epoch: None,
         }
     }
 }
@@ -144,6 +172,10 @@ impl Replay {
             }
             Record::Recovered { node, incarnation } => {
                 self.crashes.learn(node, incarnation);
+            }
+            Record::Epoch(epoch) => {
+                self.view = self.view.max(epoch.first);
+                self.epoch = Some(epoch);
             }
         }
     }

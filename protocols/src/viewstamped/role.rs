@@ -9,6 +9,7 @@ use super::config::Memory;
 use super::message::{Message, Record, Timer};
 use super::primary::Primary;
 use super::recovery::Recovery;
+use super::transition::Transition;
 use super::view_change::Change;
 use super::{Flaw, Viewstamped};
 
@@ -20,12 +21,19 @@ pub(super) enum Role {
     /// It has the log that its view begins with, but not yet on disk. Until then it must not preside:
     /// if it forgot that the view had begun, it could begin the same view with another log.
     Starting,
-    /// Status normal, and it follows.
+    /// Status normal, and it follows. So does a learner, which counts for nothing.
     Backup,
     /// Status view-change: in a view whose log it does not have yet.
     Changing(Change),
     /// Status recovering (4.3): it has forgotten what it promised, so it must not promise.
     Recovering(Recovery),
+    /// Status transitioning (7.1.1): it does not have yet what its epoch begins with.
+    Transitioning(Transition),
+    /// Not a member, and nobody brings it up to date.
+    Outside {
+        /// Whether it offers what the epoch begins with to its members, who may not have it yet (7.1.2).
+        offers: bool,
+    },
 }
 
 impl Viewstamped {
@@ -33,16 +41,27 @@ impl Viewstamped {
         Status {
             role: match (&self.role, self.config.memory) {
                 (Role::Primary(_), _) => "primary",
+                (Role::Backup | Role::Changing(_), _) if !self.is_voter() => self.standing(),
                 (Role::Backup, _) => "backup",
                 (Role::Starting | Role::Changing(_), _) => "view-change",
                 (Role::Recovering(_), Memory::Volatile) => "recovering",
                 (Role::Recovering(_), Memory::Durable) => "damaged",
+                (Role::Transitioning(_), _) => "transitioning",
+                (Role::Outside { .. }, _) => self.standing(),
             },
             epoch: self.view.0,
             leader: self.leader(),
             head: self.log.last().index.0,
             decided: self.commit.0,
-            whole: !matches!(self.role, Role::Recovering(_)),
+            whole: !matches!(self.role, Role::Recovering(_) | Role::Transitioning(_)),
+        }
+    }
+
+    /// What one is who does not vote.
+    fn standing(&self) -> &'static str {
+        match self.epoch.members.contains(self.me) {
+            true => "learner",
+            false => "outsider",
         }
     }
 
@@ -50,13 +69,17 @@ impl Viewstamped {
     pub(super) fn leader(&self) -> Option<NodeId> {
         match self.role {
             Role::Primary(_) | Role::Backup if !self.suspicion.suspects => {
-                Some(self.replicas.primary(self.view))
+                // Nobody serves those who do not take part.
+                let member = self.epoch.members.contains(self.me);
+                member.then(|| self.replicas.primary(self.view))
             }
             Role::Primary(_)
             | Role::Backup
             | Role::Starting
             | Role::Changing(_)
-            | Role::Recovering(_) => None,
+            | Role::Recovering(_)
+            | Role::Transitioning(_)
+            | Role::Outside { .. } => None,
         }
     }
 
@@ -73,7 +96,8 @@ impl Viewstamped {
     }
 
     /// 4.1: "replicas only process messages whose view-number matches the one they know"; who is behind
-    /// enters the later view, and what is behind is ignored, since its sender will hear of this one.
+    /// enters the later view, and what is behind is ignored, since its sender will hear of this one. In the
+    /// same way only what is of this epoch is taken (7.1), but there the one who is behind is told.
     pub(super) fn admit(
         &mut self,
         from: NodeId,
@@ -81,17 +105,26 @@ impl Viewstamped {
         fx: &mut Effects<Viewstamped>,
     ) -> bool {
         let asked = message.answers().unwrap_or(self.incarnation);
-        if !self.replicas.contains(from) || asked != self.incarnation {
+        if asked != self.incarnation {
             return false;
         }
-        if matches!(self.role, Role::Recovering(_)) && !message.recovers() {
+        if let Some(epoch) = message.epoch()
+            && epoch != self.epoch.number()
+        {
+            self.on_other_epoch(from, epoch, message, fx);
+            return false;
+        }
+        if !self.may_say(from, message) || !self.has_use_for(message) {
             return false;
         }
         let Some(view) = message.view() else {
             return true;
         };
-        if message.presides() && from != self.replicas.primary(view) {
-            return false; // Nobody else sends this, so nothing must come of it.
+        if let Role::Outside { .. } = self.role
+            && message.presides()
+            && view == self.view
+        {
+            self.await_view(fx); // A primary brings it up to date.
         }
         if view > self.view {
             let promises = matches!(message, Message::DoViewChange { .. });
@@ -102,6 +135,30 @@ impl Viewstamped {
             }
         }
         view == self.view
+    }
+
+    /// Whether this is for its sender to say. If not, nothing must come of it.
+    fn may_say(&self, from: NodeId, message: &Message) -> bool {
+        match message {
+            Message::Forward { .. } | Message::ReadAsked { .. } => {
+                self.epoch.members.contains(from)
+            }
+            _ if message.votes() => self.replicas.contains(from),
+            _ if message.presides() => {
+                message.view().map(|view| self.replicas.primary(view)) == Some(from)
+            }
+            // Facts are true whoever says them, and questions are free.
+            _ => true,
+        }
+    }
+
+    /// Whether a replica that is in no view has anything to do with this.
+    fn has_use_for(&self, message: &Message) -> bool {
+        match self.role {
+            Role::Recovering(_) | Role::Transitioning(_) => message.recovers(),
+            Role::Outside { .. } => message.presides() || message.asks(),
+            Role::Primary(_) | Role::Starting | Role::Backup | Role::Changing(_) => true,
+        }
     }
 
     /// Which message goes where.
@@ -134,7 +191,7 @@ impl Viewstamped {
                 ..
             } => self.on_do_view_change(from, normal, last, commit, &crashes, fx),
             Message::StartView { last, commit, .. } => self.on_start_view(from, last, commit, fx),
-            Message::GetState { after, .. } => self.on_get_state(from, after, fx),
+            Message::GetState { view, after } => self.on_get_state(from, view, after, fx),
             Message::NewState {
                 normal,
                 previous,
@@ -143,8 +200,8 @@ impl Viewstamped {
                 entries,
                 ..
             } => self.on_new_state(from, normal, (previous, &entries), last, commit, fx),
-            Message::NewCheckpoint { checkpoint } => self.on_new_checkpoint(checkpoint, fx),
-            Message::Recovery { nonce } => self.on_recovery(from, nonce, fx),
+            Message::NewCheckpoint { checkpoint } => self.on_new_checkpoint(from, checkpoint, fx),
+            Message::Recovery { nonce, .. } => self.on_recovery(from, nonce, fx),
             Message::RecoveryResponse {
                 view,
                 last,
@@ -154,6 +211,9 @@ impl Viewstamped {
             Message::Forward { payload } => self.propose(payload, fx),
             Message::ReadAsked { incarnation, id } => self.on_read_asked(from, incarnation, id, fx),
             Message::ReadReady { id, op, .. } => self.on_read_ready(id, op, fx),
+            Message::StartEpoch { epoch } => self.on_start_epoch(from, epoch, fx),
+            Message::EpochEntered { epoch } => self.on_epoch_entered(epoch, fx),
+            Message::EpochStarted { epoch } => self.on_epoch_started(epoch, fx),
         }
     }
 
@@ -172,12 +232,17 @@ impl Viewstamped {
                 self.ask_once(fx);
                 false
             }
-            Role::Changing(_) | Role::Primary(_) | Role::Starting | Role::Recovering(_) => false,
+            Role::Changing(_)
+            | Role::Primary(_)
+            | Role::Starting
+            | Role::Recovering(_)
+            | Role::Transitioning(_)
+            | Role::Outside { .. } => false,
         }
     }
 
     /// Hears of a view that has begun without this replica (5.2).
-    fn catch_up(&mut self, view: View, fx: &mut Effects<Viewstamped>) {
+    pub(super) fn catch_up(&mut self, view: View, fx: &mut Effects<Viewstamped>) {
         self.enter(view, fx);
         if self.has(Flaw::TruncatingTransfer) {
             // As published: "it sets its op-number to its commit-number and removes all entries after

@@ -30,8 +30,24 @@ impl Viewstamped {
 
     /// Asks for what comes behind this log.
     pub(super) fn ask_state(&mut self, fx: &mut Effects<Viewstamped>) {
-        let after = self.log.last();
+        let after = match self.role {
+            // Whoever answers knows only what is committed.
+            Role::Transitioning(_) => self.committed(),
+            _ => self.log.last(),
+        };
         self.ask_behind(after, fx);
+    }
+
+    /// Transitioning: nobody in particular has what it lacks, so it asks one after the other.
+    pub(super) fn ask_next(&mut self, fx: &mut Effects<Viewstamped>) {
+        self.ask_state(fx);
+        let me = self.me;
+        let Role::Transitioning(transition) = &mut self.role else {
+            return;
+        };
+        let others = || self.replicas.iter().filter(|&id| id != me);
+        let later = others().find(|&id| Some(id) > transition.teacher);
+        transition.teacher = later.or_else(|| others().next());
     }
 
     fn ask_behind(&mut self, after: Position, fx: &mut Effects<Viewstamped>) {
@@ -53,7 +69,11 @@ impl Viewstamped {
                 None => Some(primary).filter(|_| change.begun),
             },
             Role::Recovering(recovery) => recovery.needed.map(|_| primary),
-            Role::Primary(_) | Role::Starting => None,
+            Role::Transitioning(transition) => {
+                let teacher = transition.teacher.filter(|_| transition.written);
+                teacher.map(|node| (node, View(0)))
+            }
+            Role::Primary(_) | Role::Starting | Role::Outside { .. } => None,
         }
     }
 
@@ -62,16 +82,23 @@ impl Viewstamped {
     pub(super) fn on_get_state(
         &mut self,
         from: NodeId,
+        view: View,
         after: Position,
         fx: &mut Effects<Viewstamped>,
     ) {
         let next = self.replicas.primary(self.view);
         let answers = match &self.role {
-            Role::Primary(_) => true,
-            Role::Changing(change) => from == next && !change.begun,
-            Role::Starting | Role::Backup | Role::Recovering(_) => false,
+            Role::Primary(_) => view == self.view,
+            Role::Changing(change) => view == self.view && from == next && !change.begun,
+            Role::Starting
+            | Role::Backup
+            | Role::Recovering(_)
+            | Role::Transitioning(_)
+            | Role::Outside { .. } => false,
         };
-        if !answers {
+        // What the epoch began with is committed, so anybody who has it may say it (7.1.1).
+        let helps = after.index < self.epoch.start.index && self.has_begun();
+        if !answers && !helps {
             return;
         }
         let previous = match self.log.matches(after) {
@@ -89,7 +116,7 @@ impl Viewstamped {
         fx.send_early(
             from,
             Message::NewState {
-                view: self.view,
+                view,
                 normal: self.normal,
                 previous,
                 last: self.log.last().index,
@@ -118,8 +145,12 @@ impl Viewstamped {
                 }
                 under_way
             }
-            Role::Changing(change) => core::mem::replace(&mut change.offered, true),
-            Role::Starting | Role::Backup | Role::Recovering(_) => true,
+            Role::Changing(change) if to == self.replicas.primary(self.view) => {
+                core::mem::replace(&mut change.offered, true)
+            }
+            // Who is new asks one after the other.
+            Role::Changing(_) | Role::Starting | Role::Backup | Role::Outside { .. } => false,
+            Role::Recovering(_) | Role::Transitioning(_) => true,
         };
         if !under_way {
             let checkpoint = self.log.base().into();
@@ -137,11 +168,19 @@ impl Viewstamped {
         commit: Index,
         fx: &mut Effects<Viewstamped>,
     ) {
-        if self.teacher() != Some((from, normal)) {
-            return;
-        }
+        let teacher = self.teacher();
+        let entries = match &self.role {
+            // Anybody may say this, but not more than what the epoch begins with.
+            Role::Transitioning(transition) if transition.written => {
+                let start = self.epoch.start.index.since(previous.index);
+                let start = usize::try_from(start).unwrap_or(usize::MAX);
+                &entries.as_slice()[..start.min(entries.as_slice().len())]
+            }
+            _ if teacher == Some((from, normal)) => entries.as_slice(),
+            _ => return,
+        };
         self.asked = false;
-        let (previous, entries) = self.behind_commit(previous, entries.as_slice());
+        let (previous, entries) = self.behind_commit(previous, entries);
         if !self.log.matches(previous) {
             // Further back: at the latest where everything is committed, both logs agree.
             let agreed = self.log.latest(previous.index, previous.epoch);
@@ -150,7 +189,7 @@ impl Viewstamped {
         }
         self.adopt(previous.index, entries, fx);
         let end = previous.index.plus(entries.len());
-        if normal == self.view {
+        if normal == self.view || matches!(self.role, Role::Transitioning(_)) {
             self.deliver_through(commit.min(end), fx);
         }
         self.maybe_caught_up(end, last, fx);
@@ -173,11 +212,15 @@ impl Viewstamped {
                 Some(_) | None => {}
             },
             Role::Recovering(recovery) => {
-                if end >= last && recovery.needed.is_some_and(|needed| end >= needed) {
+                let complete = end >= last && recovery.needed.is_some_and(|needed| end >= needed);
+                // If the epoch ends here it may have been in the next one before it forgot. Either it
+                // will be told of that one, and recovers in it, or of a log that does not end here.
+                if complete && !self.is_ending() {
                     self.recovered(end, fx);
                 }
             }
-            Role::Primary(_) | Role::Starting => {}
+            Role::Transitioning(_) => self.maybe_begin_epoch(fx),
+            Role::Primary(_) | Role::Starting | Role::Outside { .. } => {}
         }
     }
 
@@ -185,6 +228,7 @@ impl Viewstamped {
     /// whatever this replica is about to do, and whoever sent it.
     pub(super) fn on_new_checkpoint(
         &mut self,
+        from: NodeId,
         checkpoint: Checkpoint,
         fx: &mut Effects<Viewstamped>,
     ) {
@@ -192,6 +236,15 @@ impl Viewstamped {
             return;
         }
         let end = Position::from(checkpoint);
+        let (stamp, epoch) = (end.epoch, self.epoch.number());
+        if stamp.epoch() > epoch || (stamp.epoch() == epoch && stamp.is_last()) {
+            // Its sender has gone on since it promised a state, and nobody must have a state that is
+            // ahead of the epoch that it knows.
+            let (view, after) = (self.epoch.first, self.committed());
+            // Early: a question promises nothing.
+            fx.send_early(from, Message::GetState { view, after });
+            return;
+        }
         if self.log.matches(end) {
             self.deliver_through(end.index, fx);
         } else if end.index > self.commit {
@@ -200,7 +253,14 @@ impl Viewstamped {
             self.commit = end.index;
             self.restate(Record::Reset(end), fx);
             fx.output(Output::Install(checkpoint));
+            self.maybe_tell_members(fx);
         }
-        self.ask_state(fx);
+        match self.role {
+            Role::Transitioning(_) => {
+                self.asked = false;
+                self.maybe_begin_epoch(fx);
+            }
+            _ => self.ask_state(fx),
+        }
     }
 }

@@ -46,18 +46,24 @@ impl Viewstamped {
                 let timeout = self.config.view_timeout;
                 fx.set_timer(Timer::Silence, timeout..timeout * 2);
             }
-            Role::Primary(_) | Role::Starting | Role::Recovering(_) => {}
+            Role::Primary(_)
+            | Role::Starting
+            | Role::Recovering(_)
+            | Role::Transitioning(_)
+            | Role::Outside { .. } => {}
         }
     }
 
     /// Wants the next view. Not the one after it, as long as no quorum wants the same.
     pub(super) fn suspect(&mut self, fx: &mut Effects<Viewstamped>) {
         self.suspicion.suspects = true;
-        if self.suspicion.wanted == self.view {
-            self.suspicion.wanted = self.view.next();
+        if self.is_voter() {
+            if self.suspicion.wanted == self.view {
+                self.suspicion.wanted = self.view.next();
+            }
+            self.say_wanted(fx);
+            self.await_repeat(fx);
         }
-        self.say_wanted(fx);
-        self.await_repeat(fx);
         self.tell_leader(fx);
     }
 
@@ -99,6 +105,9 @@ impl Viewstamped {
         entered: View,
         fx: &mut Effects<Viewstamped>,
     ) {
+        if !self.is_voter() {
+            return; // The primary will bring it along.
+        }
         let known = self.suspicion.support.entry(from).or_insert(view);
         *known = view.max(*known);
         let wanted = self.suspicion.wanted;
@@ -138,7 +147,7 @@ impl Viewstamped {
 
     /// Says again what may have been lost, for as long as something is missing.
     pub(super) fn on_repeat(&mut self, fx: &mut Effects<Viewstamped>) {
-        if self.suspicion.suspects {
+        if self.suspicion.suspects && self.is_voter() {
             self.say_wanted(fx);
         }
         match &self.role {
@@ -150,6 +159,9 @@ impl Viewstamped {
                 }
             }
             Role::Recovering(_) => self.ask_others(fx),
+            Role::Transitioning(_) => self.ask_next(fx),
+            Role::Outside { offers: true } => self.offer_epoch(fx),
+            Role::Outside { offers: false } => return,
             Role::Primary(_) | Role::Backup | Role::Starting if !self.suspicion.suspects => return,
             Role::Primary(_) | Role::Backup | Role::Starting => {}
         }

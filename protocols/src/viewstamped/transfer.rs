@@ -14,7 +14,8 @@ impl Viewstamped {
         let Some((primary, _)) = self.presiding() else {
             return;
         };
-        let others = primary.peers.iter().filter(|(id, _)| **id != me);
+        let others = primary.peers.iter();
+        let others = others.filter(|(id, peer)| **id != me && peer.voter);
         let successor = match to {
             Some(to) => others.map(|(&id, _)| id).find(|&id| id == to),
             // Whoever has most, and of those who answer if anyone does.

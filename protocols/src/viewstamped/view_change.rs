@@ -9,7 +9,7 @@ use alloc::collections::BTreeMap;
 
 use quorate_core::{Effects, NodeId};
 
-use crate::log::{Epoch as View, Index, Position};
+use crate::log::{Content, Epoch as View, Index, Position};
 
 use super::message::{Message, Record, Timer};
 use super::primary::Primary;
@@ -86,6 +86,9 @@ impl Viewstamped {
 
     /// Step 2, sent to the primary of the view, which may be this replica: its own promise is mail too.
     pub(super) fn do_view_change(&self, fx: &mut Effects<Viewstamped>) {
+        if !self.is_voter() {
+            return;
+        }
         fx.send(
             self.replicas.primary(self.view),
             Message::DoViewChange {
@@ -131,7 +134,9 @@ impl Viewstamped {
             | Role::Primary(_)
             | Role::Starting
             | Role::Backup
-            | Role::Recovering(_) => {}
+            | Role::Recovering(_)
+            | Role::Transitioning(_)
+            | Role::Outside { .. } => {}
         }
     }
 
@@ -186,7 +191,7 @@ impl Viewstamped {
         self.role = Role::Starting;
         fx.stop_timer(Timer::Silence);
         fx.stop_timer(Timer::Repeat);
-        for id in self.replicas.iter() {
+        for id in self.epoch.members.iter() {
             self.send_start_view(id, fx);
         }
         self.tell_leader(fx);
@@ -223,20 +228,28 @@ impl Viewstamped {
             Role::Changing(_) | Role::Backup => {
                 self.hear(from, fx);
             }
-            Role::Starting | Role::Primary(_) | Role::Recovering(_) => {}
+            Role::Starting
+            | Role::Primary(_)
+            | Role::Recovering(_)
+            | Role::Transitioning(_)
+            | Role::Outside { .. } => {}
         }
     }
 
     fn become_primary(&mut self, fx: &mut Effects<Viewstamped>) {
         assert_eq!(self.normal, self.view, "the log is that of the view");
         let (view, op) = (self.view, self.log.last().index);
-        self.role = Role::Primary(Primary::new(&self.replicas, op));
+        self.role = Role::Primary(Primary::new(&self.epoch.members, op));
         self.trust(fx);
         let (heartbeat, timeout) = (self.config.heartbeat, self.config.view_timeout);
         fx.set_timer(Timer::Heartbeat, heartbeat..heartbeat);
         fx.set_timer(Timer::CheckQuorum, timeout..timeout);
         fx.send(self.me, Message::PrepareOk { view, op });
         self.tell_leader(fx);
+        if self.epoch.number() > 0 && op == self.epoch.start.index {
+            // Once this is committed, a quorum of the epoch has what all epochs before have committed.
+            self.append(Content::Noop, fx);
+        }
     }
 
     /// Status normal: the log through `last` is the view's, and what was behind it here is not.

@@ -81,3 +81,11 @@ fn a_search_finds_the_common_flaws_at_once() {
         harness::found(&KNOWN, flaw, 50);
     }
 }
+
+/// Flaws of reconfiguration, where a single replica is to be joined by others.
+#[test]
+fn a_search_finds_the_flaws_of_reconfiguration() {
+    for flaw in ["hasty-epoch", "endless-epoch", "forgotten-epoch"] {
+        harness::found_with(&KNOWN, &format!("flaw={flaw} members=1"), 300);
+    }
+}

@@ -392,7 +392,10 @@ where
             let count = self.choice.choose(6) as usize;
             self.play(Command::Lose { node: id, count })?;
         }
-        if self.damaged == Some(id) && self.choice.choose(3) == 0 {
+        // In a group of two nobody can make up for what one of them forgets.
+        let small = |group: &Vec<NodeId>| group.contains(&id) && group.len() < 3;
+        let repairable = !self.world.groups().iter().any(small);
+        if self.damaged == Some(id) && self.choice.choose(3) == 0 && repairable {
             self.damage(id)?;
         }
         Ok(())
