@@ -289,6 +289,11 @@ impl Flushing {
     /// If the disk fails, which is fatal.
     pub fn run_once(&self) -> Result<Worked, Error> {
         let worked = self.flusher.run_once()?;
+        let free_bytes = self.flusher.shared.files.free_bytes();
+        let free_bytes = free_bytes.map_err(|error| Error::Storage(error.to_string()))?;
+        if let Some(free_bytes) = free_bytes {
+            self.shared.set_free(free_bytes);
+        }
         if let Worked::Flushed(checkpoint) = worked {
             self.shared.set_durable(checkpoint);
             // What follows, such as the freeing of space, waits for the next publication.
@@ -308,6 +313,8 @@ impl Flushing {
                 Worked::Flushed(_) => continue,
                 // Freeing space is never urgent: at most half of the disk's time.
                 Worked::Swept => begin.elapsed(),
+                // Nor is looking at what is at rest: a twentieth.
+                Worked::Looked => begin.elapsed() * 20,
                 Worked::Nothing => LOOK_INTERVAL,
             };
             if self.signal.recv_timeout(pause) == Err(RecvTimeoutError::Disconnected) {

@@ -53,7 +53,7 @@ impl Machine {
         let mut step = self.begin();
         for key in lease.keys {
             if let Some((stamp, row)) = self.current(&key)? {
-                self.delete(row.to_kv(&key, stamp), &mut step);
+                self.delete(row.to_kv(&key, stamp), row.checksum, &mut step);
             }
         }
         self.finish(step, out);

@@ -14,6 +14,7 @@ use crate::store::layer::{Change, ROW_OVERHEAD_BYTES, STORED_OVERHEAD_BYTES};
 use crate::store::leases::Leases;
 use crate::store::row::{Row, RowKey, Span, Stamp};
 use crate::store::scan::{Seen, change, scan};
+use crate::store::state::live;
 
 /// The changes of one command, which share one revision.
 #[derive(Debug)]
@@ -125,13 +126,14 @@ impl Machine {
             leases.detach(old_lease, &put.key);
             leases.attach(lease, &put.key);
         }
+        let replaced = old.map(|row| row.checksum);
         let prev_kv = prev.map(|(at, row)| row.to_kv(&put.key, at));
         let reply = PutReply {
             prev_kv: prev_kv.clone().filter(|_| put.prev_kv),
         };
         step.events
             .push(change(stamp, put.key.clone(), Some(&row), prev_kv));
-        self.write(put.key, stamp, row);
+        self.write(put.key, stamp, row, replaced);
         reply
     }
 
@@ -154,7 +156,7 @@ impl Machine {
     ) -> Result<DeleteRangeReply, Error> {
         let mut found = Vec::new();
         self.scan_now(&delete.range, |seen| {
-            found.push(seen.to_kv(false));
+            found.push((seen.to_kv(false), seen.checksum()));
             ControlFlow::Continue(())
         })?;
         let mut reply = DeleteRangeReply {
@@ -162,30 +164,32 @@ impl Machine {
             prev_kvs: Vec::new(),
         };
         if delete.prev_kv {
-            reply.prev_kvs.clone_from(&found);
+            reply.prev_kvs = found.iter().map(|(kv, _)| kv.clone()).collect();
         }
-        for kv in found {
+        for (kv, checksum) in found {
             if kv.lease != 0 {
                 self.leases().detach(kv.lease, &kv.key);
             }
-            self.delete(kv, step);
+            self.delete(kv, checksum, step);
         }
         Ok(reply)
     }
 
-    /// Deletes a row that is there. Its lease has been seen to.
-    pub(super) fn delete(&mut self, prev_kv: KeyValue, step: &mut Step) {
+    /// Deletes a row that is there, with this checksum. Its lease has been seen to.
+    pub(super) fn delete(&mut self, prev_kv: KeyValue, checksum: u32, step: &mut Step) {
         let key = prev_kv.key.clone();
         let stamp = step.take_stamp();
         let row = Row::deleted(&key, stamp);
         step.events
             .push(change(stamp, key.clone(), None, Some(prev_kv)));
-        self.write(key, stamp, row);
+        self.write(key, stamp, row, Some(checksum));
     }
 
-    /// Adds a row to the active layer, and to the history of the round.
-    fn write(&mut self, key: Bytes, stamp: Stamp, row: Row) {
+    /// Adds a row to the active layer, and to the history of the round. It may replace one with this checksum.
+    fn write(&mut self, key: Bytes, stamp: Stamp, row: Row, replaced: Option<u32>) {
         self.meta.digest(u64::from(row.checksum));
+        let added = Some(row.checksum).filter(|_| !row.is_deleted());
+        self.meta.live = live(self.meta.live, replaced, added);
         self.active_bytes += key.len() + row.value.len() + ROW_OVERHEAD_BYTES;
         let stored = 2 * key.len() + row.value.len() + STORED_OVERHEAD_BYTES;
         let active = self.layers.active();

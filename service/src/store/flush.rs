@@ -10,6 +10,7 @@ use redb::{Table, WriteTransaction};
 
 use super::leases::LeaseDelta;
 use super::row::{Stamp, encode_row_key};
+use super::scrub::Scrub;
 use super::shared::{Disk, Frozen, Shared, lock};
 use super::state::Sweep;
 use super::sweep;
@@ -32,8 +33,10 @@ pub struct Flusher {
 pub enum Worked {
     /// A layer was written: everything through this checkpoint is durable.
     Flushed(Checkpoint),
-    /// Some space was freed; there may be more.
+    /// Some space was freed, or some of the store copied; there may be more.
     Swept,
+    /// Some of what is at rest was looked at; there may be more.
+    Looked,
     /// There was nothing to do.
     Nothing,
 }
@@ -66,7 +69,7 @@ impl Flusher {
             }
             _ => {
                 self.ask_for_flush(disk);
-                Ok(Worked::Nothing)
+                self.scrub(disk)
             }
         };
         worked.map_err(|error| {
@@ -85,6 +88,24 @@ impl Flusher {
     #[must_use]
     pub fn durable(&self) -> Checkpoint {
         self.shared.published.load().layers.base.checkpoint()
+    }
+
+    /// Looks at a slice of what is at rest, if it is time.
+    fn scrub(&self, disk: &mut Disk) -> Result<Worked, Error> {
+        let every = self.shared.options.scrub_every;
+        let due = every.is_some_and(|every| disk.scrubbed_at.elapsed() >= every);
+        if disk.scrub.is_none() && !due && !self.shared.scrub_wanted.swap(false, Ordering::Relaxed)
+        {
+            return Ok(Worked::Nothing);
+        }
+        let base = disk.base.clone();
+        let scrub = disk.scrub.get_or_insert_with(|| Scrub::begin(base));
+        if scrub.step()? {
+            disk.scrub = None;
+            disk.scrubbed_at = Instant::now();
+            self.shared.scrubs.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(Worked::Looked)
     }
 
     fn ask_for_flush(&self, disk: &Disk) {

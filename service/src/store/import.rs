@@ -412,6 +412,7 @@ impl Shared {
         checkpoint: Checkpoint,
     ) -> Result<Arc<Layers>, Error> {
         self.give_up_copy(disk, "another checkpoint took the store's place".to_owned());
+        disk.scrub = None;
         let name = staged_name(checkpoint);
         self.files
             .rename(&name, STORE_FILE)

@@ -20,6 +20,7 @@ pub(crate) mod leases;
 pub(crate) mod range;
 pub(crate) mod row;
 pub(crate) mod scan;
+mod scrub;
 pub(crate) mod shared;
 pub mod snapshot;
 pub(crate) mod state;
@@ -62,6 +63,8 @@ pub struct Options {
     pub flush_after: Option<Duration>,
     /// How many events one step of a sweep looks at.
     pub sweep_events: usize,
+    /// How long to wait before everything at rest is looked at again. None if nobody looks by itself.
+    pub scrub_every: Option<Duration>,
     /// How many bytes one step of giving space back copies.
     pub copy_step_bytes: usize,
     /// How far the file may grow while one checkpoint is read, before that reading is given up: a
@@ -111,6 +114,7 @@ impl Options {
             expected: false,
             flush_after: Some(Duration::from_secs(10)),
             sweep_events: 10_000,
+            scrub_every: Some(Duration::from_secs(3600)),
             copy_step_bytes: 4 << 20,
             export_growth_bytes_max: 4 << 30,
             files: None,

@@ -54,6 +54,13 @@ impl Seen<'_> {
         }
     }
 
+    pub(crate) fn checksum(&self) -> u32 {
+        match self {
+            Seen::Memory(_, _, row) => row.checksum,
+            Seen::Stored(_, _, row) => row.checksum,
+        }
+    }
+
     /// What clients see of it.
     pub(crate) fn to_kv(&self, keys_only: bool) -> KeyValue {
         let (key, value) = match self {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
@@ -17,6 +17,7 @@ use super::files::Files;
 use super::import::{clean_up_incoming, clean_up_staged};
 use super::layer::{Layer, Layers};
 use super::leases::{LeaseDelta, Leases};
+use super::scrub::Scrub;
 use super::state::{Meta, Sweep};
 use super::tables::{Base, EVENTS, LEASE_KEYS, LEASES, META, META_KEY, ROWS, load_leases, storage};
 use super::{Options, STORE_FILE};
@@ -43,6 +44,10 @@ pub(crate) struct Shared {
     pub(crate) leases: Arc<RwLock<Leases>>,
     /// Somebody wants the active layer flushed although it is not full.
     pub(crate) flush_wanted: AtomicBool,
+    /// Somebody wants everything at rest looked at.
+    pub(crate) scrub_wanted: AtomicBool,
+    /// How often that was done.
+    pub(crate) scrubs: AtomicU64,
     /// Whether a checkpoint is being received: there is room for one.
     pub(crate) receiving: AtomicBool,
     /// Whether the store is not what was written.
@@ -83,6 +88,10 @@ pub(crate) struct Disk {
     pub(crate) sweep_first: usize,
     /// A copy without the space that is free, if one is being made.
     pub(crate) copy: Option<Copy>,
+    /// A look at everything, if one is under way.
+    pub(crate) scrub: Option<Scrub>,
+    /// When the last one ended, or the store was opened.
+    pub(crate) scrubbed_at: Instant,
     /// What went wrong. Nothing is written after that.
     pub(crate) failed: Option<Error>,
 }
@@ -184,10 +193,14 @@ impl Shared {
                 flushed_at: Instant::now(),
                 sweep_first: 0,
                 copy: None,
+                scrub: None,
+                scrubbed_at: Instant::now(),
                 failed: None,
             }),
             leases: Arc::new(RwLock::new(leases)),
             flush_wanted: AtomicBool::new(false),
+            scrub_wanted: AtomicBool::new(false),
+            scrubs: AtomicU64::new(0),
             receiving: AtomicBool::new(false),
             damage,
             defragmentation: Mutex::default(),

@@ -27,6 +27,8 @@ pub(crate) struct Meta {
     pub(crate) compacted: i64,
     /// Chained over all changes, so that replicas can be compared.
     pub(crate) digest: u64,
+    /// A sum over the rows that are current, in whatever order they are added: see [`live`].
+    pub(crate) live: u64,
     pub(crate) clock: Clock,
     /// The incarnation and sequence of the newest batch of each origin.
     pub(crate) batches: BTreeMap<u64, (u64, u64)>,
@@ -83,6 +85,22 @@ impl Sweep {
     };
 }
 
+/// One round of SplitMix64's mixer: cheap, and every bit reaches every bit.
+fn mixed(number: u64) -> u64 {
+    let mut z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// The sum over current rows after one went and one came, by their checksums, in which key and stamp are. It
+/// does not depend on the order, so whoever walks over the rows at rest can say whether they are
+/// those that were written.
+pub(crate) fn live(sum: u64, went: Option<u32>, came: Option<u32>) -> u64 {
+    let share = |checksum: Option<u32>| checksum.map_or(0, |it| mixed(u64::from(it)));
+    sum.wrapping_sub(share(went)).wrapping_add(share(came))
+}
+
 impl Meta {
     /// The state before anything was applied.
     pub(crate) fn new(members: Members) -> Meta {
@@ -91,6 +109,7 @@ impl Meta {
             revision: 1,
             compacted: -1,
             digest: 0,
+            live: 0,
             clock: Clock::default(),
             batches: BTreeMap::new(),
             members: Arc::new(members),
@@ -106,6 +125,7 @@ impl Meta {
         for number in [
             self.revision.cast_unsigned(),
             self.compacted.cast_unsigned(),
+            self.live,
             clock.now_ms,
             clock.epoch,
             clock.base_ms,
@@ -126,11 +146,7 @@ impl Meta {
 
     /// Adds a number to the digest.
     pub(crate) fn digest(&mut self, number: u64) {
-        // One round of SplitMix64's mixer: cheap, and every bit of both reaches every bit.
-        let mut z = (self.digest ^ number).wrapping_add(0x9e37_79b9_7f4a_7c15);
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        self.digest = z ^ (z >> 31);
+        self.digest = mixed(self.digest ^ number);
     }
 
     /// The stored record: a checksum, the format, and the fields in order.
@@ -143,6 +159,7 @@ impl Meta {
         number(self.revision.cast_unsigned());
         number(self.compacted.cast_unsigned());
         number(self.digest);
+        number(self.live);
         number(self.clock.now_ms);
         number(self.clock.epoch);
         number(self.clock.base_ms);
@@ -190,6 +207,7 @@ impl Meta {
         let revision = input.i64()?;
         let compacted = input.i64()?;
         let digest = input.u64()?;
+        let live = input.u64()?;
         let clock = Clock {
             now_ms: input.u64()?,
             epoch: input.u64()?,
@@ -214,6 +232,7 @@ impl Meta {
             revision,
             compacted,
             digest,
+            live,
             clock,
             batches,
             members: Arc::new(members),

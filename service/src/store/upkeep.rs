@@ -61,6 +61,18 @@ impl Upkeep {
         lock(&self.shared.defragmentation).clone()
     }
 
+    /// Asks that everything at rest be read and verified, in small steps in the background. That is done by
+    /// itself now and then, too. What it finds ends the replica, as damage does that a reader finds.
+    pub fn scrub(&self) {
+        self.shared.scrub_wanted.store(true, Ordering::Relaxed);
+    }
+
+    /// How often that was done since the store was opened.
+    #[must_use]
+    pub fn scrubs(&self) -> u64 {
+        self.shared.scrubs.load(Ordering::Relaxed)
+    }
+
     /// How much the file system has left for this store, if it can tell.
     ///
     /// # Errors

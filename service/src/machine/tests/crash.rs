@@ -133,6 +133,10 @@ impl Lives {
             "{survived:?} {:?}",
             self.answered
         );
+        // Everything at rest is what was written, and adds up.
+        machine.upkeep().scrub();
+        while machine.flusher().run_once().expect("the disk works") != Worked::Nothing {}
+        assert_eq!(machine.upkeep().scrubs(), 1);
         let model = self.model(survived.position);
         let view = machine.views().view();
         assert_eq!(view.revision(), model.revision());

@@ -9,6 +9,7 @@ mod health;
 mod model;
 mod random;
 mod rules;
+mod scrub;
 
 use bytes::Bytes;
 use quorate_core::NodeId;
