@@ -50,6 +50,9 @@ pub struct ServiceOptions {
     pub check_interval: Duration,
     /// How much the store may hold before nothing is added any more, if there is a limit.
     pub quota_bytes: Option<u64>,
+    /// How much the disk must have left, bytes, for anything to be added: what is agreed on already, and
+    /// what it takes to make room, must find some.
+    pub disk_reserve_bytes: u64,
     /// The largest encoded command. The encoding is not the client's: leave room for about four times
     /// the largest request, since small operations take more space here.
     pub request_bytes_max: usize,
@@ -92,6 +95,7 @@ impl ServiceOptions {
             tick_interval: Duration::from_millis(500),
             check_interval: Duration::from_secs(5),
             quota_bytes: None,
+            disk_reserve_bytes: 128 << 20,
             request_bytes_max: 8 << 20,
             batch_bytes_max: 1 << 20,
             batch_commands_max: 4096,

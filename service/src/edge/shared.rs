@@ -129,6 +129,8 @@ pub(crate) struct Shared {
     wants_check: AtomicBool,
     /// The bytes of the store.
     bytes_in_use: AtomicU64,
+    /// Whether the disk is nearly full.
+    is_disk_low: AtomicBool,
     /// Whether somebody was refused for want of room, and the alarm for that is not raised yet.
     wants_raise: AtomicBool,
     is_raised: AtomicBool,
@@ -178,6 +180,7 @@ impl Shared {
             noted_position: AtomicU64::new(0),
             wants_check: AtomicBool::new(false),
             bytes_in_use: AtomicU64::new(0),
+            is_disk_low: AtomicBool::new(false),
             wants_raise: AtomicBool::new(false),
             is_raised: AtomicBool::new(false),
             differing: watch::Sender::default(),
@@ -293,19 +296,36 @@ impl Shared {
 
     /// Whether there is room for something of this price. If not, everyone hears of it.
     pub(crate) fn admits(&self, price: u64) -> bool {
-        let Some(quota) = self.options.quota_bytes.filter(|_| price > 0) else {
+        if price == 0 {
             return true;
-        };
-        let fits = self
+        }
+        let quota = self.options.quota_bytes.unwrap_or(u64::MAX);
+        let wanted = self
             .bytes_in_use
             .load(Ordering::Acquire)
-            .saturating_add(price)
-            <= quota;
-        if !fits && !self.is_raised.load(Ordering::Acquire) {
+            .saturating_add(price);
+        let fits = wanted <= quota && !self.is_disk_low.load(Ordering::Acquire);
+        if !fits {
+            self.want_raise();
+        }
+        fits
+    }
+
+    /// The flush thread: how much the disk has left. What others write comes here too, so if that is too
+    /// little everyone hears of it, whether or not anybody writes here.
+    pub(crate) fn set_free(&self, free_bytes: u64) {
+        let is_low = free_bytes < self.options.disk_reserve_bytes;
+        self.is_disk_low.store(is_low, Ordering::Release);
+        if is_low {
+            self.want_raise();
+        }
+    }
+
+    fn want_raise(&self) {
+        if !self.is_raised.load(Ordering::Acquire) {
             self.wants_raise.store(true, Ordering::Release);
             self.wake();
         }
-        fits
     }
 
     pub(crate) fn wants_raise(&self) -> bool {
