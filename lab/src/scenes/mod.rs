@@ -94,6 +94,8 @@ scenes! {
     "multipaxos/filling-holes",
     "multipaxos/competing-leaders",
     "multipaxos/flexible-quorums",
+    "multipaxos/reconfiguration",
+    "multipaxos/old-members",
     "multipaxos/ballot-reuse",
     "multipaxos/accept-without-promise",
     "chain/pipeline",

@@ -4,10 +4,27 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use quorate_core::Payload;
+
 use super::MultiPaxos;
+use super::ballot::Slot;
 use super::role::Role;
 
 impl MultiPaxos {
+    /// Position, epoch and payload of what was accepted behind a position, in order and up to the first hole: for
+    /// whoever has nothing else left of a cluster.
+    #[must_use]
+    pub fn held_after(&self, position: u64) -> Vec<(u64, u64, Payload)> {
+        let from = Slot(position).next();
+        let votes = (from.0..).zip(self.slots.votes(from));
+        let whole = votes.take_while(|(expected, (slot, _))| slot.0 == *expected);
+        let held = whole.map(|(_, (slot, vote))| {
+            let epoch = self.slots.epoch_through(slot);
+            (slot.0, epoch.0, vote.entry.payload())
+        });
+        held.collect()
+    }
+
     /// Promise, slots, and for a leader what it knows of each peer.
     #[must_use]
     pub fn describe(&self) -> String {

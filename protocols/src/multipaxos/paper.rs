@@ -2,6 +2,7 @@
 
 mod damage;
 mod quorums;
+mod reconfigure;
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -12,7 +13,7 @@ use core::fmt::Debug;
 use quorate_core::{
     Boot, Checkpoint, Choice, Effects, Frame, NodeId, Payload, Protocol, Reader, Survival, Wire,
 };
-use quorate_problems::total_order::{Output, Request};
+use quorate_problems::total_order::{Membership, Output, Request};
 
 use super::{Ballot, Cast, Config, Message, MultiPaxos, Record, Slot, Tenure, Timer, Vote};
 use crate::log::{Content, Entries, Entry, Epoch};
