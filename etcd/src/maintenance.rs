@@ -11,7 +11,6 @@ use crate::backup::{Pieces, pieces};
 use crate::context::Context;
 use crate::error;
 use crate::kv::{blocking, unexpected};
-use crate::later::unimplemented;
 use crate::proto::etcdserverpb as pb;
 use pb::AlarmType;
 use pb::alarm_request::AlarmAction;
@@ -138,14 +137,13 @@ impl pb::maintenance_server::Maintenance for Maintenance {
         }
     }
 
+    /// Answers at once; the space is given back in the background, in small steps.
     async fn defragment(
         &self,
         _request: Request<pb::DefragmentRequest>,
     ) -> Result<Response<pb::DefragmentResponse>, Status> {
-        Err(unimplemented(
-            "Maintenance.Defragment",
-            "space is reused without it",
-        ))
+        self.context.service().upkeep().defragment();
+        Ok(Response::new(pb::DefragmentResponse { header: None }))
     }
 
     /// Of the rows, as [`Maintenance::hash_kv`]: how they lie in the store is each member's own affair.

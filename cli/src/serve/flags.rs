@@ -157,6 +157,15 @@ pub(crate) struct Flags {
     )]
     pub(crate) quota_backend_bytes: i64,
 
+    /// How much the disk must have left, bytes, for anything to be added.
+    #[arg(
+        long,
+        env = "QUORATE_DISK_RESERVE_BYTES",
+        default_value_t = 128 << 20,
+        value_name = "BYTES"
+    )]
+    pub(crate) disk_reserve_bytes: u64,
+
     /// How history is counted that is forgotten by itself: by its age or in revisions.
     #[arg(
         long,

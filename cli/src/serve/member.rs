@@ -143,6 +143,7 @@ impl Member {
         let (mailbox, waker) = mailbox::<P>();
         let mut options = ServiceOptions::new(me, incarnation, config.election_timeout);
         options.quota_bytes = config.quota_bytes;
+        options.disk_reserve_bytes = flags.disk_reserve_bytes;
         options.request_bytes_max =
             COMMAND_BYTES_PER_REQUEST_BYTE * flags.max_request_bytes + (1 << 20);
         let Assembly {

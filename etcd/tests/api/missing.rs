@@ -21,11 +21,6 @@ async fn calls_that_are_not_there_yet() {
     if server.is_real() {
         return;
     }
-    let mut maintenance = server.maintenance();
-    missing(
-        maintenance.defragment(pb::DefragmentRequest {}).await,
-        "Defragment",
-    );
     missing(server.kv().range_stream(get("k")).await, "RangeStream");
 
     let mut auth = pb::auth_client::AuthClient::new(server.channel());

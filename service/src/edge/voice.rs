@@ -102,8 +102,11 @@ impl Voice {
     /// Whether to ask now that somebody else lead: the state of a leader that differs from the
     /// others' is of no use to anybody.
     pub(super) fn resigns(&mut self, shared: &Shared, now: Instant) -> bool {
-        let resigns =
-            self.leading && shared.is_differing() && self.resign_at.is_none_or(|at| at <= now);
+        if !self.leading || !shared.is_differing() {
+            self.resign_at = None;
+            return false;
+        }
+        let resigns = self.resign_at.is_none_or(|at| at <= now);
         if resigns {
             self.resign_at = Some(now + self.patience);
         }
