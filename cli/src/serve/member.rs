@@ -143,7 +143,6 @@ impl Member {
         let (mailbox, waker) = mailbox::<P>();
         let mut options = ServiceOptions::new(me, incarnation, config.election_timeout);
         options.quota_bytes = config.quota_bytes;
-        options.disk_reserve_bytes = flags.disk_reserve_bytes;
         options.request_bytes_max =
             COMMAND_BYTES_PER_REQUEST_BYTE * flags.max_request_bytes + (1 << 20);
         let Assembly {
@@ -200,6 +199,7 @@ impl Member {
             learners_max: flags.max_learners,
         };
         options.connected = connected(replica.observer(), config.election_timeout);
+        options.complaints = slow_disk::complaints(replica.observer());
         let slow_disk = Arc::new(slow_disk::Found::default());
         options.metrics = vec![metrics::of_replica(replica.observer(), slow_disk.clone())];
         let watching = slow_disk::watch(service.clone(), replica.observer(), slow_disk);

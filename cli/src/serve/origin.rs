@@ -21,6 +21,9 @@ use super::flags::{ClusterState, Flags};
 /// The file in the data directory that says where its cluster came from.
 const FILE: &str = "cluster";
 const MAGIC: [u8; 8] = *b"QUORCLUS";
+const VERSION: u32 = 1;
+/// Magic, version and checksum.
+const HEADER_BYTES: usize = 16;
 /// How long a member that is asked may take to answer.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
 /// How long to go on asking before giving up.
@@ -110,16 +113,24 @@ impl Origin {
     }
 
     /// The bytes of the file.
-    pub(crate) fn encode(&self) -> Vec<u8> {
+    fn encode(&self) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
+        bytes.extend_from_slice(&VERSION.to_le_bytes());
+        bytes.extend_from_slice(&[0; 4]);
         bytes.extend_from_slice(&self.me.to_le_bytes());
         bytes.push(u8::from(self.by_flags));
         bytes.extend_from_slice(&self.introduction.encode());
+        let crc = checksum(&bytes);
+        bytes[12..HEADER_BYTES].copy_from_slice(&crc.to_le_bytes());
         bytes
     }
 
     fn decode(bytes: &[u8]) -> Option<Origin> {
-        let rest = bytes.strip_prefix(&MAGIC)?;
+        let (header, rest) = bytes.split_at_checked(HEADER_BYTES)?;
+        let number = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| header[at + i]));
+        if header[..8] != MAGIC || number(8) != VERSION || number(12) != checksum(bytes) {
+            return None;
+        }
         let (me, rest) = rest.split_first_chunk::<8>()?;
         let (by_flags, rest) = rest.split_first()?;
         Some(Origin {
@@ -128,6 +139,11 @@ impl Origin {
             introduction: Introduction::decode(rest).ok()?,
         })
     }
+}
+
+/// Over everything but the place where it stands.
+fn checksum(bytes: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(&bytes[..12]), &bytes[HEADER_BYTES..])
 }
 
 /// What a directory says of its cluster; nothing if it is older than that.
@@ -278,4 +294,36 @@ fn recognize(introduction: Introduction, config: &Config) -> Result<Result<Origi
         by_flags: false,
         introduction,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_down_is_read_again_and_no_changed_byte_goes_unnoticed() {
+        let member = Member {
+            id: 5,
+            peer_urls: vec!["http://a:1".to_owned()],
+            ..Member::default()
+        };
+        let origin = Origin {
+            me: 5,
+            by_flags: true,
+            introduction: Introduction {
+                cluster: 7,
+                protocol: "raft".to_owned(),
+                founders: vec![member.clone()],
+                members: Members::of(vec![member]),
+            },
+        };
+        let bytes = origin.encode();
+        assert_eq!(Origin::decode(&bytes), Some(origin));
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1;
+            assert_eq!(Origin::decode(&changed), None);
+            assert_eq!(Origin::decode(&bytes[..at]), None);
+        }
+    }
 }

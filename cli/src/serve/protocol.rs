@@ -43,9 +43,8 @@ pub(super) trait Served:
     /// The protocol's own words for the settings.
     fn config(settings: Settings) -> Self::Config;
 
-    /// Position, epoch and payload of all that a replica holds behind a position, decided or not; nothing if that
-    /// cannot be said of this protocol.
-    fn held_after(&self, position: u64) -> Option<Vec<(u64, u64, Payload)>>;
+    /// Position, epoch and payload of all that a replica holds behind a position, decided or not.
+    fn held_after(&self, position: u64) -> Vec<(u64, u64, Payload)>;
 }
 
 /// Work that is done with the protocol of a name.
@@ -76,12 +75,8 @@ impl Name {
     }
 }
 
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "of some protocols it cannot be said"
-)]
-fn of_log(log: &Log, position: u64) -> Option<Vec<(u64, u64, Payload)>> {
-    Some(log.held_after(position).collect())
+fn of_log(log: &Log, position: u64) -> Vec<(u64, u64, Payload)> {
+    log.held_after(position).collect()
 }
 
 /// All of them keep the same limits; what they call the time after which a leader is given up differs.
@@ -96,8 +91,8 @@ macro_rules! served {
                 config
             }
 
-            fn held_after(&self, position: u64) -> Option<Vec<(u64, u64, Payload)>> {
-                let held: fn(&$protocol, u64) -> Option<Vec<(u64, u64, Payload)>> = $held;
+            fn held_after(&self, position: u64) -> Vec<(u64, u64, Payload)> {
+                let held: fn(&$protocol, u64) -> Vec<(u64, u64, Payload)> = $held;
                 held(self, position)
             }
         }
@@ -106,7 +101,7 @@ macro_rules! served {
 
 served! {
     raft::Raft: raft::Config::new, election_timeout, |it, at| of_log(it.log(), at);
-    multipaxos::MultiPaxos: multipaxos::Config::new, election_timeout, |_, _| None;
+    multipaxos::MultiPaxos: multipaxos::Config::new, election_timeout, |it, at| it.held_after(at);
     viewstamped::Viewstamped: viewstamped::Config::new, view_timeout, |it, at| of_log(it.log(), at);
     primary_backup::PrimaryBackup: primary_backup::Config::new, election_timeout, |it, at| of_log(it.log(), at);
     chain::Chain: chain::Config::new, election_timeout, |it, at| of_log(it.log(), at);

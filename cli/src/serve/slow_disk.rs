@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use quorate_etcd::Complaints;
 use quorate_runtime::{Observer, SLOW_SYNC};
 use quorate_service::Service;
 use tokio::time::sleep;
@@ -29,6 +30,16 @@ impl Found {
     pub(super) fn handed_over(&self) -> u64 {
         self.handed_over.load(Ordering::Relaxed)
     }
+}
+
+/// What a disk that stays slow makes the member say in its status.
+pub(super) fn complaints(observer: Observer) -> Complaints {
+    Arc::new(move || match observer.metrics().disk_slow_for {
+        slow_for if slow_for >= PATIENCE => vec![format!(
+            "the disk is slow: each sync of the log has taken {SLOW_SYNC:?} or longer for {slow_for:.1?}"
+        )],
+        _ => Vec::new(),
+    })
 }
 
 /// What to do about a disk.

@@ -163,12 +163,7 @@ fn apply_log<P: Served>(
     }
     machine.publish();
     let decided = machine.views().view().position();
-    let Some(held) = P::held_after(node.protocol(), decided) else {
-        bail!(
-            "there is no recovery of this protocol's log yet; use a snapshot and `quorate snapshot restore`"
-        );
-    };
-    for (position, epoch, payload) in held {
+    for (position, epoch, payload) in P::held_after(node.protocol(), decided) {
         apply(machine, position, epoch, &payload)?;
     }
     Ok(decided)
