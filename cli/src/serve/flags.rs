@@ -205,6 +205,16 @@ pub(crate) struct Flags {
     )]
     pub(crate) log_format: LogFormat,
 
+    /// After how many entries what they changed is written to the store, however little it is, so that the log
+    /// can be cut.
+    #[arg(
+        long,
+        env = "ETCD_SNAPSHOT_COUNT",
+        default_value_t = 100_000,
+        value_name = "COUNT"
+    )]
+    pub(crate) snapshot_count: u64,
+
     /// How much new data to gather in memory before it is written to the store, bytes.
     #[arg(long, env = "QUORATE_LAYER_BYTES", default_value_t = 32 << 20, value_name = "BYTES", hide = true)]
     pub(crate) layer_bytes: usize,

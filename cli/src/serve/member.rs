@@ -116,6 +116,7 @@ impl Member {
         let mut options = store::Options::new(flags.data_dir.join("store"));
         options.members = origin.introduction.founders.clone();
         options.layer_bytes = flags.layer_bytes;
+        options.layer_positions = flags.snapshot_count;
         options.expected = !directory.is_new();
         let (machine, checkpoint) =
             Machine::open(options).context("the key-value store cannot be opened")?;
@@ -143,6 +144,7 @@ impl Member {
         let (mailbox, waker) = mailbox::<P>();
         let mut options = ServiceOptions::new(me, incarnation, config.election_timeout);
         options.quota_bytes = config.quota_bytes;
+        options.disk_reserve_bytes = flags.disk_reserve_bytes;
         options.request_bytes_max =
             COMMAND_BYTES_PER_REQUEST_BYTE * flags.max_request_bytes + (1 << 20);
         let Assembly {

@@ -50,6 +50,8 @@ pub struct Machine {
     round: Vec<Change>,
     /// Roughly what the active layer holds.
     active_bytes: usize,
+    /// The position at which the active layer began.
+    began: u64,
     /// Whether anything was applied since the active layer began.
     dirty: bool,
     /// What the last check found here.
@@ -131,6 +133,7 @@ impl Machine {
             recent: Recent::default(),
             round: Vec::new(),
             active_bytes: 0,
+            began: checkpoint.position,
             dirty: false,
             noted: Noted::default(),
             differs: false,
@@ -306,7 +309,9 @@ impl Machine {
             self.layers.active().history.insert(revision, changes);
         }
         let wanted = self.shared.flush_wanted.load(Ordering::Relaxed);
-        let full = self.active_bytes >= self.shared.options.layer_bytes;
+        let options = &self.shared.options;
+        let positions = self.meta.checkpoint.position - self.began;
+        let full = self.active_bytes >= options.layer_bytes || positions >= options.layer_positions;
         if self.dirty && (full || wanted) {
             self.wait_for_room();
             self.freeze();
@@ -354,6 +359,7 @@ impl Machine {
         let published = Published::new(&self.meta, self.layers.clone());
         self.shared.published.store(Arc::new(published));
         self.active_bytes = 0;
+        self.began = self.meta.checkpoint.position;
         self.dirty = false;
     }
 
@@ -378,6 +384,7 @@ impl Machine {
         self.differs = false;
         self.round.clear();
         self.active_bytes = 0;
+        self.began = checkpoint.position;
         self.dirty = false;
         Ok(())
     }

@@ -54,6 +54,9 @@ pub struct Options {
     pub cache_bytes: usize,
     /// How large a layer in memory grows before it is frozen and written. Up to three are in memory.
     pub layer_bytes: usize,
+    /// After how many positions a layer is frozen although it is not full, so that the log does not grow
+    /// without bound by entries that change next to nothing.
+    pub layer_positions: u64,
     /// The members of a new cluster; a store that exists has its own.
     pub members: Vec<Member>,
     /// There must be a store already: if there is none it was lost.
@@ -110,6 +113,7 @@ impl Options {
             dir: dir.into(),
             cache_bytes: 256 << 20,
             layer_bytes: 64 << 20,
+            layer_positions: 100_000,
             members: Vec::new(),
             expected: false,
             flush_after: Some(Duration::from_secs(10)),

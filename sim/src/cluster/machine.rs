@@ -283,6 +283,7 @@ impl<P: Protocol<Problem = TotalOrder>> Machine<P> {
         options.cache_bytes = settings.cache_bytes as usize;
         // Its age would be measured in real time.
         options.flush_after = None;
+        options.scrub_every = None;
         options.flaw = settings.flaw;
         // What the log from its beginning changes: the same list for who joins.
         let founders = settings.founders().into_iter();

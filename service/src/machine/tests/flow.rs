@@ -104,6 +104,37 @@ fn what_is_applied_is_seen_when_it_is_published() {
     );
 }
 
+#[test]
+fn entries_that_change_nothing_do_not_keep_the_log_from_being_cut() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let options = Options {
+        layer_positions: 10,
+        flush_after: None,
+        ..Options::new(dir.path())
+    };
+    let (mut machine, _) = Machine::open(options).expect("it opens");
+    let flusher = machine.flusher();
+    let mut flushed = Vec::new();
+    for position in 1..=25 {
+        machine
+            .apply(
+                position,
+                3,
+                &Payload::empty(),
+                false,
+                &mut Outcome::default(),
+            )
+            .expect("it is applied");
+        machine.publish();
+        if let crate::store::Worked::Flushed(checkpoint) =
+            flusher.run_once().expect("the disk works")
+        {
+            flushed.push(checkpoint.position);
+        }
+    }
+    assert_eq!(flushed, [10, 20]);
+}
+
 /// With nobody else to flush, the apply thread does it before a third layer would wait.
 #[test]
 fn publishing_waits_when_two_layers_wait_to_be_written() {
