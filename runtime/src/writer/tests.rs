@@ -1,29 +1,34 @@
 //! The WAL thread on disks that work and disks that do not.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::unbounded;
 use quorate_core::Frame;
 use quorate_node::Written;
 
 use super::*;
+use crate::SLOW_SYNC;
 use crate::disk::{Disk, File, Lock, MemoryDisk};
 use crate::fail_stop::FailStop;
 use crate::log::LogOptions;
 use crate::toy::Toy;
 
-/// A disk on which syncing the log fails from some moment on.
+/// What happens before a sync.
+type BeforeSync = Arc<dyn Fn() -> io::Result<()> + Send + Sync>;
+
+/// A disk on which something happens before each sync of the log.
 struct BrokenDisk {
     disk: MemoryDisk,
-    broken: Arc<std::sync::atomic::AtomicBool>,
+    before_sync: BeforeSync,
 }
 
-struct BrokenFile(Box<dyn File>, Arc<std::sync::atomic::AtomicBool>);
+struct BrokenFile(Box<dyn File>, BeforeSync);
 
 impl Disk for BrokenDisk {
     fn create(&self, name: &str) -> io::Result<Box<dyn File>> {
         let file = self.disk.create(name)?;
-        Ok(Box::new(BrokenFile(file, self.broken.clone())))
+        Ok(Box::new(BrokenFile(file, self.before_sync.clone())))
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn File>> {
@@ -73,11 +78,7 @@ impl File for BrokenFile {
     }
 
     fn sync_data(&mut self) -> io::Result<()> {
-        // It fails once and then pretends that all is well, as operating systems do.
-        match self.1.swap(false, std::sync::atomic::Ordering::Relaxed) {
-            true => Err(io::Error::other("no such luck")),
-            false => Ok(()),
-        }
+        (self.1)()
     }
 }
 
@@ -123,17 +124,22 @@ fn what_piled_up_is_acknowledged_and_an_idle_log_is_marked() {
 
 #[test]
 fn a_failed_sync_acknowledges_nothing_and_is_the_end() {
-    let broken = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let broken = Arc::new(AtomicBool::new(false));
+    let breaks = broken.clone();
     let disk = Arc::new(BrokenDisk {
         disk: MemoryDisk::default(),
-        broken: broken.clone(),
+        // It fails once and then pretends that all is well, as operating systems do.
+        before_sync: Arc::new(move || match breaks.swap(false, Ordering::Relaxed) {
+            true => Err(io::Error::other("no such luck")),
+            false => Ok(()),
+        }),
     });
     let (log, _) = Log::open(disk, &LogOptions::default()).unwrap();
     let (to_disk, frames) = unbounded();
     let (spare, _spares) = unbounded();
     let (events, arrived) = unbounded::<Event<Toy>>();
     let (failed, failures) = unbounded();
-    broken.store(true, std::sync::atomic::Ordering::Relaxed);
+    broken.store(true, Ordering::Relaxed);
     to_disk.send(frame(1)).unwrap();
     let fail_stop = FailStop::with(move |reason| failed.send(reason.to_owned()).unwrap());
     let thread = fail_stop
@@ -162,4 +168,45 @@ fn a_panic_is_the_end_too() {
         failures.recv().unwrap(),
         "thread doomed panicked: of course"
     );
+}
+
+#[test]
+fn a_disk_is_known_to_be_slow_while_it_is_and_not_when_it_works_again() {
+    let held = Arc::new(AtomicBool::new(false));
+    let holds = held.clone();
+    let disk = Arc::new(BrokenDisk {
+        disk: MemoryDisk::default(),
+        before_sync: Arc::new(move || {
+            while holds.load(Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Ok(())
+        }),
+    });
+    let (log, _) = Log::open(disk, &LogOptions::default()).unwrap();
+    let (to_disk, frames) = unbounded();
+    let (spare, _spares) = unbounded();
+    let (events, arrived) = unbounded::<Event<Toy>>();
+    let counters = Arc::new(Counters::default());
+    let counted = counters.clone();
+    let thread = FailStop::exit()
+        .thread("wal", move || run(log, &frames, &spare, &events, &counted))
+        .unwrap();
+    held.store(true, Ordering::Relaxed);
+    to_disk.send(frame(1)).unwrap();
+    // Long before the sync ends, if it ever does.
+    while counters.read().disk_slow_for < SLOW_SYNC * 2 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert!(arrived.is_empty(), "nothing is acknowledged");
+    held.store(false, Ordering::Relaxed);
+    let mut number = 1;
+    while counters.read().disk_slow_for > Duration::ZERO {
+        while !matches!(arrived.recv().unwrap(), Event::Synced(Frame(synced)) if synced == number) {
+        }
+        number += 1;
+        to_disk.send(frame(number)).unwrap();
+    }
+    drop(to_disk);
+    thread.join().unwrap();
 }
