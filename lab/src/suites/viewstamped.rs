@@ -51,6 +51,10 @@ const SECTION_8: &[Promise] = &[
         "viewstamps",
         "logs that agree on a view and an op-number agree up to there",
     ),
+    (
+        "epochs",
+        "an epoch begins in one place, and nothing follows where it ends",
+    ),
 ];
 
 /// What can be written behind `cluster 3` in a script.

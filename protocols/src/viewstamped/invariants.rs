@@ -7,7 +7,7 @@ use alloc::string::String;
 
 use quorate_core::Frame;
 
-use crate::log::{Content, Entry, Epoch as View, Index};
+use crate::log::{Content, Entry, Epoch as View, Index, Position};
 
 use super::Viewstamped;
 use super::primary::Primary;
@@ -78,6 +78,8 @@ pub struct Section8 {
     primaries: BTreeMap<View, Index>,
     /// Every operation that anyone knew to be committed, and the earliest view in which anyone did.
     committed: BTreeMap<Index, (Entry, View)>,
+    /// In which view each epoch begins, and with which log.
+    epochs: BTreeMap<u64, (View, Position)>,
 }
 
 impl Section8 {
@@ -91,6 +93,7 @@ impl Section8 {
     ) -> Result<(), String> {
         for replica in replicas.clone() {
             self.one_order(replica)?;
+            self.one_epoch(replica)?;
         }
         for (place, replica) in replicas.clone().enumerate() {
             if let Role::Primary(_) = replica.role {
@@ -100,6 +103,28 @@ impl Section8 {
             for other in replicas.clone().skip(place + 1) {
                 viewstamps(replica, other)?;
             }
+        }
+        Ok(())
+    }
+
+    /// 7.1: an epoch begins in one place, and nothing follows the operation that ended the one before.
+    fn one_epoch(&mut self, replica: &Viewstamped) -> Result<(), String> {
+        let (me, epoch) = (replica.me, &replica.epoch);
+        let begins = (epoch.first, epoch.start);
+        let known = *self.epochs.entry(epoch.number()).or_insert(begins);
+        if known != begins {
+            return Err(format!(
+                "epochs: one begins with {known:?}, but for {me} with {begins:?}"
+            ));
+        }
+        let mut before = replica.log.base().epoch;
+        for (op, entry, _) in replica.log.iter() {
+            if before.is_last() && entry.epoch.epoch() == before.epoch() {
+                return Err(format!(
+                    "epochs: {me} has {entry:?} at {op:?}, behind the end of one"
+                ));
+            }
+            before = entry.epoch;
         }
         Ok(())
     }

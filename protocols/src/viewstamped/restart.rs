@@ -117,6 +117,7 @@ impl Viewstamped {
         } else if self.replicas.primary(self.view) != self.me {
             let timeout = self.config.view_timeout;
             fx.set_timer(Timer::Silence, timeout..timeout);
+            self.maybe_offer_epoch(fx);
         } else if !began || self.has(Flaw::ResumedPrimary) {
             self.start_view(fx);
         } else {

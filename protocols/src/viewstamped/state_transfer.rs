@@ -45,9 +45,10 @@ impl Viewstamped {
         let Role::Transitioning(transition) = &mut self.role else {
             return;
         };
-        let others = || self.replicas.iter().filter(|&id| id != me);
-        let later = others().find(|&id| Some(id) > transition.teacher);
-        transition.teacher = later.or_else(|| others().next());
+        let others = || self.epoch.members.iter().filter(|&id| id != me);
+        let mut rest = others().skip_while(|&id| Some(id) != transition.teacher);
+        let next = rest.nth(1).or_else(|| others().next());
+        transition.teacher = next.or(transition.teacher);
     }
 
     fn ask_behind(&mut self, after: Position, fx: &mut Effects<Viewstamped>) {

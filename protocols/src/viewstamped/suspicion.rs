@@ -162,6 +162,10 @@ impl Viewstamped {
             Role::Transitioning(_) => self.ask_next(fx),
             Role::Outside { offers: true } => self.offer_epoch(fx),
             Role::Outside { offers: false } => return,
+            Role::Backup if !self.is_voter() => {
+                self.maybe_offer_epoch(fx);
+                return;
+            }
             Role::Primary(_) | Role::Backup | Role::Starting if !self.suspicion.suspects => return,
             Role::Primary(_) | Role::Backup | Role::Starting => {}
         }

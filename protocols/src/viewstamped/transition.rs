@@ -166,6 +166,16 @@ impl Viewstamped {
         } else {
             self.become_backup(last.index, fx);
             self.acknowledge(fx);
+            self.maybe_offer_epoch(fx);
+        }
+    }
+
+    /// A voter that misses its primary is heard by the others, and a primary by all. So if voters know of the
+    /// epoch, everybody does. One that does not vote any more may be the only one who knows.
+    pub(super) fn maybe_offer_epoch(&self, fx: &mut Effects<Viewstamped>) {
+        let new = self.epoch.number() > 0 && !self.has_started();
+        if new && self.has_begun() && !self.is_voter() {
+            self.offer_epoch(fx);
         }
     }
 
@@ -182,7 +192,7 @@ impl Viewstamped {
     /// "If a replica being replaced does not hear from f' + 1 of the new replicas, it sends StartEpoch to
     /// the new replicas" (7.1.2).
     pub(super) fn offer_epoch(&self, fx: &mut Effects<Viewstamped>) {
-        for id in self.epoch.members.iter() {
+        for id in self.epoch.members.iter().filter(|&id| id != self.me) {
             self.tell_epoch(id, fx);
         }
         self.await_repeat(fx);
