@@ -31,6 +31,9 @@ pub use recovery::Recovered;
 /// is writing when the power fails cannot spoil an acknowledged frame.
 const SECTOR_BYTES: u64 = 512;
 
+/// What the frames of every start need: one that says which, and one that vouches for it.
+const MARKS_BYTES: u64 = 2 * SECTOR_BYTES;
+
 /// Bytes waiting for a sync are handed to the operating system when there are this many.
 const BUFFER_BYTES: usize = 1 << 20;
 
@@ -190,6 +193,7 @@ impl Log {
             segment: Segment::create(
                 &*disk,
                 options.segment_bytes,
+                MARKS_BYTES,
                 SegmentHeader {
                     ordinal: segments.back().map_or(1, |last| last.0 + 1),
                     salt: random(&mut salts),
@@ -385,8 +389,7 @@ impl Log {
             keep_from: self.durable.keep_from,
             incarnation: self.incarnation,
         };
-        let capacity = self.segment_bytes.max(FRAMES_AT as u64 + bytes);
-        let created = Segment::create(&*self.disk, capacity, header);
+        let created = Segment::create(&*self.disk, self.segment_bytes, bytes, header);
         self.failed |= created.is_err();
         self.segment = created?;
         self.segments
@@ -418,11 +421,17 @@ impl Log {
 
 impl Segment {
     /// Makes a segment, durably. It gets its name last, so what has a name has a header.
-    fn create(disk: &dyn Disk, capacity: u64, header: SegmentHeader) -> Result<Segment, LogError> {
+    /// It holds `wanted` bytes, or as many as frames of `least` need; on a disk with little room left, something
+    /// in between.
+    fn create(
+        disk: &dyn Disk,
+        wanted: u64,
+        least: u64,
+        header: SegmentHeader,
+    ) -> Result<Segment, LogError> {
         let name = segment::name(header.ordinal);
-        let mut file = disk.create(UNNAMED).map_err(at("create", &name))?;
-        let capacity = capacity.max(FRAMES_AT as u64);
-        file.preallocate(capacity)
+        let least = FRAMES_AT as u64 + least;
+        let (mut file, capacity) = Segment::reserve(disk, wanted.max(least), least)
             .map_err(at("reserve space for", &name))?;
         file.write_at(&header.encode(), 0)
             .map_err(at("write", &name))?;
@@ -437,6 +446,20 @@ impl Segment {
             file,
             capacity,
         })
+    }
+
+    /// A file with room for `bytes`, or for less if the disk has not so much.
+    fn reserve(disk: &dyn Disk, mut bytes: u64, least: u64) -> io::Result<(Box<dyn File>, u64)> {
+        loop {
+            let mut file = disk.create(UNNAMED)?;
+            match file.preallocate(bytes) {
+                Ok(()) => return Ok((file, bytes)),
+                Err(error) if error.kind() == io::ErrorKind::StorageFull && bytes > least => {
+                    bytes = (bytes / 4).max(least);
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 }
 

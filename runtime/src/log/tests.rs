@@ -400,3 +400,99 @@ fn records_of_another_protocol_are_an_error_and_no_panic() {
         }
     ));
 }
+
+/// A disk on which no file can be larger than this.
+struct Cramped {
+    disk: MemoryDisk,
+    bytes_max: u64,
+}
+
+struct CrampedFile {
+    file: Box<dyn File>,
+    bytes_max: u64,
+}
+
+impl Disk for Cramped {
+    fn create(&self, name: &str) -> io::Result<Box<dyn File>> {
+        let file = self.disk.create(name)?;
+        let bytes_max = self.bytes_max;
+        Ok(Box::new(CrampedFile { file, bytes_max }))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn File>> {
+        self.disk.open(name)
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        self.disk.list()
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.disk.rename(from, to)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.disk.remove(name)
+    }
+
+    fn sync_dir(&self) -> io::Result<()> {
+        self.disk.sync_dir()
+    }
+
+    fn lock(&self, name: &str) -> io::Result<Option<crate::disk::Lock>> {
+        self.disk.lock(name)
+    }
+}
+
+impl File for CrampedFile {
+    fn size(&self) -> io::Result<u64> {
+        self.file.size()
+    }
+
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.file.read_at(bytes, offset)
+    }
+
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.file.write_at(bytes, offset)
+    }
+
+    fn preallocate(&mut self, len: u64) -> io::Result<()> {
+        match len > self.bytes_max {
+            true => Err(io::ErrorKind::StorageFull.into()),
+            false => self.file.preallocate(len),
+        }
+    }
+
+    fn truncate(&mut self, len: u64) -> io::Result<()> {
+        self.file.truncate(len)
+    }
+
+    fn sync_data(&mut self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+}
+
+#[test]
+fn with_little_room_left_segments_are_smaller_and_nothing_is_lost() {
+    let disk = MemoryDisk::default();
+    let cramped = |bytes_max| {
+        let disk = disk.clone();
+        Log::open(Arc::new(Cramped { disk, bytes_max }), &options())
+    };
+    let (mut log, _) = cramped(10 << 10).unwrap();
+    write(&mut log, 1..=20, 500);
+    drop(log);
+    // Room for the largest frame and no more.
+    let (mut log, recovered) = cramped(FRAMES_AT as u64 + 1024).unwrap();
+    assert_eq!(recovered.records::<Payload>().unwrap().len(), 20);
+    write(&mut log, 21..=30, 500);
+    // None at all: it stops, and what it said was durable is there.
+    let refused = log.append(&frame(31, 2000, None));
+    assert!(matches!(refused, Err(LogError::Io { .. })), "{refused:?}");
+    drop(log);
+    assert!(cramped(FRAMES_AT as u64).is_err());
+    let (_, recovered) = cramped(10 << 10).unwrap();
+    assert_eq!(recovered.survival, Survival::Intact);
+    assert_eq!(recovered.records::<Payload>().unwrap().len(), 30);
+}
