@@ -137,6 +137,7 @@ scenes! {
     "viewstamped/recovery",
     "viewstamped/forgotten-view",
     "viewstamped/old-promises",
+    "viewstamped/reconfiguration",
     "primary-backup/opening-pictures",
     "primary-backup/split-brain",
     "primary-backup/primary-cut-off",
