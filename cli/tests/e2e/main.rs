@@ -6,6 +6,7 @@
 //!
 //! Waits are bounded and generous: they find what hangs, not what is slow.
 
+mod alarms;
 mod backups;
 mod bad_bytes;
 mod bad_flags;
@@ -15,6 +16,7 @@ mod catching_up;
 mod cluster_command;
 mod command_line;
 mod damage;
+mod full_disk;
 mod harness;
 mod history;
 mod leases;
