@@ -181,7 +181,12 @@ impl Replacing<'_> {
             peer_ur_ls: self.new.peer_urls.clone(),
             is_learner: true,
         };
-        let response = self.client.member_add(request).await?;
+        let response = match self.client.member_add(request).await {
+            Ok(response) => response,
+            // An answer may have been lost, and the list says more than this refusal.
+            Err(error) if is_there_already(&error) => return self.expect_listed(error).await,
+            Err(error) => return Err(error),
+        };
         let added = response.member.unwrap_or_default();
         let settings = settings(&self.new.name, &added, &response.members);
         let text = format!(
@@ -194,6 +199,16 @@ impl Replacing<'_> {
             json!({"step": "added", "member": hex(added.id), "settings": settings}),
         );
         Ok(())
+    }
+
+    /// The new member is in the list, or the refusal stands.
+    async fn expect_listed(&self, refusal: Error) -> Result<(), Error> {
+        let request = MemberListRequest { linearizable: true };
+        let response = self.client.member_list(request).await?;
+        match response.members.iter().any(|member| self.new.is(member)) {
+            true => Ok(()),
+            false => Err(refusal),
+        }
     }
 
     async fn promote(&self, id: u64) -> Result<(), Error> {
@@ -264,6 +279,11 @@ fn may_pass(error: &Error) -> bool {
         Error::Connect { .. } | Error::Lost { .. } | Error::Timeout { .. } => true,
         Error::Endpoint(_) | Error::Compacted { .. } | Error::WatchCanceled(_) => false,
     }
+}
+
+/// Whether some member has a URL of the new one.
+fn is_there_already(error: &Error) -> bool {
+    matches!(error, Error::Server { message, .. } if message.contains("Peer URLs already exists"))
 }
 
 fn hex(id: u64) -> String {

@@ -216,6 +216,12 @@ async fn a_member_that_runs_is_replaced_with_one_command() {
         let tool = Tool::member(&endpoints);
         tool.run(&["replace", &name, &to]).await
     });
+    let url = cluster.spares[0].peer_url();
+    eventually("the new member is added", async || {
+        cluster.id_of(&url).await
+    })
+    .await;
+    // It is listed, so this only tells it so.
     let at = cluster.add(true).await;
     cluster.members[at].start();
     let outcome = replacing.await.expect("it does not panic");
