@@ -220,6 +220,11 @@ where
         &mut self.machine(id).app
     }
 
+    /// What watches over the run.
+    pub(crate) fn oracle(&self) -> &<P::Problem as Workload>::Oracle {
+        &self.oracle
+    }
+
     /// The mail under way, oldest first.
     #[must_use]
     pub fn flying(&self) -> &[Flying] {

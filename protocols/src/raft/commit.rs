@@ -17,12 +17,15 @@ impl Raft {
         let Role::Leader(leader) = &self.role else {
             return;
         };
-        let reached = self.reached(leader, |peer| peer.matched);
+        let reached = self.reached(leader, |peer| peer.acked);
         let own = self.log.epoch_at(reached) == Some(self.term) || self.has(Flaw::Figure8);
         if reached > self.commit && own {
             let before = self.commit;
             self.commit_through(reached, fx);
-            self.for_each_peer(|source, to, peer| source.send_committed(to, peer, fx));
+            self.for_each_peer(|source, to, peer| {
+                source.send_committed(to, peer, fx);
+                source.send_restored(to, peer, before, fx);
+            });
             self.maybe_ask_round(fx);
             self.maybe_proceed(before, fx);
         }

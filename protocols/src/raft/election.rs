@@ -35,7 +35,7 @@ impl Raft {
         if matches!(self.role, Role::Leader(_) | Role::Damaged(_)) {
             return;
         }
-        if !self.may_vote() || !self.may_campaign() {
+        if !self.may_promise() || !self.may_campaign() {
             self.await_election(fx);
             return;
         }
@@ -65,7 +65,7 @@ impl Raft {
         if term <= self.term {
             // It is behind and could never win; with this term it can.
             fx.send(from, Message::Outdated { term: self.term });
-        } else if self.may_vote()
+        } else if self.may_promise()
             && (self.leader.is_none() || self.has(Flaw::RudeCanvass))
             && (last.is_up_to_date_with(self.log.last()) || self.has(Flaw::AnyLog))
         {
@@ -129,7 +129,7 @@ impl Raft {
         let free = self.vote.is_none() || self.vote == Some(from);
         let decided = self.leader.is_some();
         let complete = last.is_up_to_date_with(self.log.last()) || self.has(Flaw::AnyLog);
-        if !free || decided || !complete || !self.may_vote() {
+        if !free || decided || !complete || !self.may_promise() {
             return;
         }
         // A canvass of our own would only compete with the candidate.

@@ -62,13 +62,17 @@ impl Raft {
         let last = self.log.last().index;
         for (&id, peer) in &leader.peers {
             assert!(peer.matched <= last, "{id} cannot agree beyond the end");
+            assert!(
+                peer.acked <= peer.matched,
+                "{id} counts for no more than it has"
+            );
             if id != self.me {
                 assert!(peer.next > peer.matched, "{id} is not sent what it has");
                 assert!(peer.next <= last.next(), "{id} is sent what is there");
                 assert!(peer.told <= self.commit, "{id} is told the truth");
             }
         }
-        let reached = self.reached(leader, |peer| peer.matched);
+        let reached = self.reached(leader, |peer| peer.acked);
         let own = self.log.epoch_at(reached) == Some(self.term);
         assert!(!own || reached <= self.commit, "a quorum is enough");
     }

@@ -35,6 +35,11 @@ pub(super) struct Leader {
 pub(super) struct Peer {
     /// The log agrees through here, on that replica's disk.
     pub(super) matched: Index,
+    /// Through here it promises to keep what it has. This is what counts; only a replica that lost
+    /// records has more than it promises.
+    pub(super) acked: Index,
+    /// Whether its promises are worth anything.
+    pub(super) trust: Trust,
     /// The next entry to send.
     pub(super) next: Index,
     /// The commit index it was last told.
@@ -44,6 +49,25 @@ pub(super) struct Peer {
     /// Whether it was heard from since the quorum was last checked.
     pub(super) active: bool,
     pub(super) flow: Flow,
+}
+
+/// What a leader knows of a replica's memory.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Trust {
+    /// It says nothing of having lost any.
+    Full,
+    /// It lost records, and has asked for nothing else yet.
+    None {
+        /// The incarnation that said so.
+        incarnation: u64,
+    },
+    /// It counts again from this entry on, once that is committed without it.
+    Until {
+        /// The incarnation that asked.
+        incarnation: u64,
+        /// The entry that was written then.
+        index: Index,
+    },
 }
 
 /// How entries flow to a peer.
@@ -83,6 +107,8 @@ impl Peer {
     pub(super) fn new(next: Index) -> Peer {
         Peer {
             matched: Index(0),
+            acked: Index(0),
+            trust: Trust::Full,
             next,
             told: Index(0),
             round: 0,
@@ -104,6 +130,33 @@ pub(super) struct Source<'a> {
 }
 
 impl Source<'_> {
+    /// The peer has what this log says through `index`; it is sent what follows.
+    pub(super) fn agree(
+        &self,
+        from: NodeId,
+        peer: &mut Peer,
+        index: Index,
+        me: NodeId,
+        fx: &mut Effects<Raft>,
+    ) {
+        peer.active = true;
+        peer.matched = peer.matched.max(index);
+        peer.next = peer.next.max(peer.matched.next());
+        match peer.flow {
+            Flow::Replicate => {}
+            // An old answer says nothing of the snapshot.
+            Flow::Snapshot { asked, .. } if index < asked => {}
+            Flow::Probe { .. } | Flow::Snapshot { .. } => {
+                peer.flow = Flow::Replicate;
+                peer.next = peer.matched.next();
+            }
+        }
+        if from != me {
+            self.send_entries(from, peer, fx);
+            self.send_committed(from, peer, fx);
+        }
+    }
+
     /// Sends what the peer lacks, as far as its flow allows.
     pub(super) fn send_entries(&self, to: NodeId, peer: &mut Peer, fx: &mut Effects<Raft>) {
         loop {
@@ -201,6 +254,25 @@ impl Source<'_> {
                     commit,
                 },
             );
+        }
+    }
+
+    /// Tells a peer that the entry which it waits for is committed, if it came to be so behind `since`.
+    pub(super) fn send_restored(
+        &self,
+        to: NodeId,
+        peer: &Peer,
+        since: Index,
+        fx: &mut Effects<Raft>,
+    ) {
+        if let Trust::Until { incarnation, index } = peer.trust
+            && since < index
+            && index <= self.commit
+        {
+            let epoch = self.term;
+            let at = Position { index, epoch };
+            // Early: it is committed, and who committed it does not change.
+            fx.send_early(to, Message::Restored { incarnation, at });
         }
     }
 

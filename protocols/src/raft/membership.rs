@@ -83,7 +83,7 @@ impl Raft {
     /// election takes, if the others are enough.
     fn has_caught_up(&self, leader: &Leader, wanted: &Wanted) -> bool {
         let peer = |id| leader.peers.get(&id);
-        let ready = |id| peer(id).is_some_and(|peer| peer.matched >= leader.lately);
+        let ready = |id| peer(id).is_some_and(|peer| peer.acked >= leader.lately);
         let old = &self.configurations.latest().1.now().voters;
         let new = &wanted.members.voters;
         let mut newcomers = new.iter().copied().filter(|id| !old.contains(id));

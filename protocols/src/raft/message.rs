@@ -65,6 +65,8 @@ pub enum Message {
     Appended {
         /// The term of the leader whose log it agrees with.
         term: Term,
+        /// The sender's incarnation: what an earlier one had on its disk may be lost since.
+        incarnation: u64,
         /// The last index that agrees.
         index: Index,
     },
@@ -140,22 +142,48 @@ pub enum Message {
         /// The read index.
         index: Index,
     },
-    /// "I lost records that I had acknowledged: which term are you in?"
+    /// "I lost records that I had acknowledged, and have only this state: how may my log begin?"
     Recovering {
         /// The asking replica's incarnation.
         incarnation: u64,
-    },
-    /// "I lost nothing, or have made up for it, and am in `term`."
-    Remembered {
-        /// From the question.
-        incarnation: u64,
-        /// The sender's term.
-        term: Term,
+        /// What the state contains.
+        state: Position,
     },
     /// "I lost records too."
     Forgotten {
         /// From the question.
         incarnation: u64,
+    },
+    /// "Your log may begin behind your state; these take part there."
+    Beginning {
+        /// From the question.
+        incarnation: u64,
+        /// What the state contains.
+        position: Position,
+        /// Who takes part there.
+        members: Configuration,
+    },
+    /// "I cannot know what I promised: tell me of an entry that you write after this and that is committed
+    /// without me."
+    Rejoining {
+        /// The asking replica's incarnation.
+        incarnation: u64,
+    },
+    /// "This is such an entry."
+    Restored {
+        /// From the question.
+        incarnation: u64,
+        /// Where it is.
+        at: Position,
+    },
+    /// "My log agrees with yours through `index`, on disk, but do not count on me."
+    Copied {
+        /// The term of the leader whose log it agrees with.
+        term: Term,
+        /// The sender's incarnation.
+        incarnation: u64,
+        /// The last index that agrees.
+        index: Index,
     },
     /// To oneself: "the first that I ever wrote is on my disk."
     Begun,
@@ -192,13 +220,9 @@ pub enum Record {
         /// Who takes part there.
         members: Configuration,
     },
-    /// Records were lost. This replica follows again, but must not vote until its log reaches a term
-    /// beyond this one.
-    Rejoining {
-        /// The latest term that it may have voted or acknowledged anything in.
-        beyond: Term,
-    },
-    /// It has whatever it may have forgotten, and votes again.
+    /// Records were lost. This replica copies the log again, but must not promise anything.
+    Rejoining,
+    /// It has whatever it may have forgotten, and takes part again.
     Rejoined,
 }
 
@@ -216,7 +240,7 @@ pub enum Timer {
     CheckQuorum,
     /// A transfer of leadership took too long.
     Transfer,
-    /// The question what was forgotten may have been lost. Runs while the replica is damaged.
+    /// A question about what was forgotten may have been lost. Runs until the replica is whole again.
     Recovery,
 }
 
@@ -235,15 +259,18 @@ impl Message {
             | Message::Heard { term, .. }
             | Message::Committed { term, .. }
             | Message::Snapshot { term, .. }
-            | Message::TimeoutNow { term } => Some(*term),
+            | Message::TimeoutNow { term }
+            | Message::Copied { term, .. } => Some(*term),
             Message::PreVote { .. }
             | Message::PreGranted { .. }
             | Message::Forward { .. }
             | Message::ReadAsked { .. }
             | Message::ReadReady { .. }
             | Message::Recovering { .. }
-            | Message::Remembered { .. }
             | Message::Forgotten { .. }
+            | Message::Beginning { .. }
+            | Message::Rejoining { .. }
+            | Message::Restored { .. }
             | Message::Begun => None,
         }
     }
@@ -254,8 +281,9 @@ impl Message {
         match self {
             Message::Granted { incarnation, .. }
             | Message::ReadReady { incarnation, .. }
-            | Message::Remembered { incarnation, .. }
-            | Message::Forgotten { incarnation } => Some(*incarnation),
+            | Message::Forgotten { incarnation }
+            | Message::Beginning { incarnation, .. }
+            | Message::Restored { incarnation, .. } => Some(*incarnation),
             Message::PreVote { .. }
             | Message::PreGranted { .. }
             | Message::RequestVote { .. }
@@ -271,16 +299,10 @@ impl Message {
             | Message::Forward { .. }
             | Message::ReadAsked { .. }
             | Message::Recovering { .. }
+            | Message::Rejoining { .. }
+            | Message::Copied { .. }
             | Message::Begun => None,
         }
-    }
-
-    /// Whether a replica that knows nothing of its past may take it.
-    pub(super) fn recovers(&self) -> bool {
-        matches!(
-            self,
-            Message::Recovering { .. } | Message::Remembered { .. } | Message::Forgotten { .. }
-        )
     }
 
     /// Where the message names the state that is attached to it.
@@ -313,8 +335,11 @@ impl Message {
             | Message::ReadAsked { .. }
             | Message::ReadReady { .. }
             | Message::Recovering { .. }
-            | Message::Remembered { .. }
             | Message::Forgotten { .. }
+            | Message::Beginning { .. }
+            | Message::Rejoining { .. }
+            | Message::Restored { .. }
+            | Message::Copied { .. }
             | Message::Begun => false,
         }
     }
@@ -327,7 +352,7 @@ wire!(enum Message, "the tag of a message" {
     4 => Granted { term, incarnation };
     5 => Outdated { term };
     6 => Append { term, previous, commit, entries };
-    7 => Appended { term, index };
+    7 => Appended { term, incarnation, index };
     8 => Rejected { term, previous, hint };
     9 => Leading { term, round, commit };
     10 => Heard { term, round };
@@ -337,10 +362,13 @@ wire!(enum Message, "the tag of a message" {
     14 => Forward { payload };
     15 => ReadAsked { incarnation, id };
     16 => ReadReady { incarnation, id, index };
-    17 => Recovering { incarnation };
-    18 => Remembered { incarnation, term };
-    19 => Forgotten { incarnation };
-    20 => Begun;
+    17 => Recovering { incarnation, state };
+    18 => Forgotten { incarnation };
+    19 => Beginning { incarnation, position, members };
+    20 => Rejoining { incarnation };
+    21 => Restored { incarnation, at };
+    22 => Copied { term, incarnation, index };
+    23 => Begun;
 });
 
 wire!(enum Record, "the tag of a record" {
@@ -348,6 +376,6 @@ wire!(enum Record, "the tag of a record" {
     2 => Append { index, entry };
     3 => Base { position, members };
     4 => Reset { position, members };
-    5 => Rejoining { beyond };
+    5 => Rejoining;
     6 => Rejoined;
 });

@@ -40,6 +40,7 @@ use configurations::Configurations;
 pub use flaw::Flaw;
 pub use invariants::Figure3;
 pub use message::{Message, Record, Timer};
+use recovery::Rejoin;
 use restart::Beginning;
 use role::Role;
 pub use stability::Stability;
@@ -66,8 +67,8 @@ pub struct Raft {
     /// The version of the members that it was last told of.
     told_members: u64,
     role: Role,
-    /// Records were lost: votes wait until the log reaches a term beyond this one.
-    rejoining: Option<Term>,
+    /// Records were lost: promises wait.
+    rejoining: Option<Rejoin>,
     beginning: Beginning,
 }
 
@@ -112,7 +113,9 @@ impl Protocol for Raft {
                 entries,
                 ..
             } => self.on_append(from, previous, commit, entries, fx),
-            Message::Appended { index, .. } => self.on_appended(from, index, fx),
+            Message::Appended {
+                incarnation, index, ..
+            } => self.on_appended(from, incarnation, index, fx),
             Message::Rejected { previous, hint, .. } => self.on_rejected(from, previous, hint, fx),
             Message::Leading { round, commit, .. } => self.on_leading(from, round, commit, fx),
             Message::Heard { round, .. } => self.on_heard(from, round, fx),
@@ -127,9 +130,18 @@ impl Protocol for Raft {
             Message::Forward { payload } => self.propose(payload, fx),
             Message::ReadAsked { incarnation, id } => self.on_read_asked(from, incarnation, id, fx),
             Message::ReadReady { id, index, .. } => self.on_read_ready(id, index, fx),
-            Message::Recovering { incarnation } => self.on_recovering(from, incarnation, fx),
-            Message::Remembered { term, .. } => self.on_remembered(from, term, fx),
-            Message::Forgotten { .. } => self.on_forgotten(from, fx),
+            Message::Recovering { incarnation, state } => {
+                self.on_recovering(from, incarnation, state, fx);
+            }
+            Message::Forgotten { .. } => self.on_forgotten(from),
+            Message::Beginning {
+                position, members, ..
+            } => self.on_beginning(from, position, members, fx),
+            Message::Rejoining { incarnation } => self.on_rejoining(from, incarnation, fx),
+            Message::Restored { at, .. } => self.on_restored(from, at, fx),
+            Message::Copied {
+                incarnation, index, ..
+            } => self.on_copied(from, incarnation, index, fx),
             Message::Begun => self.beginning = Beginning::Durable,
         }
     }
@@ -141,7 +153,7 @@ impl Protocol for Raft {
             Timer::Heartbeat => self.on_heartbeat(fx),
             Timer::CheckQuorum => self.on_check_quorum(fx),
             Timer::Transfer => self.abandon_transfer(),
-            Timer::Recovery => self.ask_others(fx),
+            Timer::Recovery => self.ask_for_help(fx),
         }
     }
 

@@ -1,30 +1,38 @@
-//! How a replica comes back that lost what it had acknowledged (after "Protocol-aware recovery for
-//! consensus-based storage", Alagappan et al., 2018; `README.md` has the argument why it is sound).
+//! How a replica comes back that lost what it had acknowledged (`README.md` has the argument why it is
+//! sound).
 //!
-//! It may have forgotten terms, votes and entries that others count on, so it starts over: it asks all
-//! others for their terms, enters a later one, and follows. It neither votes nor campaigns until its
-//! log holds an entry of such a term: whoever led that term was elected without it, so that log has
-//! everything committed that it may have forgotten.
+//! It may have forgotten terms, votes and entries that others count on, so it promises nothing: it only
+//! copies the leader's log. The leader writes an entry after it was asked, and says when that entry is
+//! committed without this replica. Once the log here has it, everything forgotten is either in the log or
+//! can have no effect any more, whoever takes part by then.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeSet;
 
 use quorate_core::{Effects, NodeId};
 
-use crate::log::{Epoch as Term, Position};
+use crate::log::{Content, Index, Position};
 
+use super::leader::{Peer, Trust};
 use super::message::{Message, Record, Timer};
 use super::role::Role;
-use super::{Flaw, Raft};
+use super::{Configuration, Configurations, Flaw, Raft};
 
 /// What a damaged replica knows.
 #[derive(Clone, Default, Hash, Debug)]
 pub(super) struct Damage {
     /// The application's state, which is not part of the damage.
     state: Position,
-    /// The terms of the others.
-    terms: BTreeMap<NodeId, Term>,
-    /// Who else is damaged.
+    /// Who else said to be damaged, and nothing else since.
     forgotten: BTreeSet<NodeId>,
+}
+
+/// What a replica waits for that has a log again but cannot know what it promised.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Rejoin {
+    /// The leader's word.
+    Asking,
+    /// This entry, which was written after it asked and is committed without it.
+    Until(Position),
 }
 
 impl Damage {
@@ -32,11 +40,6 @@ impl Damage {
     pub(super) fn renamed(&self, name: impl Fn(NodeId) -> NodeId) -> Damage {
         Damage {
             state: self.state,
-            terms: self
-                .terms
-                .iter()
-                .map(|(&id, &term)| (name(id), term))
-                .collect(),
             forgotten: self.forgotten.iter().map(|&id| name(id)).collect(),
         }
     }
@@ -46,91 +49,230 @@ impl Raft {
     /// What can still be read is of no use without the rest. Nothing is written, so that somebody who
     /// can mend the disk finds everything as it was, and no promise is made that a mended disk would
     /// not know of.
-    pub(super) fn become_damaged(&mut self, state: Position, fx: &mut Effects<Raft>) {
-        (self.term, self.vote, self.rejoining) = (Term(0), None, None);
+    pub(super) fn become_damaged(
+        &mut self,
+        state: Position,
+        founders: Configuration,
+        fx: &mut Effects<Raft>,
+    ) {
+        (self.term, self.vote, self.rejoining) = (state.epoch, None, None);
         self.log.reset(state);
-        self.commit = state.index;
-        self.delivered = state.index;
+        self.configurations = Configurations::new(state.index, founders);
+        (self.commit, self.delivered) = (state.index, state.index);
         self.role = Role::Damaged(Damage {
             state,
             ..Damage::default()
         });
-        self.ask_others(fx);
+        self.ask_for_help(fx);
     }
 
-    /// Asks everybody else what this replica may have forgotten.
-    pub(super) fn ask_others(&self, fx: &mut Effects<Raft>) {
-        let incarnation = self.incarnation;
-        for peer in self.other_voters() {
+    /// Asks whoever may lead for what this replica needs next.
+    pub(super) fn ask_for_help(&self, fx: &mut Effects<Raft>) {
+        match (&self.role, self.rejoining, self.leader) {
+            (Role::Damaged(_), ..) => {
+                for peer in self.other_voters() {
+                    self.ask_for_beginning(peer, fx);
+                }
+            }
+            (_, Some(_), leader) => {
+                if let Some(leader) = leader {
+                    let incarnation = self.incarnation;
+                    // Early: a question promises nothing.
+                    fx.send_early(leader, Message::Rejoining { incarnation });
+                }
+            }
+            (_, None, _) => return,
+        }
+        let timeout = self.config.election_timeout;
+        fx.set_timer(Timer::Recovery, timeout..timeout);
+    }
+
+    fn ask_for_beginning(&self, peer: NodeId, fx: &mut Effects<Raft>) {
+        if let Role::Damaged(damage) = &self.role {
+            let (incarnation, state) = (self.incarnation, damage.state);
             // Early: a question promises nothing.
-            fx.send_early(peer, Message::Recovering { incarnation });
+            fx.send_early(peer, Message::Recovering { incarnation, state });
         }
-        let (heartbeat, timeout) = (self.config.heartbeat, self.config.election_timeout);
-        fx.set_timer(Timer::Recovery, heartbeat..heartbeat.max(timeout));
     }
 
-    pub(super) fn on_recovering(&self, from: NodeId, incarnation: u64, fx: &mut Effects<Raft>) {
+    /// What a damaged replica makes of a message before it has a log again. Whether there is more to it.
+    pub(super) fn admit_damaged(
+        &mut self,
+        from: NodeId,
+        message: &Message,
+        fx: &mut Effects<Raft>,
+    ) -> bool {
+        if let Role::Damaged(damage) = &mut self.role
+            && !matches!(message, Message::Forgotten { .. })
+        {
+            damage.forgotten.remove(&from);
+        }
+        match message {
+            Message::Recovering { .. } | Message::Forgotten { .. } | Message::Beginning { .. } => {
+                true
+            }
+            // The members that this replica was configured with may be long gone: here is one who leads.
+            Message::Leading { .. } => {
+                self.ask_for_beginning(from, fx);
+                false
+            }
+            // A state with which any log may begin.
+            Message::Snapshot { .. } => {
+                let founders = self.configurations.latest().1.clone();
+                self.begin_again(Position::default(), founders, fx);
+                true
+            }
+            Message::PreVote { .. }
+            | Message::PreGranted { .. }
+            | Message::RequestVote { .. }
+            | Message::Granted { .. }
+            | Message::Outdated { .. }
+            | Message::Append { .. }
+            | Message::Appended { .. }
+            | Message::Copied { .. }
+            | Message::Rejected { .. }
+            | Message::Heard { .. }
+            | Message::Committed { .. }
+            | Message::TimeoutNow { .. }
+            | Message::Forward { .. }
+            | Message::ReadAsked { .. }
+            | Message::ReadReady { .. }
+            | Message::Rejoining { .. }
+            | Message::Restored { .. }
+            | Message::Begun => false,
+        }
+    }
+
+    /// Somebody lost its records, and needs to know how its log may begin.
+    pub(super) fn on_recovering(
+        &mut self,
+        from: NodeId,
+        incarnation: u64,
+        state: Position,
+        fx: &mut Effects<Raft>,
+    ) {
         if matches!(self.role, Role::Damaged(_)) {
-            // Early: it says what happened before now.
+            // Early: it cannot be forgotten, as it is what is left.
             fx.send_early(from, Message::Forgotten { incarnation });
-        } else {
-            // Held: the term must not be forgotten here too.
-            let term = self.term;
-            fx.send(from, Message::Remembered { incarnation, term });
+            return;
         }
-    }
-
-    pub(super) fn on_remembered(&mut self, from: NodeId, term: Term, fx: &mut Effects<Raft>) {
-        if let Role::Damaged(damage) = &mut self.role {
-            damage.terms.insert(from, term);
-            self.maybe_rejoin(fx);
-        }
-    }
-
-    pub(super) fn on_forgotten(&mut self, from: NodeId, fx: &mut Effects<Raft>) {
-        if let Role::Damaged(damage) = &mut self.role {
-            damage.forgotten.insert(from);
-            self.maybe_rejoin(fx);
-        }
-    }
-
-    /// Everybody has answered, and a quorum remembers: no term that this replica may have voted or
-    /// acknowledged in is later than the latest of theirs.
-    fn maybe_rejoin(&mut self, fx: &mut Effects<Raft>) {
-        let Role::Damaged(damage) = &self.role else {
+        let last = self.log.last().index;
+        let Some((leader, source)) = self.leading() else {
             return;
         };
-        let remembers = |id| damage.terms.contains_key(&id);
-        let answered = |id| id == self.me || remembers(id) || damage.forgotten.contains(&id);
-        let configuration = &self.configurations.latest().1;
-        if !configuration.voters().all(answered) || !configuration.is_quorum(remembers) {
+        let Some(peer) = leader.peers.get_mut(&from) else {
             return;
+        };
+        // Whatever it acknowledged it has no longer.
+        *peer = Peer {
+            active: true,
+            round: peer.round,
+            trust: Trust::None { incarnation },
+            ..Peer::new(state.index.min(last).next())
+        };
+        if source.log.matches(state) {
+            let members = source.configurations.at(state.index).clone();
+            // Early: what is in a state is committed, and so is who took part there.
+            fx.send_early(
+                from,
+                Message::Beginning {
+                    incarnation,
+                    position: state,
+                    members,
+                },
+            );
+        } else if source.log.base().index > state.index {
+            source.send_snapshot(from, peer, fx);
         }
-        let beyond = damage.terms.values().max().copied().unwrap_or_default();
-        let beyond = beyond.max(damage.state.epoch);
-        self.term = beyond.next();
-        self.rejoining = Some(beyond);
+    }
+
+    pub(super) fn on_forgotten(&mut self, from: NodeId) {
+        if let Role::Damaged(damage) = &mut self.role {
+            damage.forgotten.insert(from);
+        }
+    }
+
+    pub(super) fn on_beginning(
+        &mut self,
+        from: NodeId,
+        position: Position,
+        members: Configuration,
+        fx: &mut Effects<Raft>,
+    ) {
+        if let Role::Damaged(damage) = &self.role
+            && damage.state == position
+        {
+            self.begin_again(position, members, fx);
+            self.tell_members(fx);
+            let incarnation = self.incarnation;
+            // Early: a question promises nothing.
+            fx.send_early(from, Message::Rejoining { incarnation });
+        }
+    }
+
+    /// A log that begins here instead of what is left of the old one.
+    fn begin_again(&mut self, position: Position, members: Configuration, fx: &mut Effects<Raft>) {
+        self.log.reset(position);
+        self.configurations = Configurations::new(position.index, members);
+        self.commit = position.index;
+        self.rejoining = Some(Rejoin::Asking);
         self.role = Role::Follower;
-        let (vote, beginning) = (self.vote_record(), self.reset_record());
-        fx.compact(fx.frame(), [vote, beginning, Record::Rejoining { beyond }]);
-        fx.stop_timer(Timer::Recovery);
+        let records = [self.reset_record(), self.vote_record(), Record::Rejoining];
+        fx.compact(fx.frame(), records);
         self.await_election(fx);
         self.tell_leader(fx);
     }
 
-    /// Whether this replica knows what it promised.
-    pub(super) fn may_vote(&self) -> bool {
+    /// Leader: a replica asks for an entry that is committed without it. Each time that it starts it needs
+    /// one that is newer than its question.
+    pub(super) fn on_rejoining(&mut self, from: NodeId, incarnation: u64, fx: &mut Effects<Raft>) {
+        let next = self.log.last().index.next();
+        let Some((leader, source)) = self.leading() else {
+            return;
+        };
+        let Some(peer) = leader.peers.get_mut(&from) else {
+            return;
+        };
+        peer.active = true;
+        match peer.trust {
+            Trust::Until {
+                incarnation: asked, ..
+            } if asked == incarnation => source.send_restored(from, peer, Index(0), fx),
+            Trust::Full | Trust::None { .. } | Trust::Until { .. } => {
+                peer.acked = Index(0);
+                peer.trust = Trust::Until {
+                    incarnation,
+                    index: next,
+                };
+                self.append(Content::Noop, fx);
+            }
+        }
+    }
+
+    pub(super) fn on_restored(&mut self, from: NodeId, at: Position, fx: &mut Effects<Raft>) {
+        if self.rejoining.is_none() {
+            return;
+        }
+        self.rejoining = Some(Rejoin::Until(at));
+        self.maybe_rejoined(fx);
+        if self.rejoining.is_none() && self.leader == Some(from) {
+            self.acknowledge(from, self.commit, fx);
+        }
+    }
+
+    /// Whether this replica knows what it promised, and so may promise more.
+    pub(super) fn may_promise(&self) -> bool {
         self.rejoining.is_none() || self.has(Flaw::HollowVote)
     }
 
-    /// The log may have reached a term whose leader was elected without this replica.
+    /// The log may have reached what it must have.
     pub(super) fn maybe_rejoined(&mut self, fx: &mut Effects<Raft>) {
-        if self
-            .rejoining
-            .is_some_and(|beyond| self.log.last().epoch > beyond)
+        if let Some(Rejoin::Until(at)) = self.rejoining
+            && (self.log.matches(at) || self.log.base().index >= at.index)
         {
             self.rejoining = None;
             fx.persist(Record::Rejoined);
+            fx.stop_timer(Timer::Recovery);
         }
     }
 
@@ -139,8 +281,7 @@ impl Raft {
         let Role::Damaged(damage) = &self.role else {
             return self.rejoining.map(|_| "rejoining");
         };
-        let remembers = |id| damage.terms.contains_key(&id);
-        let forgot = |id| id == self.me || (damage.forgotten.contains(&id) && !remembers(id));
+        let forgot = |id| id == self.me || damage.forgotten.contains(&id);
         match self.configurations.latest().1.is_quorum(|id| !forgot(id)) {
             true => Some("damaged"),
             false => Some("damaged for good"),

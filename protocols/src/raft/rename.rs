@@ -57,6 +57,7 @@ impl Message {
         let mut message = self.clone();
         match &mut message {
             Message::Append { entries, .. } => *entries = entries.renamed(&name),
+            Message::Beginning { members, .. } => *members = members.renamed(&name),
             Message::Snapshot { members, .. } => {
                 for (_, configuration) in members {
                     *configuration = configuration.renamed(&name);
@@ -77,8 +78,10 @@ impl Message {
             | Message::ReadAsked { .. }
             | Message::ReadReady { .. }
             | Message::Recovering { .. }
-            | Message::Remembered { .. }
             | Message::Forgotten { .. }
+            | Message::Rejoining { .. }
+            | Message::Restored { .. }
+            | Message::Copied { .. }
             | Message::Begun => {}
         }
         message
@@ -106,7 +109,7 @@ impl Record {
                 position: *position,
                 members: members.renamed(&name),
             },
-            Record::Rejoining { .. } | Record::Rejoined => self.clone(),
+            Record::Rejoining | Record::Rejoined => self.clone(),
         }
     }
 }

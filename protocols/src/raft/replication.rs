@@ -4,7 +4,7 @@ use quorate_core::{Effects, NodeId};
 
 use crate::log::{Content, Entries, Entry, Index, Position};
 
-use super::leader::{Flow, Leader, Peer, Source};
+use super::leader::{Flow, Leader, Peer, Source, Trust};
 use super::message::{Message, Record, Timer};
 use super::role::Role;
 use super::{Flaw, Raft};
@@ -21,6 +21,7 @@ impl Raft {
             self.me,
             Message::Appended {
                 term: self.term,
+                incarnation: self.incarnation,
                 index,
             },
         );
@@ -99,15 +100,27 @@ impl Raft {
         self.take_entries(previous.index, entries.into_iter().skip(known), fx);
         self.maybe_rejoined(fx);
         let index = previous.index.plus(count);
-        fx.send(
-            from,
-            Message::Appended {
-                term: self.term,
-                index,
-            },
-        );
+        self.acknowledge(from, index, fx);
         self.leak(Flaw::EarlyAck, fx);
         self.commit_through(commit.min(index), fx);
+    }
+
+    /// Follower: its disk agrees with the leader through `index`.
+    pub(super) fn acknowledge(&self, to: NodeId, index: Index, fx: &mut Effects<Raft>) {
+        let (term, incarnation) = (self.term, self.incarnation);
+        let message = match self.may_promise() {
+            true => Message::Appended {
+                term,
+                incarnation,
+                index,
+            },
+            false => Message::Copied {
+                term,
+                incarnation,
+                index,
+            },
+        };
+        fx.send(to, message);
     }
 
     /// Figure 2, AppendEntries 3 and 4: entries that are here already stay, since a late message may
@@ -154,7 +167,13 @@ impl Raft {
     }
 
     /// Leader: a replica, perhaps this one, has on its disk what this log says through `index`.
-    pub(super) fn on_appended(&mut self, from: NodeId, index: Index, fx: &mut Effects<Raft>) {
+    pub(super) fn on_appended(
+        &mut self,
+        from: NodeId,
+        incarnation: u64,
+        index: Index,
+        fx: &mut Effects<Raft>,
+    ) {
         let me = self.me;
         let Some((leader, source)) = self.leading() else {
             return;
@@ -162,23 +181,19 @@ impl Raft {
         let Some(peer) = leader.peers.get_mut(&from) else {
             return;
         };
-        peer.active = true;
-        let advanced = index > peer.matched;
-        peer.matched = peer.matched.max(index);
-        peer.next = peer.next.max(peer.matched.next());
-        match peer.flow {
-            Flow::Replicate => {}
-            // An old answer says nothing of the snapshot.
-            Flow::Snapshot { asked, .. } if index < asked => {}
-            Flow::Probe { .. } | Flow::Snapshot { .. } => {
-                peer.flow = Flow::Replicate;
-                peer.next = peer.matched.next();
+        match peer.trust {
+            Trust::None { incarnation: last }
+            | Trust::Until {
+                incarnation: last, ..
+            } if incarnation < last => {
+                return; // From before it lost its records.
             }
+            // It promises only once it is whole, perhaps by another leader's word.
+            Trust::Full | Trust::None { .. } | Trust::Until { .. } => peer.trust = Trust::Full,
         }
-        if from != me {
-            source.send_entries(from, peer, fx);
-            source.send_committed(from, peer, fx);
-        }
+        let advanced = index > peer.acked;
+        peer.acked = peer.acked.max(index);
+        source.agree(from, peer, index, me, fx);
         if advanced {
             // What is committed already cannot be committed by one more.
             if index > self.commit {
@@ -186,6 +201,34 @@ impl Raft {
             }
             self.maybe_hand_over(from, fx);
             self.maybe_begin_change(fx);
+        }
+    }
+
+    /// Leader: a replica has this on its disk, and promises nothing.
+    pub(super) fn on_copied(
+        &mut self,
+        from: NodeId,
+        incarnation: u64,
+        index: Index,
+        fx: &mut Effects<Raft>,
+    ) {
+        let me = self.me;
+        let Some((leader, source)) = self.leading() else {
+            return;
+        };
+        let Some(peer) = leader.peers.get_mut(&from) else {
+            return;
+        };
+        let (Trust::None { incarnation: last }
+        | Trust::Until {
+            incarnation: last, ..
+        }) = peer.trust
+        else {
+            return; // It will ask, and be trusted less.
+        };
+        // What an earlier incarnation had may be lost since.
+        if incarnation == last {
+            source.agree(from, peer, index, me, fx);
         }
     }
 
@@ -241,7 +284,7 @@ impl Raft {
             if let Flow::Snapshot { heartbeats, .. } = &mut peer.flow {
                 *heartbeats = heartbeats.saturating_add(1);
             }
-            if peer.matched < last {
+            if peer.acked < last {
                 source.send_probe(to, peer, fx);
             }
         });
@@ -260,14 +303,16 @@ impl Raft {
         fx: &mut Effects<Raft>,
     ) {
         if self.hear(from, fx) {
-            // Early: it says what did not happen before now, which no crash can change.
-            fx.send_early(
-                from,
-                Message::Heard {
-                    term: self.term,
-                    round,
-                },
-            );
+            if self.may_promise() {
+                // Early: it says what did not happen before now, which no crash can change.
+                fx.send_early(
+                    from,
+                    Message::Heard {
+                        term: self.term,
+                        round,
+                    },
+                );
+            }
             self.commit_through(commit, fx);
         }
     }

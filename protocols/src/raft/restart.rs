@@ -9,12 +9,13 @@ use crate::log::{Content, Entry, Epoch as Term, Index, Log, Position};
 
 use super::message::{Message, Record, Timer};
 use super::role::Role;
-use super::{Config, Configuration, Configurations, Flaw, Raft};
+use super::{Config, Configuration, Configurations, Flaw, Raft, Rejoin};
 
 impl Raft {
     pub(super) fn restart(config: &Config, boot: Boot<'_, Raft>, fx: &mut Effects<Raft>) -> Raft {
         let members = Membership::new(0, config.members.iter().copied(), []);
-        let mut replay = Replay::new(Configuration::settled(members), config.flaw);
+        let founders = Configuration::settled(members);
+        let mut replay = Replay::new(founders.clone(), config.flaw);
         for (frame, record) in boot.records {
             replay.record(frame, record);
         }
@@ -40,7 +41,7 @@ impl Raft {
         };
         let state = Position::from(boot.checkpoint);
         if boot.survival == Survival::Damaged {
-            raft.become_damaged(state, fx);
+            raft.become_damaged(state, founders, fx);
             raft.open_members(fx);
             return raft;
         }
@@ -50,7 +51,7 @@ impl Raft {
         );
         raft.meet_state(state, fx);
         raft.open_members(fx);
-        raft.maybe_rejoined(fx);
+        raft.ask_for_help(fx);
         raft.await_first_election(fx);
         raft.tell_leader(fx);
         raft
@@ -150,7 +151,7 @@ struct Replay {
     flaw: Option<Flaw>,
     /// Whether the term at the log's base is known.
     grounded: bool,
-    rejoining: Option<Term>,
+    rejoining: Option<Rejoin>,
 }
 
 impl Replay {
@@ -176,7 +177,7 @@ impl Replay {
                 self.configurations = Configurations::new(position.index, members);
                 self.grounded = true;
             }
-            Record::Rejoining { beyond } => self.rejoining = Some(beyond),
+            Record::Rejoining => self.rejoining = Some(Rejoin::Asking),
             Record::Rejoined => self.rejoining = None,
         }
     }

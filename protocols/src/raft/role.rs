@@ -76,8 +76,8 @@ impl Raft {
         if asked != self.incarnation && !counts {
             return false;
         }
-        if matches!(self.role, Role::Damaged(_)) {
-            return message.recovers();
+        if matches!(self.role, Role::Damaged(_)) && !self.admit_damaged(from, message, fx) {
+            return false;
         }
         let Some(term) = message.term() else {
             return true;
@@ -141,6 +141,7 @@ impl Raft {
             self.leader = Some(from);
             fx.stop_timer(Timer::Election);
             self.tell_leader(fx);
+            self.ask_for_help(fx);
         }
         if self.leader != Some(from) {
             return false; // Nor can this, for the same reason.

@@ -10,7 +10,7 @@ use quorate_problems::total_order::Output;
 use crate::log::{Index, Position};
 
 use super::leader::Flow;
-use super::message::{Message, Record};
+use super::message::Record;
 use super::role::Role;
 use super::{Beginning, Configuration, Configurations, Raft};
 
@@ -70,20 +70,14 @@ impl Raft {
         }
         // Otherwise this replica is further already, and what it has committed the leader has too.
         let index = self.commit;
-        fx.send(
-            from,
-            Message::Appended {
-                term: self.term,
-                index,
-            },
-        );
+        self.acknowledge(from, index, fx);
     }
 
     /// Writes down again what the frames that are now forgotten said: the vote, and where the log
     /// begins. The entries that remain are in the frames that remain.
     fn restate(&self, beginning: Record, fx: &mut Effects<Raft>) {
         let keep_from = self.log.oldest_frame().unwrap_or(fx.frame());
-        let rejoining = self.rejoining.map(|beyond| Record::Rejoining { beyond });
+        let rejoining = self.rejoining.map(|_| Record::Rejoining);
         let records = [self.vote_record(), beginning];
         fx.compact(keep_from, records.into_iter().chain(rejoining));
     }

@@ -35,7 +35,7 @@ impl Raft {
             .filter(|(id, _)| **id != self.me && voters.contains(id));
         match to {
             Some(to) => others.find(|(id, _)| **id == to),
-            None => others.max_by_key(|(_, peer)| (peer.active, peer.matched)),
+            None => others.max_by_key(|(_, peer)| (peer.active, peer.acked)),
         }
         .map(|(&id, _)| id)
     }
@@ -55,7 +55,7 @@ impl Raft {
         let caught_up = leader
             .peers
             .get(&to)
-            .is_some_and(|peer| peer.matched == source.log.last().index);
+            .is_some_and(|peer| peer.acked == source.log.last().index);
         if leader.transfer == Some(to) && caught_up {
             // Early: it is no promise, and the next leader is elected like any other.
             fx.send_early(to, Message::TimeoutNow { term: source.term });
@@ -76,7 +76,7 @@ impl Raft {
     pub(super) fn on_timeout_now(&mut self, fx: &mut Effects<Raft>) {
         match self.role {
             Role::Follower | Role::PreCandidate { .. }
-                if self.may_vote() && self.may_campaign() =>
+                if self.may_promise() && self.may_campaign() =>
             {
                 self.campaign(true, fx);
             }

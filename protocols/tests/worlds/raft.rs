@@ -21,7 +21,6 @@ fn random_schedules_keep_every_promise_and_end_in_progress() {
 
 /// A replica that lost records makes up for them, whatever else happens meanwhile.
 #[test]
-#[ignore = "the way back of a damaged replica is being rewritten for members that change"]
 fn random_schedules_with_damaged_disks_keep_every_promise_and_end_in_progress() {
     let hurt = Hurt {
         damaged_disks: true,

@@ -59,6 +59,8 @@ where
     slow_link: Option<(NodeId, NodeId)>,
     /// Whose disk may become unreadable.
     damaged: Option<NodeId>,
+    /// Whose disk did.
+    lost: Option<NodeId>,
     serial: u64,
     schedule: Schedule,
 }
@@ -125,6 +127,7 @@ where
             slow_disk,
             slow_link,
             damaged,
+            lost: None,
             serial: 0,
             schedule,
             members,
@@ -154,6 +157,14 @@ where
 
     pub(super) fn hurt(&mut self) -> Outcome {
         self.world.start_all()?;
+        // Where not everybody takes part, fewer can be spared.
+        for group in self.world.groups() {
+            while self.is_too_faulty(&group) {
+                let mut faulty = self.faulty.iter();
+                let last = faulty.rposition(|id| group.contains(id));
+                self.faulty.remove(last.expect("some of them are faulty"));
+            }
+        }
         for step in 0..self.hurt.steps {
             self.step = step;
             let model = self.adversary.model;
@@ -354,12 +365,31 @@ where
         })
     }
 
+    /// Whether more of a group are faulty than any could spare.
+    fn is_too_faulty(&self, group: &[NodeId]) -> bool {
+        let faulty = self.faulty.iter().filter(|id| group.contains(id));
+        !self.hurt.outside_model && faulty.count() > self.adversary.tolerable(group.len())
+    }
+
+    /// Whether a group could not go on without those who are faulty, or lost what they knew.
+    fn is_too_weak(&self, group: &[NodeId]) -> bool {
+        self.is_too_faulty(group) || self.lost.is_some_and(|lost| needs(group, lost))
+    }
+
     pub(super) fn request(&mut self, id: NodeId) -> Outcome {
         self.serial += 1;
         // What is made up is said in words and read again, which counts it a second time.
         let mut app = self.world.app(id).clone();
         let nodes: Vec<NodeId> = self.world.members().collect();
         let request = P::Problem::invent(&mut app, &nodes, self.serial, &mut self.choice);
+        let mut after = self.world.oracle().clone();
+        P::Problem::on_request(&mut after, &mut app, id, &request);
+        if P::Problem::groups(&after)
+            .iter()
+            .any(|group| self.is_too_weak(group))
+        {
+            return Ok(()); // No protocol could go on with these.
+        }
         let mut words = P::Problem::words(&request).into_iter();
         let verb = words.next().expect("a request has a verb");
         self.play(Command::Request {
@@ -392,9 +422,8 @@ where
             let count = self.choice.choose(6) as usize;
             self.play(Command::Lose { node: id, count })?;
         }
-        // In a group of two nobody can make up for what one of them forgets.
-        let small = |group: &Vec<NodeId>| group.contains(&id) && group.len() < 3;
-        let repairable = !self.world.groups().iter().any(small);
+        let mut groups = self.world.groups().into_iter();
+        let repairable = !groups.any(|group| needs(&group, id));
         if self.damaged == Some(id) && self.choice.choose(3) == 0 && repairable {
             self.damage(id)?;
         }
@@ -403,6 +432,7 @@ where
 
     /// A run of frames becomes unreadable.
     fn damage(&mut self, id: NodeId) -> Outcome {
+        self.lost = Some(id);
         let frames: Vec<u64> = self.world.disk(id).frames().map(|frame| frame.0).collect();
         let Ok(count @ 1..) = u32::try_from(frames.len()) else {
             return Ok(());
@@ -459,6 +489,11 @@ where
         };
         cuts.into_iter().try_for_each(|cut| self.play(cut))
     }
+}
+
+/// Whether nobody else in a group could make up for what this replica forgets: in a group of two.
+fn needs(group: &[NodeId], id: NodeId) -> bool {
+    group.contains(&id) && group.len() < 3
 }
 
 /// Who may be faulty.
