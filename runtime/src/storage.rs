@@ -76,9 +76,10 @@ impl Storage {
     }
 
     /// The application lost its state. If the log has every record there ever was, that is no loss; if
-    /// some were dropped, then what is left of the log is not all that was promised.
-    pub fn on_state_lost(&mut self) {
-        if self.recovered.is_compacted() {
+    /// some were dropped, or the state began before the log (`begins_later`), then what is left is not all
+    /// that was promised.
+    pub fn on_state_lost(&mut self, begins_later: bool) {
+        if begins_later || self.recovered.is_compacted() {
             self.recovered.survival = Survival::Damaged;
         }
     }

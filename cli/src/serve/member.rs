@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use super::READY;
 use super::config::Config;
@@ -30,6 +30,7 @@ use super::following::{Addresses, Known, follow};
 use super::metrics;
 use super::origin::Origin;
 use super::protocol::{Served, Settings, With};
+use super::rebuild;
 use super::slow_disk;
 
 /// How large a segment of the log is.
@@ -58,6 +59,7 @@ pub(super) struct Member {
     announcing: JoinHandle<()>,
     following: JoinHandle<()>,
     watching: JoinHandle<()>,
+    comparing: JoinHandle<()>,
     known: Arc<Known>,
     stop_api: watch::Sender<bool>,
 }
@@ -120,6 +122,9 @@ impl Member {
         options.expected = !directory.is_new();
         let (machine, checkpoint) =
             Machine::open(options).context("the key-value store cannot be opened")?;
+        if storage.survival() == Survival::Fresh {
+            machine.on_new_log()?;
+        }
         let checkpoints = Attachments(machine.checkpoints());
         let known = Known::new(me.0, origin.introduction.clone(), machine.views());
         let known = Arc::new(known);
@@ -130,7 +135,7 @@ impl Member {
         let voters = voters(me, &members, machine.views().view().members());
         meet_damage(flags, storage.survival(), voters.len())?;
         if machine.is_rebuilding()? {
-            storage.on_state_lost();
+            storage.on_state_lost(machine.log_begins_later()?);
             meet_lost_store(flags, storage.survival(), voters.len())?;
         }
         let mut addresses = Addresses::default();
@@ -153,10 +158,7 @@ impl Member {
             applier,
             flushing,
         } = assemble(options, machine, move || waker.wake());
-        let workers = Workers::start(applier, flushing, |error| {
-            error!(%error, "this member cannot go on and ends its process");
-            std::process::exit(1);
-        })?;
+        let workers = Workers::start(applier, flushing, |error| rebuild::give_up(&error))?;
 
         let protocol = P::config(Settings {
             members: voters,
@@ -206,6 +208,7 @@ impl Member {
         options.metrics = vec![metrics::of_replica(replica.observer(), slow_disk.clone())];
         let watching = slow_disk::watch(service.clone(), replica.observer(), slow_disk);
         let watching = tokio::spawn(watching);
+        let comparing = tokio::spawn(rebuild::give_up_if_differing(service.clone()));
         let (stop_api, mut stopping) = watch::channel(false);
         let api = tokio::spawn(quorate_etcd::serve(
             clients,
@@ -231,6 +234,7 @@ impl Member {
             announcing,
             following,
             watching,
+            comparing,
             known,
             stop_api,
         })
@@ -246,6 +250,7 @@ impl Member {
         self.announcing.abort();
         self.following.abort();
         self.watching.abort();
+        self.comparing.abort();
         self.hand_over(election_timeout).await;
         // Everyone who serves still holds a receiver, or has ended already.
         let _ = self.stop_api.send(true);

@@ -8,6 +8,7 @@ mod member;
 mod metrics;
 mod origin;
 mod protocol;
+mod rebuild;
 mod restored;
 mod slow_disk;
 mod survivor;

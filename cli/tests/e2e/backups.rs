@@ -108,7 +108,21 @@ async fn carry_over(from: &Cluster, file: &Path, to: &str, wanted: &GetResponse)
     load.progress(20).await;
     new.members[2].kill();
     load.progress(20).await;
+    // What it began with is in no log: the others have it.
+    let store = new.members[2].folder.join("store").join("store.redb");
+    std::fs::remove_file(store).expect("it is there");
     new.start_one(2).await;
+    assert!(new.members[2].has_said("rebuilt from the other members"));
+    let (mine, theirs) = (everything(&new, 2, 0).await, everything(&new, 0, 0).await);
+    let old = |response: &GetResponse| {
+        let mut rows = rows(response);
+        rows.retain(|row| row.3 <= revision);
+        rows
+    };
+    assert!(
+        old(&mine) == old(&theirs),
+        "{to}: other rows after a rebuild"
+    );
     new.kill_all();
     new.start_all().await;
     load.progress(20).await;

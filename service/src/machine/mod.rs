@@ -398,6 +398,26 @@ impl Machine {
         self.shared.is_rebuilding()
     }
 
+    /// The log is new. If the state is not, because it was restored or recovered, that is written down: should
+    /// the store be lost one day, the log cannot make up for it, however complete it is.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn on_new_log(&self) -> Result<(), Error> {
+        match self.meta.checkpoint.position {
+            0 => Ok(()),
+            _ => self.shared.on_new_log(),
+        }
+    }
+
+    /// Whether the log never had what the store began with.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn log_begins_later(&self) -> Result<bool, Error> {
+        self.shared.log_begins_later()
+    }
+
     /// Where checkpoints for peers come from, and where those of peers go.
     #[must_use]
     pub fn checkpoints(&self) -> Checkpoints {

@@ -14,6 +14,8 @@ const MARK_FILE: &str = "damaged";
 const ASIDE_FILE: &str = "damaged.redb";
 /// There from when a store was set aside until its successor holds what was lost.
 const REBUILDING_FILE: &str = "rebuilding";
+/// There if the log never had what the store began with.
+const LATER_FILE: &str = "log-begins-later";
 
 /// Damage to the store, as all its threads see it.
 #[derive(Debug)]
@@ -96,6 +98,16 @@ pub(super) fn set_aside(files: &dyn Files) -> io::Result<()> {
         true => files.remove(MARK_FILE),
         false => Ok(()),
     }
+}
+
+/// The log is new, and the store is not: it was restored or recovered.
+pub(super) fn on_new_log(files: &dyn Files) -> io::Result<()> {
+    files.open(LATER_FILE)?.sync_data()
+}
+
+/// Whether the log never had what the store began with.
+pub(super) fn log_begins_later(files: &dyn Files) -> io::Result<bool> {
+    exists(files, LATER_FILE)
 }
 
 fn exists(files: &dyn Files, wanted: &str) -> io::Result<bool> {

@@ -213,6 +213,16 @@ impl Shared {
         damage::is_rebuilding(&*self.files).map_err(failed)
     }
 
+    /// See [`Machine::on_new_log`](crate::machine::Machine::on_new_log).
+    pub(crate) fn on_new_log(&self) -> Result<(), Error> {
+        damage::on_new_log(&*self.files).map_err(failed)
+    }
+
+    /// Whether the log never had what the store began with.
+    pub(crate) fn log_begins_later(&self) -> Result<bool, Error> {
+        damage::log_begins_later(&*self.files).map_err(failed)
+    }
+
     /// The store holds what was lost.
     pub(crate) fn on_rebuilt(&self) -> Result<(), Error> {
         damage::on_rebuilt(&*self.files).map_err(failed)

@@ -288,6 +288,23 @@ fn damage_at_rest_is_found_when_it_is_read_and_the_store_is_set_aside() {
 }
 
 #[test]
+fn what_a_new_log_never_had_is_remembered() {
+    let disk = SimDisk::new(1);
+    let mut bench = Bench::on(machine(&disk));
+    bench.machine.on_new_log().expect("the disk works");
+    assert!(!bench.machine.log_begins_later().expect("the disk works"));
+    bench.put("a", "1");
+    bench.settle();
+    drop(bench);
+    // With a store that has something, a log without anything begins later.
+    let opened = machine(&disk);
+    opened.on_new_log().expect("the disk works");
+    drop(opened);
+    crate::store::Files::remove(&disk, "store.redb").expect("it was there");
+    assert!(machine(&disk).log_begins_later().expect("the disk works"));
+}
+
+#[test]
 fn a_store_that_is_not_there_although_it_should_is_rebuilt_too() {
     let disk = SimDisk::new(1);
     let expected = |expected| Options {
