@@ -118,8 +118,9 @@ impl Raft {
             return;
         }
         if latest.is_joint() {
-            // Both sets have it, so the new one can go on alone.
+            // Both sets have it, so the new one can go on alone, and may be ahead of the old one already.
             self.append(Content::Members(latest.now().clone()), fx);
+            self.maybe_commit(fx);
             return;
         }
         if *since > before {
