@@ -134,6 +134,19 @@ fn of_the_member(context: &Context) -> Vec<Metric> {
             view.lease_count() as u64,
         ),
     ];
+    let quota = service.quota_bytes();
+    metrics.push(gauge(
+        "etcd_server_quota_backend_bytes",
+        "How much the store may hold; 0 if there is no limit",
+        quota.unwrap_or(0),
+    ));
+    metrics.extend(view.health().alarms().iter().map(|alarm| Metric {
+        labels: vec![
+            ("kind", format!("{:?}", alarm.kind)),
+            ("member", format!("{:x}", alarm.member)),
+        ],
+        ..gauge("quorate_alarm", "Something is wrong with a member", 1)
+    }));
     if let Ok(size) = view.size() {
         metrics.push(gauge(
             "etcd_mvcc_db_total_size_in_bytes",

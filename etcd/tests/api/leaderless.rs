@@ -50,6 +50,12 @@ async fn requests_that_do_not_insist() {
         .member_list(pb::MemberListRequest::default())
         .await
         .unwrap();
+    // How old what is here may be is not known, so it is not young enough for anybody.
+    let mut aged = Request::new(get("k"));
+    let age = "3600000".parse().unwrap();
+    aged.metadata_mut().insert("quorate-max-age-ms", age);
+    let outcome = refused(server.kv().range(aged).await);
+    assert_eq!(outcome, refusal(Unavailable, "no leader"));
     // These wait for a while before they give up.
     let outcome = refused(server.kv().range(get("k")).await);
     assert_eq!(outcome, refusal(Unavailable, "no leader"));

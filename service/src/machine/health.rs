@@ -87,7 +87,11 @@ impl Machine {
     /// Whether there is a reason for another check.
     #[must_use]
     pub fn wants_check(&self) -> bool {
-        self.noted.chain != self.meta.digest || self.meta.health.is_awaited(&self.meta.members)
+        let (health, members) = (&self.meta.health, &self.meta.members);
+        // Whoever is alone has nobody to differ from.
+        let is_alone = members.list.len() < 2;
+        let changes = self.noted.chain != self.meta.digest && !is_alone;
+        changes || health.is_awaited(members)
     }
 
     /// Whether a majority was seen to have another state than this replica at the same position. It has
