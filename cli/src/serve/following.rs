@@ -41,6 +41,11 @@ impl Known {
         }
     }
 
+    /// The cluster.
+    pub(super) fn cluster(&self) -> u64 {
+        self.origin.cluster
+    }
+
     /// The newest list that is known here.
     pub(super) fn newest(&self) -> Members {
         let view = self.views.view();

@@ -6,6 +6,7 @@ mod following;
 mod logging;
 mod member;
 mod metrics;
+mod opened;
 mod origin;
 mod protocol;
 mod rebuild;
@@ -72,7 +73,7 @@ async fn serve(flags: &Flags, config: Config) -> Result<()> {
             Ok(())
         }
         why = member.removed() => {
-            let removed = member::removed(flags, &why);
+            let removed = opened::removed(flags, &why);
             error!("{removed}");
             Err(removed)
         }

@@ -11,7 +11,7 @@ use quorate_service::command::Member;
 use super::Protocol;
 use super::config::Config;
 use super::flags::Flags;
-use super::member::SEGMENT_BYTES;
+use super::opened::SEGMENT_BYTES;
 use super::origin::Origin;
 
 /// Who the member is: what `quorate serve` will be told, too.

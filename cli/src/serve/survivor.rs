@@ -22,7 +22,7 @@ use quorate_service::store::snapshot::{self, Restoring};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::Protocol;
-use super::member::SEGMENT_BYTES;
+use super::opened::SEGMENT_BYTES;
 use super::origin::{self, Origin};
 use super::protocol::{Served, Settings, With};
 

@@ -310,7 +310,6 @@ async fn what_is_not_there_yet_says_so() {
         bounded(client.user_list()).await.map(|_| ()),
         bounded(client.role_list()).await.map(|_| ()),
         bounded(client.lock("name", None)).await.map(|_| ()),
-        bounded(client.defragment()).await.map(|_| ()),
     ];
     for answer in answers {
         let (code, text) = code_and_text(&answer.expect_err("not there yet"));
