@@ -16,6 +16,7 @@ mod catching_up;
 mod cluster_command;
 mod command_line;
 mod damage;
+mod divergence;
 mod full_disk;
 mod harness;
 mod history;
