@@ -53,8 +53,11 @@ async fn everything(cluster: &Cluster, at: usize, revision: i64) -> GetResponse 
     read.expect("it can be read")
 }
 
+/// A key with its value, the revisions of its creation and of its last change, and its version.
+type Row = (Vec<u8>, Vec<u8>, i64, i64, i64);
+
 /// What a client can tell apart, but for what a revision bump changes.
-fn rows(response: &GetResponse) -> Vec<(Vec<u8>, Vec<u8>, i64, i64, i64)> {
+fn rows(response: &GetResponse) -> Vec<Row> {
     let kvs = response.kvs().iter();
     kvs.map(|kv| {
         let (key, value) = (kv.key().to_vec(), kv.value().to_vec());

@@ -246,3 +246,69 @@ async fn a_flipped_bit_in_any_file_never_gives_wrong_data() {
         println!("{kind}: {outcome} {count} times");
     }
 }
+
+/// Flips a bit in both copies of the header of a store, so that nothing of it can be read; or back again.
+fn flip_header(store: &Path) {
+    for at in [30, 4096 + 30] {
+        let file = store.to_owned();
+        Bit { file, at, mask: 4 }.flip();
+    }
+}
+
+/// Puts so many large values, and reads what is there.
+async fn put_and_read(cluster: &Cluster, puts: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut client = cluster.client(0).await;
+    for number in 0..puts {
+        let value = format!("{number} ").repeat(1000);
+        let put = bounded(client.put(format!("{PREFIX}{number}"), value, None)).await;
+        put.expect("a put is acknowledged");
+    }
+    let options = GetOptions::new().with_prefix();
+    let reply = bounded(client.get(PREFIX, Some(options))).await;
+    let reply = reply.expect("a read");
+    let kvs = reply.kvs().iter();
+    kvs.map(|kv| (kv.key().to_vec(), kv.value().to_vec()))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn alone_with_a_damaged_store_and_a_whole_log_it_begins_again() {
+    if !server::is_ours() {
+        return;
+    }
+    let mut cluster = Cluster::start(1).await;
+    let wanted = put_and_read(&cluster, 50).await;
+    cluster.members[0].kill();
+    flip_header(&cluster.members[0].folder.join("store").join("store.redb"));
+    cluster.start_all().await;
+    assert!(cluster.members[0].has_said("rebuilt from the write-ahead log"));
+    assert!(put_and_read(&cluster, 0).await == wanted);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn alone_with_a_damaged_store_and_half_a_log_it_says_what_to_do() {
+    if !server::is_ours() {
+        return;
+    }
+    let settings = Settings {
+        small_log: true,
+        ..Settings::default()
+    };
+    let mut cluster = Cluster::start_with(1, settings).await;
+    let wanted = put_and_read(&cluster, 600).await;
+    cluster.members[0].kill();
+    let folder = cluster.members[0].folder.join("store");
+    let store = folder.join("store.redb");
+    flip_header(&store);
+    for _ in 0..2 {
+        let said = cluster.members[0].start_and_fail();
+        assert!(said.contains("too few other members"), "{said}");
+    }
+    // As it said: the disk returned wrong bytes, and that is mended now.
+    let aside = folder.join("damaged.redb");
+    flip_header(&aside);
+    fs::rename(&aside, &store).expect("it was set aside");
+    fs::remove_file(folder.join("rebuilding")).expect("it is there");
+    cluster.start_all().await;
+    assert!(put_and_read(&cluster, 0).await == wanted);
+}

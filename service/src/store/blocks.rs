@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::ops::Bound;
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use redb::{BackendError, StorageBackend};
 
@@ -34,6 +34,8 @@ const BLOCK_BYTES: usize = 4096;
 const GROUP_BLOCKS: u64 = 1024;
 /// A block that was never written. Its entry is 0, which is what a table that was never written holds.
 const ZEROS: [u8; BLOCK_BYTES] = [0; BLOCK_BYTES];
+/// What makes it so.
+static ENTRY_OF_ZEROS: LazyLock<u32> = LazyLock::new(|| crc32c::crc32c(&ZEROS));
 /// The two copies of the header, a block each.
 const HEADERS: u64 = 2;
 
@@ -132,7 +134,7 @@ fn blocks_in(file_bytes: u64) -> u64 {
 
 /// The entry of a block in its table.
 fn entry(block: &[u8]) -> u32 {
-    crc32c::crc32c(block) ^ crc32c::crc32c(&ZEROS)
+    crc32c::crc32c(block) ^ *ENTRY_OF_ZEROS
 }
 
 impl Blocks {
