@@ -292,6 +292,16 @@ fn only_the_last_role_of_a_step_is_shown() {
     assert_eq!(step.marks[0], Mark::Fired("Tick".to_string()));
 }
 
+#[test]
+fn where_there_are_no_epochs_none_is_shown() {
+    let mut tale = Tale::new(1);
+    tale.fire(1, "Tick");
+    tale.become_leader(1, 0);
+    assert!(tale.text().contains("[leader]"), "{}", tale.text());
+    let picture = svg::render(&tale.diagram());
+    assert!(picture.contains("leader<") && !picture.contains("leader 0"));
+}
+
 /// Every element that is opened is closed, in order, and attributes are quoted.
 fn assert_well_formed(text: &str) {
     let mut open: Vec<&str> = Vec::new();

@@ -261,7 +261,7 @@ impl Pen<'_> {
                     // Only what it was last is worth a line.
                     pieces.retain(|piece: &String| !piece.starts_with('['));
                     if let Life::Up(status) = step.after {
-                        let full = format!("[{} {}]", status.role, status.epoch);
+                        let full = format!("[{}]", words::role(&status));
                         pieces.push(match full.chars().count() + 3 > self.gap {
                             true => format!("[{}]", status.role),
                             false => full,

@@ -3,6 +3,16 @@
 //! Traces hold what `Debug` prints. Most of it is noise beside an arrow, so a label is the name of the
 //! message and the one field that usually matters: the last that is not a switch.
 
+use quorate_core::Status;
+
+/// What a process has become: `leader 3`, or its role alone where there are no epochs, or none yet.
+pub(crate) fn role(status: &Status) -> String {
+    match status.epoch {
+        0 => status.role.to_string(),
+        epoch => format!("{} {epoch}", status.role),
+    }
+}
+
 /// What is written beside an arrow.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Label {

@@ -9,7 +9,7 @@ use quorate_protocols::log::{Content, Entry, Epoch, Index};
 use quorate_sim::suite::{number, unknown_option};
 use quorate_sim::{Options, Parsed, Suite, Watch};
 
-use super::{Known, flaw};
+use super::{Known, flaw, initial};
 use crate::scenes::{Claims, Promise};
 
 /// Chain replication, as the lab knows it.
@@ -55,6 +55,7 @@ const INVARIANTS: &[Promise] = &[
 
 /// What can be written behind `cluster 3` in a script.
 const OPTIONS: &[&str] = &[
+    "members",
     "window",
     "flight",
     "bytes",
@@ -68,7 +69,10 @@ const OPTIONS: &[&str] = &[
     "flaw",
 ];
 
-fn config(members: &[NodeId], options: &Options<'_>) -> Parsed<Config> {
+fn config(all: &[NodeId], options: &Options<'_>) -> Parsed<Config> {
+    // Beside a lone service, everybody takes part all the time.
+    let lone = options.contains_key("service") || options.contains_key("master");
+    let members = if lone { all } else { initial(all, options)? };
     let mut config = Config::new(members);
     // The view service: one process that keeps no copy, or one that does.
     if let Some(value) = options.get("service") {
@@ -85,8 +89,8 @@ fn config(members: &[NodeId], options: &Options<'_>) -> Parsed<Config> {
             "retention" => config.retention_bytes = number(key, value)?,
             "retry" => config.snapshot_retry = Duration::from_millis(number(key, value)?),
             "timeout" => config.election_timeout = Duration::from_millis(number(key, value)?),
-            "min" => config.members_min = number(key, value)?,
-            "service" | "master" => {}
+            "min" => config.members_min = Some(number(key, value)?),
+            "members" | "service" | "master" => {}
             "flaw" => config.flaw = Some(flaw(Flaw::EXHIBITS, value)?),
             _ => return Err(unknown_option(key, OPTIONS)),
         }
@@ -99,11 +103,16 @@ fn node(members: &[NodeId], key: &str, value: &str) -> Parsed<NodeId> {
     node.ok_or_else(|| format!("not a member: {key}={value}"))
 }
 
-/// Limits are where things go wrong, so most worlds have tight ones.
-fn invent(_: &[NodeId], choice: &mut Choice) -> String {
+/// Limits are where things go wrong, so most worlds have tight ones. In about half of them not all nodes
+/// take part at first, and so some come and go.
+fn invent(nodes: &[NodeId], choice: &mut Choice) -> String {
+    let members = match choice.choose(2) {
+        0 => nodes.len(),
+        _ => 1 + choice.choose(u32::try_from(nodes.len()).unwrap_or(u32::MAX)) as usize,
+    };
     let mut pick = |values: [u64; 4]| values[choice.choose(4) as usize];
     format!(
-        "retry={} window={} flight={} bytes={} message={} retention={}",
+        "members={members} retry={} window={} flight={} bytes={} message={} retention={}",
         pick([0, 300, 1000, 10_000]),
         pick([1, 3, 16, 64]),
         pick([1, 3, 16, 512]),

@@ -13,7 +13,7 @@ use quorate_protocols::views::{Number, Service};
 use quorate_sim::suite::{number, unknown_option};
 use quorate_sim::{Options, Parsed, Suite, Watch};
 
-use super::{Known, Unknown, flaw};
+use super::{Known, Unknown, flaw, initial};
 use crate::scenes::{Claims, Promise};
 
 /// Primary-backup, as the lab knows it: its view service is replicated by Raft, or is one process.
@@ -51,6 +51,7 @@ const COMPLETENESS: &[Promise] = &[
 
 /// What can be written behind `cluster 3` in a script.
 const OPTIONS: &[&str] = &[
+    "members",
     "service",
     "copies",
     "min",
@@ -67,14 +68,19 @@ const OPTIONS: &[&str] = &[
     "flaw",
 ];
 
-fn config(members: &[NodeId], options: &Options<'_>) -> Parsed<Config<raft::Config>> {
+fn config(all: &[NodeId], options: &Options<'_>) -> Parsed<Config<raft::Config>> {
+    // Beside a lone service, everybody takes part all the time.
+    let lone = options
+        .get("service")
+        .is_some_and(|&value| value != "replicated");
+    let members = if lone { all } else { initial(all, options)? };
     let mut config = Config::new(members);
-    let mut least = None;
     for (&key, &value) in options {
         match key {
+            "members" => {}
             "service" => config.service = service(members, value)?,
             "copies" => config.copies = nodes(members, value)?,
-            "min" => least = Some(number(key, value)?),
+            "min" => config.members_min = Some(number(key, value)?),
             "mode" => config.mode = word(key, value, MODES)?,
             "reads" => config.reads = word(key, value, READS)?,
             "promotion" => config.promotion = word(key, value, PROMOTIONS)?,
@@ -93,11 +99,13 @@ fn config(members: &[NodeId], options: &Options<'_>) -> Parsed<Config<raft::Conf
         }
     }
     // A lone service lets the last survivor go on; a replicated one needs a majority anyway.
-    let usual = match config.service {
-        Service::Alone { .. } => 1,
-        Service::Replicated(_) => config.copies.len() / 2 + 1,
-    };
-    config.members_min = least.unwrap_or(usual).clamp(1, config.copies.len());
+    if lone {
+        config.members_min = config.members_min.or(Some(1));
+    }
+    let least = config.members_min.as_mut();
+    if let Some(least) = least {
+        *least = (*least).clamp(1, config.copies.len());
+    }
     Ok(config)
 }
 
@@ -137,11 +145,16 @@ fn nodes(members: &[NodeId], value: &str) -> Parsed<Vec<NodeId>> {
     value.split(',').map(node).collect()
 }
 
-/// Limits are where things go wrong, so most worlds have tight ones.
-fn invent(_: &[NodeId], choice: &mut Choice) -> String {
+/// Limits are where things go wrong, so most worlds have tight ones. In about half of them not all nodes
+/// take part at first, and so some come and go.
+fn invent(nodes: &[NodeId], choice: &mut Choice) -> String {
+    let members = match choice.choose(2) {
+        0 => nodes.len(),
+        _ => 1 + choice.choose(u32::try_from(nodes.len()).unwrap_or(u32::MAX)) as usize,
+    };
     let mut pick = |values: [u64; 4]| values[choice.choose(4) as usize];
     format!(
-        "patience={} retry={} window={} flight={} bytes={} message={} retention={}",
+        "members={members} patience={} retry={} window={} flight={} bytes={} message={} retention={}",
         pick([5, 10, 10, 10]),
         pick([0, 300, 1000, 10_000]),
         pick([1, 3, 16, 64]),

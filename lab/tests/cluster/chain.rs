@@ -18,3 +18,12 @@ fn head_middle_and_tail_are_each_survived() {
         );
     }
 }
+
+/// Five replicas in a row, links of 40 ms that now and then stall for a second, and one entry at a time on each: all
+/// links work at once, or what piles up is never worked off.
+#[test]
+fn all_links_of_a_slow_chain_work_at_once() {
+    let plan = "cluster seed=535 members=5 core=5 patience_ms=300 delay_us=40000 fifo=0 \
+                option.bytes=1048576 option.flight=1 option.message=1";
+    planned(&SUITE, plan);
+}

@@ -3,6 +3,7 @@
 mod chain;
 mod every;
 mod multipaxos;
+mod primary_backup;
 mod raft;
 mod viewstamped;
 

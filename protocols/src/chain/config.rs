@@ -25,13 +25,13 @@ pub(super) const MODEL: Model = Model {
 /// What a replica must be told to start.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Config {
-    /// All members, in the order of the first chain: head first.
+    /// All members at first, in the order of the first chain: head first.
     pub members: Vec<NodeId>,
     /// A process beside them that is the view service; without one, the members replicate it.
     pub service: Option<NodeId>,
-    /// How many members a chain has at least. A majority survives what the view service survives if it is
-    /// replicated among them; 1 lets the last survivor go on alone.
-    pub members_min: usize,
+    /// How many members a chain has at least, if not a majority, which survives what the view service
+    /// survives if it is replicated among them; 1 lets the last survivor go on alone.
+    pub members_min: Option<usize>,
     /// How often neighbours let each other hear of them.
     pub heartbeat: Duration,
     /// After how long a silence a member is left out of the next view.
@@ -63,7 +63,7 @@ impl Config {
         let members = members.into();
         Config {
             service: None,
-            members_min: members.len() / 2 + 1,
+            members_min: None,
             members,
             heartbeat: Duration::from_millis(100),
             election_timeout: Duration::from_millis(1000),
@@ -83,7 +83,7 @@ impl Config {
     #[must_use]
     pub fn with_service(mut self, node: NodeId) -> Config {
         self.members.retain(|&id| id != node);
-        self.members_min = 1;
+        self.members_min = Some(1);
         self.service = Some(node);
         self
     }

@@ -22,7 +22,8 @@ impl Chain {
     /// circles.
     pub(super) fn propose(&mut self, payload: Payload, fx: &mut Effects<Chain>) {
         // Each replica keeps to its window, so more than all of them together is repetition.
-        let entries_max = (self.config.window * self.config.members.len()) as u64;
+        let replicas = self.seat.copies().count().max(self.config.members.len());
+        let entries_max = (self.config.window * replicas) as u64;
         let welcome = self.pending_entries() < entries_max
             && self.pending_bytes() < self.config.window_bytes_max;
         if self.orders() && welcome {

@@ -4,7 +4,10 @@
 //! which it is the new tail. Who passes on and is not answered asks for a view without its successor:
 //! the view service hears from both, and would not notice that they do not hear from each other.
 
+use core::time::Duration;
+
 use quorate_core::{Effects, NodeId};
+use quorate_problems::total_order::Membership;
 
 use super::Chain;
 use super::link::{Flow, Link};
@@ -17,7 +20,8 @@ const UNFED_MAX: u32 = 2;
 impl Chain {
     /// The successor, or somebody who wants to join, has entered this view.
     pub(super) fn on_entered(&mut self, from: NodeId, last: Position, fx: &mut Effects<Chain>) {
-        let joins = self.is_tail() && !self.view.contains(from);
+        // Who is a server no more may not know that yet.
+        let joins = self.is_tail() && !self.view.contains(from) && self.keeps_copy(from);
         if joins {
             let next = self.log.last().index.next();
             let link = || Link::new(next);
@@ -80,12 +84,14 @@ impl Chain {
 
     /// Looks for those who did not answer for a timeout.
     pub(super) fn on_silence(&mut self, fx: &mut Effects<Chain>) {
-        let timeout = self.config.election_timeout;
+        let timeout = self.detection_time();
         fx.set_timer(Timer::Silence, timeout..timeout);
         let successor = self.successor();
         // Whoever wanted to join and went away will say so again.
+        let seat = &self.seat;
+        let keeps_copy = |id: NodeId| seat.copies().any(|copy| copy == id);
         self.links
-            .retain(|&id, link| link.heard || Some(id) == successor);
+            .retain(|&id, link| Some(id) == successor || (link.heard && keeps_copy(id)));
         let begun = self.is_head() || self.agreed.is_some();
         let silent = successor.filter(|id| begun && self.links.get(id).is_some_and(|l| !l.heard));
         self.seat.report(fx, |report| {
@@ -104,6 +110,20 @@ impl Chain {
 
     /// Whether nothing was passed on to this replica for a timeout.
     pub(super) fn is_unfed(&self) -> bool {
-        self.unfed > UNFED_MAX && self.config.heartbeat * self.unfed >= self.config.election_timeout
+        self.unfed > UNFED_MAX && self.config.heartbeat * self.unfed >= self.detection_time()
+    }
+
+    /// After how long a silence a neighbour is taken for dead, now that so much was late.
+    pub(super) fn detection_time(&self) -> Duration {
+        self.config.election_timeout * self.seat.slack()
+    }
+
+    /// The layer above wants other members. The head passes that on to the view service, and views
+    /// follow: who is to come joins behind the tail, and who is to go is left out once the others can do
+    /// without it.
+    pub(super) fn on_reconfigure(&mut self, members: Membership, fx: &mut Effects<Chain>) {
+        if self.is_head() && self.established {
+            self.seat.reconfigure(members, fx);
+        }
     }
 }

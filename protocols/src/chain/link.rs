@@ -69,6 +69,8 @@ pub(super) struct Source<'a> {
     pub(super) active: bool,
     /// What may be passed on.
     pub(super) agreed: Index,
+    /// How many links there are from here to the tail; one to who wants to join.
+    pub(super) hops: u64,
     pub(super) log: &'a Log,
     pub(super) config: &'a Config,
 }
@@ -116,7 +118,7 @@ impl Source<'_> {
         fx: &mut Effects<Chain>,
     ) {
         // Where nothing of that age is left, the base itself is asked for: a snapshot.
-        let agreed = self.log.latest(hint.index, hint.epoch);
+        let agreed = self.log.latest(hint.index.min(self.agreed), hint.epoch);
         link.next = agreed.map_or(self.log.base().index, |found| found.index.next());
         link.flow = Flow::Probe;
         self.send_probe(to, link, fx);
@@ -178,12 +180,14 @@ impl Source<'_> {
         let settled = link.stored.max(link.agreed);
         let entries = sent.since(settled);
         let bytes = self.log.bytes_between(settled, sent);
-        if bytes >= self.config.flight_bytes_max {
+        // Acknowledgements come from the tail, so all the links on the way there can be full.
+        if bytes >= self.config.flight_bytes_max.saturating_mul(self.hops) {
             return 0;
         }
+        let entries_max = self.config.flight_entries_max.saturating_mul(self.hops);
         // A view that is to begin waits for all of this, so it goes as fast as bytes allow.
         match self.active {
-            true => available.min(self.config.flight_entries_max.saturating_sub(entries)),
+            true => available.min(entries_max.saturating_sub(entries)),
             false => available,
         }
     }

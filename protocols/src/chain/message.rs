@@ -18,6 +18,11 @@ pub enum Message {
     Ping(Report),
     /// "This is the present view": the answer.
     Current(Known),
+    /// "You know the present view": the answer to who does.
+    Unchanged {
+        /// How often the service's state had changed.
+        changes: u64,
+    },
     /// What those who replicate the view service tell one another.
     Views(ViewsMessage),
     /// "What follows `previous` is this" (van Renesse and Schneider, section 3): updates on their way
@@ -197,6 +202,7 @@ impl Message {
             | Message::Version { view, .. } => Some(*view),
             Message::Ping(_)
             | Message::Current(_)
+            | Message::Unchanged { .. }
             | Message::Views(_)
             | Message::Forward { .. } => None,
         }
@@ -225,6 +231,7 @@ wire!(enum Message, "the tag of a message" {
     10 => Version { view, question, answer };
     11 => Ping(report);
     12 => Current(known);
+    13 => Unchanged { changes };
 });
 
 wire!(enum Record, "the tag of a record" {

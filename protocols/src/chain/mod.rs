@@ -16,7 +16,6 @@ mod loss;
 mod message;
 #[cfg(test)]
 mod paper;
-
 mod reads;
 mod restart;
 mod service;
@@ -36,10 +35,7 @@ pub use config::Config;
 pub use flaw::Flaw;
 pub use invariants::Chains;
 use link::Link;
-use loss::Loss;
 pub use message::{Answer, Message, Question, Record, Timer};
-use reads::Reads;
-use service::Service;
 
 /// One replica of a chain.
 #[derive(Clone, Hash)]
@@ -47,7 +43,7 @@ pub struct Chain {
     me: NodeId,
     incarnation: u64,
     config: Config,
-    seat: Service,
+    seat: service::Service,
     /// The view that this replica has entered.
     view: View,
     /// Whether the view service has written down that everybody in the view has everything.
@@ -63,13 +59,15 @@ pub struct Chain {
     links: BTreeMap<NodeId, Link>,
     /// For how many heartbeats nothing was passed on to this replica.
     unfed: u32,
-    reads: Reads,
+    reads: reads::Reads,
     /// Head: whom the head's place is being handed to.
     transfer: Option<NodeId>,
     /// What the layer above was last told of view and head.
     told: (ViewNumber, Option<NodeId>),
     /// Records were lost: it takes part in nothing until the view service knows.
-    loss: Option<Loss>,
+    loss: Option<loss::Loss>,
+    /// It lost records, and has not been a member of a view since that was active.
+    forgot: bool,
 }
 
 impl Protocol for Chain {
@@ -91,18 +89,19 @@ impl Protocol for Chain {
             Request::Read { id } => self.on_read(id, fx),
             Request::Compact(checkpoint) => self.on_compact(checkpoint, fx),
             Request::Transfer { to } => self.on_transfer(to, fx),
-            Request::Reconfigure(_) => {}
+            Request::Reconfigure(members) => self.on_reconfigure(members, fx),
         }
     }
 
     fn on_message(&mut self, from: NodeId, message: Message, fx: &mut Effects<Chain>) {
-        if !self.admits(from, &message) {
+        if !self.admits(&message) {
             return;
         }
         match message {
-            Message::Ping(_) | Message::Current(_) | Message::Views(_) => {
-                self.on_views_message(from, message, fx);
-            }
+            Message::Ping(_)
+            | Message::Current(_)
+            | Message::Unchanged { .. }
+            | Message::Views(_) => self.on_views_message(from, message, fx),
             Message::Update {
                 previous,
                 commit,

@@ -9,7 +9,7 @@ use core::fmt::Debug;
 use quorate_core::{
     Boot, Checkpoint, Choice, Effects, Frame, NodeId, Payload, Protocol, Reader, Survival, Wire,
 };
-use quorate_problems::total_order::{Output, Request};
+use quorate_problems::total_order::{Membership, Output, Request};
 
 use super::{Answer, Chain, Config, Message, Question, Record, Timer, View, ViewNumber};
 use crate::log::{Content, Entries, Entry, Epoch, Index, Position};
@@ -100,11 +100,20 @@ fn view(number: u64, members: &[u64]) -> View {
     }
 }
 
+/// n1, n2 and n3.
+fn servers() -> Membership {
+    Membership::new(0, [1, 2, 3].map(NodeId), [])
+}
+
 fn current(number: u64, members: &[u64], active: bool) -> Message {
     Message::Current(Known {
+        // The service's state changes when a view is made, and when it is active.
+        changes: 2 * number + u64::from(active),
         view: view(number, members),
         active,
         lost: 0,
+        servers: servers(),
+        slack: 1,
     })
 }
 
@@ -347,9 +356,12 @@ fn who_lost_records_takes_part_in_nothing_until_nobody_counts_on_it() {
     assert_eq!(lost.chain.status().role, "damaged");
     let known = |number, members: &[u64], lost| {
         Message::Current(Known {
+            changes: 2 * number + lost + 1,
             view: view(number, members),
             active: true,
             lost,
+            servers: servers(),
+            slack: 1,
         })
     };
     for message in [
@@ -370,6 +382,26 @@ fn who_lost_records_takes_part_in_nothing_until_nobody_counts_on_it() {
     );
 }
 
+/// Section 3.3, and seed 410 of whole replicas: a tail that was stopped does not know yet how far its log is the
+/// head's, although it passed that on before.
+#[test]
+fn what_a_newcomer_has_is_not_passed_on_before_the_tail_knows_it_again() {
+    let mut disk = log_of(&[1, 1, 1]);
+    disk[0] = Record::Entered(view(2, &[1, 2]));
+    let mut tail = Alone::open(2, disk);
+    tail.on(4, current(2, &[1, 2], true));
+    tail.on(1, update(2, at(1, 1), 1, &[]));
+    let entered = Message::Entered {
+        view: ViewNumber(2),
+        last: at(0, 0),
+    };
+    let sent = tail.on(3, entered);
+    assert_eq!(sent.last(), Some(&(3, update(2, at(0, 0), 1, &[1]))));
+    assert!(tail.on(3, stored(2, 3)).is_empty(), "it said so long ago");
+    let sent = tail.on(1, update(2, at(3, 1), 1, &[]));
+    assert!(sent.contains(&(3, update(2, at(1, 1), 1, &[1, 1]))));
+}
+
 fn round_trip<T: Wire + PartialEq + Debug>(value: &T) {
     let mut bytes = Vec::new();
     value.encode(&mut bytes);
@@ -388,9 +420,12 @@ fn round_trip<T: Wire + PartialEq + Debug>(value: &T) {
 fn what_is_encoded_is_decoded_and_what_is_cut_is_refused() {
     let number = ViewNumber(7);
     let known = Known {
+        changes: 15,
         view: view(7, &[1, 2]),
         active: true,
         lost: 3,
+        servers: servers(),
+        slack: 2,
     };
     let outdated = raft::Message::Outdated {
         term: raft::Term(2),

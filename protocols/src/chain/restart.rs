@@ -43,10 +43,12 @@ impl Chain {
             transfer: None,
             told: (ViewNumber(0), None),
             loss: None,
+            forgot: false,
         };
         let state = Position::from(boot.checkpoint);
         if damaged || replay.lost {
             chain.loss = Some(Loss::written(replay.lost && !damaged));
+            chain.forgot = true;
             chain.view = View::default();
             chain.log.reset(state);
             chain.commit = state.index;

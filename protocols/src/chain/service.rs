@@ -25,6 +25,7 @@ impl Host<Raft> for Chain {
         match message {
             views::Message::Ping(report) => Message::Ping(report),
             views::Message::Current(known) => Message::Current(known),
+            views::Message::Unchanged { changes } => Message::Unchanged { changes },
             views::Message::Service(_) | views::Message::State { .. } => Message::Views(message),
         }
     }
@@ -43,11 +44,31 @@ impl Host<Raft> for Chain {
 }
 
 impl Message {
+    /// Whether the message is about views.
+    pub(super) fn is_about_views(&self) -> bool {
+        match self {
+            Message::Ping(_)
+            | Message::Current(_)
+            | Message::Unchanged { .. }
+            | Message::Views(_) => true,
+            Message::Update { .. }
+            | Message::Stored { .. }
+            | Message::Linked { .. }
+            | Message::Missing { .. }
+            | Message::Entered { .. }
+            | Message::Snapshot { .. }
+            | Message::Forward { .. }
+            | Message::VersionAsked { .. }
+            | Message::Version { .. } => false,
+        }
+    }
+
     /// The message as the view service knows it, if it is about views.
     pub(super) fn about_views(self) -> Option<ViewsMessage> {
         match self {
             Message::Ping(report) => Some(views::Message::Ping(report)),
             Message::Current(known) => Some(views::Message::Current(known)),
+            Message::Unchanged { changes } => Some(views::Message::Unchanged { changes }),
             Message::Views(message) => Some(message),
             Message::Update { .. }
             | Message::Stored { .. }

@@ -43,6 +43,7 @@ impl Chain {
             commit: self.commit,
             active: self.established,
             agreed,
+            hops: self.hops(),
             log: &self.log,
             config: &self.config,
         };
@@ -59,6 +60,7 @@ impl Chain {
             commit: self.commit,
             active: self.established,
             agreed,
+            hops: self.hops(),
             log: &self.log,
             config: &self.config,
         };
@@ -195,6 +197,9 @@ impl Chain {
     pub(super) fn on_stored(&mut self, from: NodeId, index: Index, fx: &mut Effects<Chain>) {
         if let Some((link, source)) = self.link(from) {
             link.heard = true;
+            // Who was sent more before this replica was stopped knows more of the head's log than this
+            // replica does again.
+            let index = index.min(source.agreed);
             link.stored = link.stored.max(index);
             link.next = link.next.max(link.stored.next());
             match link.flow {
@@ -245,7 +250,7 @@ impl Chain {
         match link.flow {
             Flow::Stream => {}
             Flow::Snapshot { asked, .. } if index < asked => {}
-            Flow::Probe | Flow::Snapshot { .. } => link.stream_behind(index),
+            Flow::Probe | Flow::Snapshot { .. } => link.stream_behind(index.min(source.agreed)),
         }
         source.pass_on(from, link, fx);
         self.on_stored(from, stored, fx);

@@ -22,7 +22,7 @@ impl Chain {
             leader: self.told.1,
             head: self.log.last().index.0,
             decided: self.commit.0,
-            whole: true,
+            whole: !self.forgot && self.seat.is_whole(),
         }
     }
 
@@ -30,28 +30,30 @@ impl Chain {
         if self.loss.is_some() {
             "damaged"
         } else if !self.is_server() {
-            "service"
+            self.seat.role_name()
         } else if self.is_head() {
             "head"
         } else if self.is_tail() {
             "tail"
         } else if self.is_member() {
             "middle"
+        } else if self.seat.is_learner() {
+            "learner"
         } else {
             "spare"
         }
     }
 
-    /// Whether a message may count: it is from a server, and if it is part of a view, of this one.
-    pub(super) fn admits(&self, from: NodeId, message: &Message) -> bool {
-        if let Message::Ping(_) | Message::Current(_) | Message::Views(_) = message {
+    /// Whether a message may count: if it is part of a view, of this one.
+    pub(super) fn admits(&self, message: &Message) -> bool {
+        if message.is_about_views() {
             return true;
         }
         let present = match self.has(Flaw::Unfenced) {
             true => message.view() <= Some(self.view.number),
             false => message.view().is_none_or(|view| view == self.view.number),
         };
-        present && self.loss.is_none() && self.config.members.contains(&from)
+        present && self.loss.is_none()
     }
 
     pub(super) fn on_views_message(
@@ -76,7 +78,12 @@ impl Chain {
     /// The view service may have said something new.
     pub(super) fn follow_service(&mut self, fx: &mut Effects<Chain>) {
         self.maybe_excused(fx);
-        if self.loss.is_some() || !self.is_server() {
+        if self.loss.is_some() {
+            return;
+        }
+        self.forgot &= !self.seat.is_reliable();
+        if !self.is_server() {
+            self.tell_head(fx);
             return;
         }
         let known = self.seat.known();
@@ -124,7 +131,7 @@ impl Chain {
         if let Some(successor) = self.successor() {
             self.links.insert(successor, Link::new(last.index.next()));
         }
-        let timeout = self.config.election_timeout;
+        let timeout = self.detection_time();
         fx.set_timer(Timer::Silence, timeout..timeout);
         if self.is_head() {
             self.begin_links(fx);
@@ -205,9 +212,15 @@ impl Chain {
         self.view.contains(self.me)
     }
 
-    /// Whether this replica keeps a copy at all, rather than being the view service alone.
+    /// Whether this replica keeps a copy at all, as far as it knows, rather than being the view service
+    /// alone, or being needed no more.
     pub(super) fn is_server(&self) -> bool {
-        self.config.members.contains(&self.me)
+        self.keeps_copy(self.me)
+    }
+
+    /// Whether a replica keeps a copy, as far as this one knows.
+    pub(super) fn keeps_copy(&self, id: NodeId) -> bool {
+        self.seat.copies().any(|copy| copy == id)
     }
 
     /// Whether this replica puts requests into their order.
@@ -229,6 +242,13 @@ impl Chain {
             true => self.predecessor(),
             false => self.view.last().filter(|_| self.is_server()),
         }
+    }
+
+    /// How many links there are from here to the tail.
+    pub(super) fn hops(&self) -> u64 {
+        let members = self.view.members.iter();
+        let behind = members.skip_while(|&&id| id != self.me).skip(1);
+        (behind.count() as u64).max(1)
     }
 
     fn neighbour(&self, other: impl Fn(usize) -> Option<usize>) -> Option<NodeId> {

@@ -23,15 +23,16 @@ pub(super) const MODEL: Model = Model {
 /// What a replica must be told to start. `S` configures the protocol that replicates the view service.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Config<S> {
-    /// All processes.
+    /// All processes at first.
     pub members: Vec<NodeId>,
-    /// Those of them that keep copies. A process that does not is the view service and nothing else.
+    /// Those of them that keep copies at first. A process that does not is the view service and nothing
+    /// else.
     pub copies: Vec<NodeId>,
     /// Who the view service is.
     pub service: Service<S>,
-    /// How many members a view has at least. With a majority of the copies, whatever is acknowledged
-    /// survives the loss of any minority for good; with 1, the last survivor goes on alone.
-    pub members_min: usize,
+    /// How many members a view has at least, if not a majority of the copies, with which whatever is
+    /// acknowledged survives the loss of any minority for good; with 1, the last survivor goes on alone.
+    pub members_min: Option<usize>,
     /// When an update is acknowledged.
     pub mode: Mode,
     /// How the primary knows that it may answer reads.
@@ -98,7 +99,7 @@ impl Config<raft::Config> {
         let service = raft::Config::new(members.clone());
         Config {
             service: Service::Replicated(service),
-            members_min: members.len() / 2 + 1,
+            members_min: None,
             mode: Mode::Synchronous,
             reads: ReadsBy::Confirmation,
             promotion: Promotion::Automatic,

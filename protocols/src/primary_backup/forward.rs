@@ -21,7 +21,11 @@ impl<M: Replicator> PrimaryBackup<M> {
     /// circles.
     pub(super) fn propose(&mut self, payload: Payload, fx: &mut Effects<Self>) {
         // Each replica keeps to its window, so more than all of them together is repetition.
-        let entries_max = (self.config.window * self.config.members.len()) as u64;
+        let replicas = match &self.role {
+            Role::Primary(primary) => primary.peers.len().max(self.config.members.len()),
+            Role::Follower | Role::Lost { .. } => return,
+        };
+        let entries_max = (self.config.window * replicas) as u64;
         let welcome = self.pending_entries() < entries_max
             && self.pending_bytes() < self.config.window_bytes_max;
         if let Role::Primary(primary) = &self.role

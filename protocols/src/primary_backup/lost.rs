@@ -19,6 +19,7 @@ impl<M: Replicator> PrimaryBackup<M> {
         self.log.reset(state);
         self.commit = state.index;
         self.role = Role::Lost { state };
+        self.forgot = true;
         self.seat
             .report(fx, |report| report.standing = Standing::Lost);
     }

@@ -99,6 +99,11 @@ pub enum Message<X> {
     Ping(Report),
     /// From the view service: "This is the present view."
     Current(Known),
+    /// From the view service: "You know the present view."
+    Unchanged {
+        /// How often the service's state had changed.
+        changes: u64,
+    },
     /// Among those who replicate the view service.
     Service(X),
     /// The same, with the state that it names attached.
@@ -173,6 +178,7 @@ impl<X> Message<X> {
             | Message::ReadReady { .. }
             | Message::Ping(_)
             | Message::Current(_)
+            | Message::Unchanged { .. }
             | Message::Service(_)
             | Message::State { .. } => None,
         }
@@ -194,6 +200,7 @@ impl<X> Message<X> {
             | Message::ReadReady { .. }
             | Message::Ping(_)
             | Message::Current(_)
+            | Message::Unchanged { .. }
             | Message::Service(_)
             | Message::State { .. } => false,
         }
@@ -210,11 +217,44 @@ impl<X> Message<X> {
     }
 }
 
+impl<X> Message<X> {
+    /// The message as the view service knows it, if it is about views.
+    pub(super) fn about_views(self) -> Option<views::Message<X>> {
+        match self {
+            Message::Ping(report) => Some(views::Message::Ping(report)),
+            Message::Current(known) => Some(views::Message::Current(known)),
+            Message::Unchanged { changes } => Some(views::Message::Unchanged { changes }),
+            Message::Service(message) => Some(views::Message::Service(message)),
+            Message::State {
+                checkpoint,
+                views,
+                message,
+            } => Some(views::Message::State {
+                checkpoint,
+                views,
+                message,
+            }),
+            Message::Update { .. }
+            | Message::Updated { .. }
+            | Message::Differs { .. }
+            | Message::Leading { .. }
+            | Message::Heard { .. }
+            | Message::Committed { .. }
+            | Message::Snapshot { .. }
+            | Message::Superseded { .. }
+            | Message::Forward { .. }
+            | Message::ReadAsked { .. }
+            | Message::ReadReady { .. } => None,
+        }
+    }
+}
+
 impl<X> From<views::Message<X>> for Message<X> {
     fn from(message: views::Message<X>) -> Message<X> {
         match message {
             views::Message::Ping(report) => Message::Ping(report),
             views::Message::Current(known) => Message::Current(known),
+            views::Message::Unchanged { changes } => Message::Unchanged { changes },
             views::Message::Service(message) => Message::Service(message),
             views::Message::State {
                 checkpoint,
@@ -255,6 +295,7 @@ wire!(enum Message<X>, "the tag of a message" {
     13 => Current(known);
     14 => Service(message);
     15 => State { checkpoint, views, message };
+    16 => Unchanged { changes };
 });
 
 wire!(enum Record<R>, "the tag of a record" {

@@ -12,7 +12,10 @@ mod flaw;
 mod forward;
 mod invariants;
 mod lost;
+mod membership;
 mod message;
+#[cfg(test)]
+mod paper;
 mod primary;
 mod reads;
 mod restart;
@@ -52,6 +55,8 @@ pub struct PrimaryBackup<M: Replicator = Raft> {
     /// What the layer above was last told of view and primary.
     told: (Number, Option<NodeId>),
     role: Role,
+    /// It lost records, and has not been a member of a view since that was active.
+    forgot: bool,
 }
 
 impl<M: Replicator> Protocol for PrimaryBackup<M> {
@@ -73,7 +78,7 @@ impl<M: Replicator> Protocol for PrimaryBackup<M> {
             Request::Read { id } => self.on_read(id, fx),
             Request::Compact(checkpoint) => self.on_compact(checkpoint, fx),
             Request::Transfer { to } => self.on_transfer(to, fx),
-            Request::Reconfigure(_) => {}
+            Request::Reconfigure(members) => self.on_reconfigure(members, fx),
         }
     }
 
@@ -98,21 +103,11 @@ impl<M: Replicator> Protocol for PrimaryBackup<M> {
             Message::Forward { payload } => self.propose(payload, fx),
             Message::ReadAsked { incarnation, id } => self.on_read_asked(from, incarnation, id, fx),
             Message::ReadReady { id, index, .. } => self.on_read_ready(id, index, fx),
-            Message::Ping(report) => self.on_views(from, views::Message::Ping(report), fx),
-            Message::Current(known) => self.on_views(from, views::Message::Current(known), fx),
-            Message::Service(message) => self.on_views(from, views::Message::Service(message), fx),
-            Message::State {
-                checkpoint,
-                views,
-                message,
-            } => {
-                let state = views::Message::State {
-                    checkpoint,
-                    views,
-                    message,
-                };
-                self.on_views(from, state, fx);
-            }
+            Message::Ping(_)
+            | Message::Current(_)
+            | Message::Unchanged { .. }
+            | Message::Service(_)
+            | Message::State { .. } => self.on_views(from, message, fx),
         }
     }
 

@@ -25,6 +25,8 @@ pub(super) struct Primary {
     pub(super) lapsed: bool,
     /// The members of its view, itself first.
     pub(super) members: Vec<NodeId>,
+    /// How often the view service's state had changed when it last looked who keeps copies.
+    pub(super) changes: u64,
     /// All that keep copies, itself among them: it counts itself by what it mailed itself.
     pub(super) peers: BTreeMap<NodeId, Peer>,
     /// How far it had delivered at the last heartbeat.
@@ -55,6 +57,20 @@ pub(super) struct Peer {
 }
 
 impl Peer {
+    /// Nothing is known of it.
+    pub(super) fn new(next: Index) -> Peer {
+        Peer {
+            matched: Index(0),
+            next,
+            told: Index(0),
+            round: 0,
+            heard: false,
+            silent: 0,
+            stuck: 0,
+            flow: Flow::Probe { waiting: false },
+        }
+    }
+
     /// It is there.
     pub(super) fn answered(&mut self) {
         self.heard = true;
@@ -303,22 +319,14 @@ impl<M: Replicator> PrimaryBackup<M> {
     pub(super) fn become_primary(&mut self, members: Vec<NodeId>, fx: &mut Effects<Self>) {
         assert_eq!(members.first(), Some(&self.me), "the first member is it");
         let last = self.log.last().index;
-        let peer = Peer {
-            matched: Index(0),
-            next: last.next(),
-            told: Index(0),
-            round: 0,
-            heard: false,
-            silent: 0,
-            stuck: 0,
-            flow: Flow::Probe { waiting: false },
-        };
-        let copies = self.config.copies.iter();
+        let peer = |id: NodeId| (id, Peer::new(last.next()));
+        let copies = self.seat.copies();
         self.role = Role::Primary(Primary {
             active: false,
             lapsed: false,
             members,
-            peers: copies.map(|&id| (id, peer.clone())).collect(),
+            changes: self.seat.known().changes,
+            peers: copies.map(peer).collect(),
             goal: last,
             reads: Reads::default(),
             transfer: None,
@@ -403,7 +411,8 @@ impl<M: Replicator> PrimaryBackup<M> {
     /// Primary: lets all others hear of it, finds out what was lost on the way to them, and tells the view
     /// service how they are.
     pub(super) fn on_heartbeat(&mut self, fx: &mut Effects<Self>) {
-        let (last, commit, patience) = (self.log.last().index, self.commit, self.config.patience());
+        let patience = self.config.patience().saturating_mul(self.seat.slack());
+        let (last, commit) = (self.log.last().index, self.commit);
         let hollow = self.has(Flaw::SpareWithoutTransfer);
         let Role::Primary(primary) = &mut self.role else {
             return;

@@ -30,6 +30,7 @@ impl<M: Replicator> PrimaryBackup<M> {
             leader: None,
             told: (Number(0), None),
             role: Role::Follower,
+            forgot: false,
         };
         let state = Position::from(boot.checkpoint);
         if boot.survival == Survival::Damaged || replay.lost {

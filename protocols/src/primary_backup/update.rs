@@ -219,7 +219,7 @@ impl<M: Replicator> PrimaryBackup<M> {
         if self.hear(from) {
             self.leader = Some(from);
             self.tell_leader(fx);
-            let silence = self.config.election_timeout;
+            let silence = self.config.election_timeout * self.seat.slack();
             fx.set_timer(Timer::Silence, silence..silence);
             let view = self.number;
             // Early: it says what did not happen before now. Only whoever is first in a later view must

@@ -30,7 +30,7 @@ impl<M: Replicator> PrimaryBackup<M> {
             leader: self.leader,
             head: self.log.last().index.0,
             decided: self.commit.0,
-            whole: true,
+            whole: !self.forgot && self.seat.is_whole(),
         }
     }
 
@@ -42,19 +42,19 @@ impl<M: Replicator> PrimaryBackup<M> {
             Role::Primary(primary) if primary.lapsed => "lapsed primary",
             Role::Primary(primary) if primary.active => "primary",
             Role::Primary(_) => "next primary",
-            Role::Follower if !self.keeps_copy() && self.seat.is_gone() => "damaged",
-            Role::Follower if !self.keeps_copy() && self.seat.serves() => "view service",
-            Role::Follower if !self.keeps_copy() => "client",
+            Role::Follower if !self.keeps_copy() => self.seat.role_name(),
             Role::Follower if self.must_not_lead() => "restarted primary",
+            Role::Follower if self.seat.is_learner() && !known.contains(self.me) => "learner",
             Role::Follower if known.number == self.number && !known.contains(self.me) => "spare",
             Role::Follower if known.number == self.number => "backup",
             Role::Follower => "follower",
         }
     }
 
-    /// Whether this process keeps a copy, or is the view service and nothing else.
+    /// Whether this process keeps a copy, as far as it knows. Otherwise it is the view service and nothing
+    /// else, or is to come, or is not needed any more.
     pub(super) fn keeps_copy(&self) -> bool {
-        self.config.copies.contains(&self.me)
+        self.seat.copies().any(|id| id == self.me)
     }
 
     /// Whether it is first in its view and yet not the primary: it was stopped since, and does not
@@ -74,9 +74,6 @@ impl<M: Replicator> PrimaryBackup<M> {
         message: &Message<M::Message>,
         fx: &mut Effects<Self>,
     ) -> bool {
-        if !self.config.members.contains(&from) {
-            return false;
-        }
         let answers = match message {
             Message::ReadReady { incarnation, .. } => Some(*incarnation),
             _ => None,
@@ -176,10 +173,13 @@ impl<M: Replicator> PrimaryBackup<M> {
     pub(super) fn on_views(
         &mut self,
         from: NodeId,
-        message: views::Message<M::Message>,
+        message: Message<M::Message>,
         fx: &mut Effects<Self>,
     ) {
-        let answered = matches!(message, views::Message::Current(_));
+        let answered = matches!(message, Message::Current(_) | Message::Unchanged { .. });
+        let Some(message) = message.about_views() else {
+            return;
+        };
         self.seat.on_message(from, message, fx);
         self.look_at_views(fx);
         if answered {
@@ -214,6 +214,8 @@ impl<M: Replicator> PrimaryBackup<M> {
         if number < self.number {
             return;
         }
+        self.follow_copies();
+        self.forgot &= !self.seat.is_reliable();
         if self.must_not_lead() {
             if self.has(Flaw::SameView) {
                 let members = self.seat.known().view.members.clone();

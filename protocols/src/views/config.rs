@@ -13,11 +13,12 @@ use crate::raft::{self, Raft};
 pub struct Config<S> {
     /// Who the service is.
     pub service: Service<S>,
-    /// Who keeps copies, and so can be a member of views.
+    /// Who keeps copies at first, and so can be a member of views.
     pub servers: Vec<NodeId>,
-    /// How many members a view has at least. A majority of the servers survives what the service
-    /// itself survives if it is replicated among them; 1 lets the last survivor go on alone.
-    pub members_min: usize,
+    /// How many members a view has at least, if it is not a majority of the servers, which survives
+    /// what the service itself survives if it is replicated among them; 1 lets the last survivor go on
+    /// alone.
+    pub members_min: Option<usize>,
     /// How often servers ping, and how long a tick is.
     pub ping: Duration,
     /// For how many ticks the service waits for a ping before it takes a server for dead.

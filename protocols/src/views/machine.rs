@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use quorate_core::{Malformed, NodeId, Reader, Wire, wire};
+use quorate_problems::total_order::Membership;
 
 use super::Number;
 
@@ -47,6 +48,8 @@ impl View {
 /// that was never active has acknowledged nothing, and may be left for another.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Views {
+    /// How often the state has changed: of two states, the one with more changes is newer.
+    changes: u64,
     view: View,
     active: bool,
     /// The members of the view that was active last, without those that lost their records since.
@@ -55,11 +58,33 @@ pub struct Views {
     absent: BTreeSet<NodeId>,
     /// The latest incarnation in which each server found that it had lost its records.
     lost: BTreeMap<NodeId, u64>,
+    /// The newest servers that were asked for; nobody before the first view. Voters can be members of
+    /// views, learners are spares for ever.
+    servers: Membership,
+    /// Whether a view has been active that has voters only, and a majority of them: then so are all views
+    /// to come.
+    settled: bool,
+    /// A majority of those who were voters when that was so last.
+    least_before: u32,
+    /// How many times as long as usual servers are waited for.
+    slack: u32,
+    /// The last view that was wrong about somebody.
+    doubted: Number,
 }
+
+/// How many times as long as usual a server is waited for at most.
+const SLACK_MAX: u32 = 16;
 
 /// What the view service is asked to do.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Command {
+    /// There are these servers, and the first view has these members.
+    Begin {
+        /// All who keep copies. It is written down, since those who join later have other beliefs.
+        servers: Vec<NodeId>,
+        /// The first view's members.
+        members: Vec<NodeId>,
+    },
     /// Leave this view for one of these members.
     Change {
         /// The view to leave: otherwise nothing happens.
@@ -79,19 +104,43 @@ pub enum Command {
         /// Its incarnation, which found that out.
         incarnation: u64,
     },
+    /// These are to be the servers from now on.
+    Servers(Membership),
+    /// The service took a server for dead that was not, and made this view because of it.
+    Doubted {
+        /// The view's number.
+        view: Number,
+    },
+    /// Nothing was late for long, with this slack.
+    Calm {
+        /// How many times as long as usual servers are waited for.
+        slack: u32,
+    },
 }
 
 impl Views {
-    /// No view yet. All servers are equally empty, so any of them may be first.
+    /// No view yet, and nobody has anything.
     #[must_use]
-    pub fn new(servers: &[NodeId]) -> Views {
+    pub fn new() -> Views {
         Views {
+            changes: 0,
             view: View::default(),
             active: false,
-            holders: servers.to_vec(),
+            holders: Vec::new(),
             absent: BTreeSet::new(),
             lost: BTreeMap::new(),
+            servers: Membership::default(),
+            settled: false,
+            least_before: 0,
+            slack: 1,
+            doubted: Number(0),
         }
+    }
+
+    /// How often the state has changed.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// The present view.
@@ -124,53 +173,183 @@ impl Views {
         self.lost.get(&server).copied().unwrap_or(0)
     }
 
-    /// Whether a change is allowed.
+    /// The newest servers that were asked for; nobody before the first view.
+    #[must_use]
+    pub fn servers(&self) -> &Membership {
+        &self.servers
+    }
+
+    /// Everybody who matters: the servers, and members of views that are no servers any more but are not
+    /// left yet. Some are named more than once.
+    pub fn there(&self) -> impl Iterator<Item = NodeId> + '_ {
+        let members = self.view.members.iter().chain(&self.holders).copied();
+        self.servers.iter().chain(members)
+    }
+
+    /// Whether the view of the newest servers has been active, so that nothing depends on others.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.settled
+    }
+
+    /// How many members views should have: a majority of the voters. While the voters change, as few
+    /// as before will do, or nothing could be repaired until those who are to come are there.
+    #[must_use]
+    pub fn least(&self) -> usize {
+        let least = self.majority();
+        let least = match self.settled {
+            true => least,
+            false => least.min(self.least_before),
+        };
+        least as usize
+    }
+
+    /// A majority of the voters.
+    #[must_use]
+    pub fn majority(&self) -> u32 {
+        majority(&self.servers.voters)
+    }
+
+    /// How many times as long as usual servers are waited for.
+    #[must_use]
+    pub fn slack(&self) -> u32 {
+        self.slack
+    }
+
+    /// The last view that was wrong about somebody.
+    #[must_use]
+    pub fn doubted(&self) -> Number {
+        self.doubted
+    }
+
+    /// Whether a change is allowed: the first member has everything that was acknowledged, and whoever
+    /// comes in is a voter, or was a member before.
     #[must_use]
     pub fn admits(&self, from: Number, members: &[NodeId]) -> bool {
         let first = members.first();
-        from == self.view.number && first.is_some_and(|first| self.holders.contains(first))
+        let known = |id: &NodeId| {
+            let voters = &self.servers.voters;
+            voters.contains(id) || self.view.contains(*id) || self.holders.contains(id)
+        };
+        from == self.view.number
+            && from > Number(0)
+            && members.iter().all(known)
+            && first.is_some_and(|first| self.holders.contains(first))
     }
 
     /// Carries out a command. Answers whether it changed anything: what is late, or was sent twice, does
     /// not. `trusting` lets the first member of a view be anybody.
     pub fn apply(&mut self, command: &Command, trusting: bool) -> bool {
-        match command {
+        let news = match command {
+            Command::Begin { servers, members } => self.begin(servers, members),
             Command::Change { from, members } => {
-                let admitted =
-                    self.admits(*from, members) || (trusting && *from == self.view.number);
-                if admitted && !members.is_empty() {
-                    self.view = View {
-                        number: from.next(),
-                        members: members.clone(),
-                    };
-                    self.active = false;
-                    self.absent.clear();
+                let trusted = trusting && *from == self.view.number && *from > Number(0);
+                let admitted = self.admits(*from, members) || trusted;
+                if admitted {
+                    self.change(members);
                 }
                 admitted
             }
-            Command::Acknowledge { number } => {
-                let news = *number == self.view.number && !self.active;
-                if news {
-                    self.active = true;
-                    let members = self.view.members.iter().copied();
-                    self.holders = members.filter(|id| !self.absent.contains(id)).collect();
-                }
-                news
-            }
+            Command::Acknowledge { number } => self.acknowledge(*number),
             Command::Lost {
                 server,
                 incarnation,
-            } => {
-                let news = self.lost(*server) < *incarnation;
+            } => self.lose(*server, *incarnation),
+            Command::Servers(servers) => self.follow(servers),
+            Command::Doubted { view } => {
+                let news = *view > self.doubted && *view <= self.view.number;
                 if news {
-                    self.lost.insert(*server, *incarnation);
-                    self.absent.insert(*server);
-                    self.holders.retain(|holder| holder != server);
+                    self.doubted = *view;
+                    self.slack = (self.slack * 2).min(SLACK_MAX);
                 }
                 news
             }
-        }
+            Command::Calm { slack } => {
+                let news = *slack == self.slack && *slack > 1;
+                if news {
+                    self.slack /= 2;
+                }
+                news
+            }
+        };
+        self.changes += u64::from(news);
+        news
     }
+
+    /// All servers are equally empty, so any of them may be first.
+    fn begin(&mut self, servers: &[NodeId], members: &[NodeId]) -> bool {
+        let news = self.view.number == Number(0) && !members.is_empty() && !servers.is_empty();
+        if news {
+            self.servers = Membership::new(0, servers.iter().copied(), []);
+            self.least_before = self.majority();
+            self.holders = servers.to_vec();
+            self.change(members);
+        }
+        news
+    }
+
+    fn change(&mut self, members: &[NodeId]) {
+        self.view = View {
+            number: self.view.number.next(),
+            members: members.to_vec(),
+        };
+        self.active = false;
+        self.absent.clear();
+    }
+
+    fn acknowledge(&mut self, number: Number) -> bool {
+        let news = number == self.view.number && !self.active && number > Number(0);
+        if news {
+            self.active = true;
+            let members = self.view.members.iter().copied();
+            self.holders = members.filter(|id| !self.absent.contains(id)).collect();
+            self.maybe_settle();
+        }
+        news
+    }
+
+    fn lose(&mut self, server: NodeId, incarnation: u64) -> bool {
+        let news = self.lost(server) < incarnation;
+        if news {
+            self.lost.insert(server, incarnation);
+            self.absent.insert(server);
+            self.holders.retain(|holder| *holder != server);
+        }
+        news
+    }
+
+    fn follow(&mut self, servers: &Membership) -> bool {
+        let begun = self.view.number > Number(0) && !servers.voters.is_empty();
+        let news = begun && servers.version > self.servers.version;
+        if news {
+            if self.settled {
+                self.least_before = self.majority();
+            }
+            self.servers = servers.clone();
+            self.settled = false;
+            self.maybe_settle();
+            let there: BTreeSet<NodeId> = self.there().collect();
+            self.lost.retain(|id, _| there.contains(id));
+        }
+        news
+    }
+
+    fn maybe_settle(&mut self) {
+        let members = &self.view.members;
+        let voters = members.iter().all(|id| self.servers.voters.contains(id));
+        let enough = members.len() >= self.majority() as usize;
+        self.settled |= self.active && voters && enough;
+    }
+}
+
+impl Default for Views {
+    fn default() -> Views {
+        Views::new()
+    }
+}
+
+fn majority(voters: &[NodeId]) -> u32 {
+    u32::try_from(voters.len() / 2 + 1).unwrap_or(u32::MAX)
 }
 
 impl fmt::Debug for View {
@@ -195,6 +374,13 @@ impl fmt::Debug for Views {
         if !self.lost.is_empty() {
             write!(f, ", records lost by {:?}", self.lost)?;
         }
+        if self.servers.version > 0 {
+            let settled = if self.settled { "" } else { " to be" };
+            write!(f, ", servers{settled} {}", self.servers)?;
+        }
+        if self.slack > 1 {
+            write!(f, ", {} times as patient", self.slack)?;
+        }
         Ok(())
     }
 }
@@ -203,6 +389,7 @@ wire!(struct View { number, members });
 
 impl Wire for Views {
     fn encode(&self, out: &mut Vec<u8>) {
+        self.changes.encode(out);
         self.view.encode(out);
         self.active.encode(out);
         self.holders.encode(out);
@@ -210,15 +397,26 @@ impl Wire for Views {
         absent.encode(out);
         let lost: Vec<(NodeId, u64)> = self.lost.iter().map(|(&id, &at)| (id, at)).collect();
         lost.encode(out);
+        self.servers.encode(out);
+        self.settled.encode(out);
+        self.least_before.encode(out);
+        self.slack.encode(out);
+        self.doubted.encode(out);
     }
 
     fn decode(input: &mut Reader<'_>) -> Result<Views, Malformed> {
         Ok(Views {
+            changes: Wire::decode(input)?,
             view: Wire::decode(input)?,
             active: Wire::decode(input)?,
             holders: Wire::decode(input)?,
             absent: Vec::<NodeId>::decode(input)?.into_iter().collect(),
             lost: Vec::<(NodeId, u64)>::decode(input)?.into_iter().collect(),
+            servers: Wire::decode(input)?,
+            settled: Wire::decode(input)?,
+            least_before: Wire::decode(input)?,
+            slack: u32::decode(input)?.clamp(1, SLACK_MAX),
+            doubted: Wire::decode(input)?,
         })
     }
 }
@@ -227,4 +425,8 @@ wire!(enum Command, "the tag of a command to the view service" {
     1 => Change { from, members };
     2 => Acknowledge { number };
     3 => Lost { server, incarnation };
+    4 => Begin { servers, members };
+    5 => Servers(servers);
+    6 => Doubted { view };
+    7 => Calm { slack };
 });

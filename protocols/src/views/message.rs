@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use quorate_core::{Checkpoint, NodeId, wire};
+use quorate_problems::total_order::Membership;
 
 use super::{Number, View, Views};
 use crate::embed::Restated;
@@ -16,6 +17,11 @@ pub enum Message<X> {
     Ping(Report),
     /// "This is the present view": the answer.
     Current(Known),
+    /// "You know the present view": the answer to who does.
+    Unchanged {
+        /// What it knows: how often the service's state had changed.
+        changes: u64,
+    },
     /// What members of the service tell one another.
     Service(X),
     /// The same, with the state that it names attached: so small that it travels inside.
@@ -47,6 +53,12 @@ pub struct Report {
     pub missing: Vec<NodeId>,
     /// First member: who should be first in its place.
     pub successor: Option<NodeId>,
+    /// First member: who should be the servers, until the service has written that down.
+    pub wanted: Option<Membership>,
+    /// The last view that took the sender for dead, which it was not.
+    pub doubted: Number,
+    /// What it knows: how often the service's state had changed.
+    pub changes: u64,
 }
 
 /// How a server is.
@@ -65,12 +77,18 @@ pub enum Standing {
 /// What a server is told of the present view.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Known {
+    /// How often the service's state had changed: who knows of more changes knows better.
+    pub changes: u64,
     /// The view.
     pub view: View,
     /// Whether the service has written down that its first member acknowledged it.
     pub active: bool,
     /// The latest incarnation of the receiver of which the service knows that it had lost its records.
     pub lost: u64,
+    /// The newest servers that were asked for; nobody before the first view.
+    pub servers: Membership,
+    /// How many times as long as usual servers are waited for.
+    pub slack: u32,
 }
 
 /// What a server writes down of its part in the view service. `R` is what a member of a replicated
@@ -131,6 +149,7 @@ impl Report {
         self.acknowledged != before.acknowledged
             || (self.standing != before.standing && self.standing != Standing::Well)
             || (self.successor != before.successor && self.successor.is_some())
+            || (self.wanted != before.wanted && self.wanted.is_some())
             || (self.ready != before.ready && !self.ready.is_empty())
             || (self.missing != before.missing && !self.missing.is_empty())
     }
@@ -143,9 +162,15 @@ impl fmt::Debug for Known {
         if self.active {
             f.write_str(", active")?;
         }
-        match self.lost {
-            0 => Ok(()),
-            lost => write!(f, ", incarnation {lost} lost its records"),
+        if self.lost > 0 {
+            write!(f, ", incarnation {} lost its records", self.lost)?;
+        }
+        if self.servers.version > 0 {
+            write!(f, ", servers {}", self.servers)?;
+        }
+        match self.slack {
+            0 | 1 => Ok(()),
+            slack => write!(f, ", {slack} times as patient"),
         }
     }
 }
@@ -167,9 +192,15 @@ impl fmt::Debug for Report {
                 write!(f, ", {word} {servers:?}")?;
             }
         }
-        match self.successor {
-            Some(successor) => write!(f, ", successor {successor}"),
-            None => Ok(()),
+        if let Some(successor) = self.successor {
+            write!(f, ", successor {successor}")?;
+        }
+        if let Some(wanted) = &self.wanted {
+            write!(f, ", wants servers {wanted}")?;
+        }
+        match self.doubted {
+            Number(0) => Ok(()),
+            doubted => write!(f, ", doubted by view {doubted:?}"),
         }
     }
 }
@@ -179,9 +210,12 @@ wire!(enum Message<X>, "the tag of a message about views" {
     2 => Current(known);
     3 => Service(message);
     4 => State { checkpoint, views, message };
+    5 => Unchanged { changes };
 });
 
-wire!(struct Report { incarnation, view, acknowledged, standing, ready, missing, successor });
+wire!(struct Report {
+    incarnation, view, acknowledged, standing, ready, missing, successor, wanted, doubted, changes
+});
 
 wire!(enum Standing, "how a server is" {
     0 => Well;
@@ -189,7 +223,7 @@ wire!(enum Standing, "how a server is" {
     2 => Lost;
 });
 
-wire!(struct Known { view, active, lost });
+wire!(struct Known { changes, view, active, lost, servers, slack });
 
 wire!(enum Record<R>, "the tag of a record about views" {
     1 => State { checkpoint, views };

@@ -9,22 +9,17 @@ use core::marker::PhantomData;
 use core::mem;
 use core::time::Duration;
 
-use quorate_core::{
-    Checkpoint, Effects, Frame, NodeId, Output, Payload, Protocol, Reader, Survival, Wire,
-};
-use quorate_problems::total_order::{self, Request};
+use quorate_core::{Checkpoint, Effects, Frame, NodeId, Protocol, Survival};
+use quorate_problems::total_order::{Membership, TotalOrder};
 
-use super::config::{Careless, Config, Replicator, Service};
+use super::config::{Config, Replicator, Service};
 use super::detector::Detector;
-use super::message::{Known, Message, Record, Report, Timer};
-use super::{Command, Views};
-use crate::embed::{self, Embedded, Lift, Restated, Step};
+use super::message::{Known, Message, Record, Report, Standing, Timer};
+use super::{Command, Number, View, Views};
+use crate::embed::{self, Embedded, Lift, Restated};
 
-/// After how many commands a replicated service writes its state down and drops its log.
-const COMPACT_EVERY: u64 = 16;
-
-/// For how many ticks the service waits for what it proposed before it proposes again.
-const PROPOSAL_TICKS: u32 = 3;
+mod presiding;
+mod replica;
 
 /// An impatient service is only that much less patient with the leader of those who replicate it.
 const SILENCE_TICKS_MIN: u32 = 5;
@@ -33,7 +28,7 @@ const SILENCE_TICKS_MIN: u32 = 5;
 const SILENCE_TICKS_MAX: u32 = 100;
 
 /// A protocol that has a seat in a view service replicated by `M`.
-pub trait Host<M: Protocol>: Protocol {
+pub trait Host<M: Protocol>: Protocol<Problem = TotalOrder> {
     /// Wraps a message about views.
     fn message(message: Message<M::Message>) -> Self::Message;
 
@@ -53,6 +48,12 @@ pub struct Seat<M: Replicator> {
     report: Report,
     /// The latest that this server was told.
     known: Known,
+    /// The view that it knew of when it started: it may have been left out of the next while it was down.
+    opened_in: Number,
+    /// Who told it last, for those who have no part in the service yet, or not any more.
+    told_by: Option<NodeId>,
+    /// How many pings were due since then.
+    untold: u32,
     body: Body<M>,
     /// The service's state, as far as this server has it.
     views: Views,
@@ -68,6 +69,8 @@ pub struct Seat<M: Replicator> {
     states: u32,
     /// How many ticks ago a change was proposed that is still to come.
     proposed: Option<u32>,
+    /// The version of the members that replicate the service.
+    in_force: u64,
     /// The replicated service lost its records, and has made up for it now.
     mended: bool,
 }
@@ -167,7 +170,7 @@ impl<M: Replicator> Seat<M> {
         if survival == Survival::Damaged {
             (replay.state, replay.staged) = (None, Vec::new());
         }
-        let fresh = || (Checkpoint::default(), Views::new(&config.servers));
+        let fresh = || (Checkpoint::default(), Views::new());
         let (checkpoint, views) = replay.state.unwrap_or_else(fresh);
         let mut seat = Seat {
             me,
@@ -177,6 +180,9 @@ impl<M: Replicator> Seat<M> {
                 ..Report::default()
             },
             known: Known::default(),
+            opened_in: Number(0),
+            told_by: None,
+            untold: 0,
             body: Body::Gone,
             views,
             checkpoint,
@@ -185,6 +191,7 @@ impl<M: Replicator> Seat<M> {
             detector: None,
             states: 0,
             proposed: None,
+            in_force: 0,
             mended: false,
         };
         match &config.service {
@@ -219,6 +226,7 @@ impl<M: Replicator> Seat<M> {
             }
         }
         seat.learn();
+        seat.opened_in = seat.known.view.number;
         let soon = seat.config.ping;
         fx.set_timer(P::timer(Timer::Ping), Duration::ZERO..soon);
         seat
@@ -254,6 +262,80 @@ impl<M: Replicator> Seat<M> {
         matches!(self.body, Body::Gone)
     }
 
+    /// Whether the service has, or makes do without, all that it has ever promised here.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        match &self.body {
+            Body::Alone | Body::Elsewhere { .. } => true,
+            Body::Gone => false,
+            Body::Replicated { child, .. } => child.status().whole,
+        }
+    }
+
+    /// Whether a server that had lost its records can be relied on as if it had not: it is a member of a
+    /// view that is active, or never will be.
+    #[must_use]
+    pub fn is_reliable(&self) -> bool {
+        let member = self.known.active && self.known.view.contains(self.me);
+        member || (self.known.view.number > Number(0) && !self.is_voter())
+    }
+
+    /// The role of a process that keeps no copy, for people.
+    #[must_use]
+    pub fn role_name(&self) -> &'static str {
+        match &self.body {
+            Body::Gone => "damaged",
+            Body::Alone => "view service",
+            Body::Elsewhere { .. } => "client",
+            Body::Replicated { .. } if self.known.view.number == Number(0) => "newcomer",
+            Body::Replicated { .. } => "removed",
+        }
+    }
+
+    /// Whether this server can be a member of views, as far as it knows.
+    #[must_use]
+    pub fn is_voter(&self) -> bool {
+        match self.known.view.number {
+            Number(0) => self.config.servers.contains(&self.me),
+            _ => self.known.servers.voters.contains(&self.me),
+        }
+    }
+
+    /// Whether this server is told everything and never is a member.
+    #[must_use]
+    pub fn is_learner(&self) -> bool {
+        self.known.servers.learners.contains(&self.me)
+    }
+
+    /// Everybody who keeps a copy, as far as this server knows: members of the view, and servers. Some are
+    /// named twice.
+    pub fn copies(&self) -> impl Iterator<Item = NodeId> + '_ {
+        let begun = self.known.view.number > Number(0);
+        let first = self.config.servers.iter().filter(move |_| !begun);
+        let members = first.chain(&self.known.view.members).copied();
+        members.chain(self.known.servers.iter())
+    }
+
+    /// How many times as long as usual servers are waited for.
+    #[must_use]
+    pub fn slack(&self) -> u32 {
+        self.known.slack.max(1)
+    }
+
+    /// The first member wants these servers, unless newer ones are known. A lone service keeps those that it
+    /// began with.
+    pub fn reconfigure<P: Host<M>>(&mut self, servers: Membership, fx: &mut Effects<P>) {
+        let wanted = self
+            .report
+            .wanted
+            .as_ref()
+            .map_or(0, |wanted| wanted.version);
+        let news = servers.version > self.known.servers.version.max(wanted);
+        if news && matches!(self.body, Body::Replicated { .. }) {
+            self.report(fx, |report| report.wanted = Some(servers));
+        }
+    }
+
     /// Whether the replicated service has just made up for the records that it had lost here, so that
     /// the damaged part of the log can go.
     pub fn take_mended(&mut self) -> bool {
@@ -284,7 +366,11 @@ impl<M: Replicator> Seat<M> {
     ) {
         match message {
             Message::Ping(report) => self.on_ping(from, report, fx),
-            Message::Current(known) => self.on_current(known),
+            Message::Current(known) => {
+                (self.told_by, self.untold) = (Some(from), 0);
+                self.on_current(known);
+            }
+            Message::Unchanged { .. } => (self.told_by, self.untold) = (Some(from), 0),
             Message::Service(message) => {
                 self.drive(fx, |child, fx| child.on_message(from, message, fx));
             }
@@ -304,6 +390,11 @@ impl<M: Replicator> Seat<M> {
     pub fn on_timer<P: Host<M>>(&mut self, timer: Timer<M::Timer>, fx: &mut Effects<P>) {
         match timer {
             Timer::Ping => {
+                self.untold = self.untold.saturating_add(1);
+                if self.untold > self.config.patience {
+                    // Who is heard and does not hear is worse than who is dead.
+                    self.told_by = None;
+                }
                 self.ping(fx);
                 let ping = self.config.ping;
                 fx.set_timer(P::timer(Timer::Ping), ping..ping);
@@ -374,238 +465,63 @@ impl<M: Replicator> Seat<M> {
             Body::Alone => Some(self.me),
             Body::Gone => None,
             Body::Elsewhere { service } => Some(*service),
-            Body::Replicated { leader, .. } => *leader,
+            Body::Replicated { leader, .. } => leader.or(self.told_by),
         }
     }
 
     /// Pings the service now, and so asks for the present view.
     pub fn ping<P: Host<M>>(&self, fx: &mut Effects<P>) {
         let me = self.me;
-        let idle = self.service() == Some(me) && !self.config.servers.contains(&me);
+        let idle = matches!(self.body, Body::Alone) && !self.config.servers.contains(&me);
         if let Some(service) = self.service().filter(|_| !idle) {
             // Early: what it acknowledges was counted from mail that waited for disks; the rest is a hint.
             fx.send_early(service, P::message(Message::Ping(self.report.clone())));
         }
     }
 
-    fn on_ping<P: Host<M>>(&mut self, from: NodeId, report: Report, fx: &mut Effects<P>) {
-        if let Some(detector) = &mut self.detector {
-            detector.on_ping(from, report);
-            let number = self.views.view().number;
-            let active = self.views.is_active();
-            self.propose(fx);
-            // If a lone service decided just now, it has told everybody.
-            if (self.views.view().number, self.views.is_active()) == (number, active) {
-                self.tell(from, fx);
+    fn on_current(&mut self, known: Known) {
+        if known.changes > self.known.changes {
+            let before = mem::replace(&mut self.known, known);
+            self.report.changes = self.known.changes;
+            let wanted = self.report.wanted.take();
+            let version = self.known.servers.version;
+            self.report.wanted = wanted.filter(|wanted| wanted.version > version);
+            if self.known.view.number > before.view.number {
+                self.maybe_object(&before.view);
             }
         }
     }
 
-    /// Tells a server the present view.
-    fn tell<P: Host<M>>(&self, to: NodeId, fx: &mut Effects<P>) {
-        let known = Known {
-            view: self.views.view().clone(),
-            active: self.views.is_active(),
-            lost: self.views.lost(to),
-        };
-        // Held: a lone service must not announce what it could forget.
-        fx.send(to, P::message(Message::Current(known)));
-    }
-
-    fn on_current(&mut self, known: Known) {
-        self.known.lost = self.known.lost.max(known.lost);
-        if known.view.number > self.known.view.number {
-            (self.known.view, self.known.active) = (known.view, known.active);
-        } else if known.view.number == self.known.view.number {
-            self.known.active |= known.active;
+    /// There is another view. Whoever was left out of it, or is not first any more, and has not asked for
+    /// that, was taken for dead; and it is not.
+    fn maybe_object(&mut self, before: &View) {
+        let (me, view) = (self.me, &self.known.view);
+        let lived = before.number > self.opened_in && self.report.standing == Standing::Well;
+        let out = before.contains(me) && !view.contains(me);
+        let asked = self.report.successor == view.first();
+        let deposed = before.first() == Some(me) && view.first() != Some(me) && !asked;
+        if lived && self.is_voter() && (out || deposed) {
+            self.report.doubted = view.number;
         }
     }
 
     /// What this server's own copy of the service's state says it knows too.
     fn learn(&mut self) {
-        let news = match self.views.view().number.cmp(&self.known.view.number) {
-            core::cmp::Ordering::Less => false,
-            core::cmp::Ordering::Equal => self.views.is_active() && !self.known.active,
-            core::cmp::Ordering::Greater => true,
-        };
-        let lost = self.views.lost(self.me);
-        if self.serves() && (news || lost > self.known.lost) {
-            let known = Known {
-                view: self.views.view().clone(),
-                active: self.views.is_active(),
-                lost,
-            };
+        if self.serves() && self.views.changes() > self.known.changes {
+            let known = self.knowledge(self.me);
             self.on_current(known);
         }
     }
 
-    /// This server answers for the service from now on.
-    fn preside<P: Host<M>>(&mut self, suspected: Option<NodeId>, fx: &mut Effects<P>) {
-        self.detector = Some(Detector::new(&self.config, suspected));
-        self.proposed = None;
-        let tick = self.config.ping;
-        fx.set_timer(P::timer(Timer::Tick), tick..tick);
-    }
-
-    fn on_tick<P: Host<M>>(&mut self, fx: &mut Effects<P>) {
-        if let Some(detector) = &mut self.detector {
-            detector.tick();
-            self.proposed = match self.proposed {
-                Some(ticks) if ticks < PROPOSAL_TICKS => Some(ticks + 1),
-                _ => None,
-            };
-            let tick = self.config.ping;
-            fx.set_timer(P::timer(Timer::Tick), tick..tick);
-            self.propose(fx);
-        }
-    }
-
-    /// Decides what should happen, and sees to it.
-    fn propose<P: Host<M>>(&mut self, fx: &mut Effects<P>) {
-        let detector = self.detector.as_ref().filter(|_| self.proposed.is_none());
-        let command = detector.and_then(|detector| detector.decide(&self.views, &self.config));
-        let Some(command) = command else {
-            return;
-        };
-        match &self.body {
-            Body::Alone => self.decide(&command, fx),
-            Body::Replicated { .. } => {
-                self.proposed = Some(0);
-                let mut bytes = Vec::new();
-                command.encode(&mut bytes);
-                // Logs and links have checksums of their own, so this needs none.
-                let payload = Payload::from_vec(bytes, 0);
-                self.drive(fx, |child, fx| {
-                    child.on_request(Request::Broadcast(payload), fx);
-                });
-            }
-            Body::Gone | Body::Elsewhere { .. } => {}
-        }
-    }
-
-    /// The lone service has decided, and announces it.
-    fn decide<P: Host<M>>(&mut self, command: &Command, fx: &mut Effects<P>) {
-        if self.views.apply(command, self.trusts()) {
-            self.write_state(fx);
-            for &server in &self.config.servers {
-                self.tell(server, fx);
-            }
-        }
-    }
-
-    fn trusts(&self) -> bool {
-        match self.config.careless {
-            Some(Careless::Hasty | Careless::StartsOver) => true,
-            Some(Careless::Forgetful) | None => false,
-        }
-    }
-
-    /// A state arrived, which the replicated service may want now or later.
-    fn stage<P: Host<M>>(&mut self, checkpoint: Checkpoint, views: Views, fx: &mut Effects<P>) {
-        /// More than are ever between arrival and installation.
-        const STAGED_MAX: usize = 8;
-        let position = self.checkpoint.position;
-        self.staged.retain(|staged| staged.0.position > position);
-        let known = self.staged.iter().any(|staged| staged.0 == checkpoint);
-        if checkpoint.position > position && !known {
-            if self.staged.len() == STAGED_MAX {
-                self.staged.remove(0);
-            }
-            self.staged.push((checkpoint, views.clone()));
-            fx.persist(P::record(Record::Staged { checkpoint, views }));
-        }
-    }
-
-    /// Lets the replicated service take a step, and sees to what comes of it.
-    fn drive<P: Host<M>>(
-        &mut self,
-        fx: &mut Effects<P>,
-        step: impl FnOnce(&mut M, &mut Effects<M>),
-    ) {
-        let Body::Replicated { child, .. } = &mut self.body else {
-            return;
-        };
-        let lift = Wrapped::<P> {
-            checkpoint: self.checkpoint,
-            views: &self.views,
-            host: PhantomData,
-        };
-        let step = child.step(fx, &lift, step);
-        self.attend(step, fx);
-    }
-
-    fn attend<P: Host<M>>(&mut self, step: Step, fx: &mut Effects<P>) {
-        let Body::Replicated { child, .. } = &mut self.body else {
-            return;
-        };
-        let outputs: Vec<Output<M>> = child.take_outputs().collect();
-        for output in outputs {
-            self.on_output(output, fx);
-        }
-        if step == Step::Mended {
-            self.mended = true;
-            self.restate(fx);
-        }
-        if self.checkpoint.position >= self.written + COMPACT_EVERY {
-            // In one frame with the state, so whatever the service drops is in the state.
-            self.write_state(fx);
-            let checkpoint = self.checkpoint;
-            self.drive(fx, |child, fx| {
-                child.on_request(Request::Compact(checkpoint), fx);
-            });
-        }
-    }
-
-    fn on_output<P: Host<M>>(&mut self, output: Output<M>, fx: &mut Effects<P>) {
-        match output {
-            total_order::Output::Deliver {
-                position,
-                epoch,
-                payload,
-            } => {
-                self.checkpoint = Checkpoint { position, epoch };
-                self.on_command(&payload);
-            }
-            total_order::Output::Install(checkpoint) => self.install(checkpoint, fx),
-            total_order::Output::Lead { leader, .. } => self.on_lead(leader, fx),
-            total_order::Output::Members(_) => {}
-            total_order::Output::ReadReady { .. } => {} // Nobody reads.
-        }
-    }
-
-    /// The replicas of the service have agreed on a command.
-    fn on_command(&mut self, payload: &Payload) {
-        let block = alloc::sync::Arc::new(payload.as_bytes().to_vec());
-        if let Ok(command) = Command::decode(&mut Reader::new(&block)) {
-            self.views.apply(&command, self.trusts());
-            self.proposed = None;
-        }
-    }
-
-    /// The staged state takes the place of this one.
-    fn install<P: Host<M>>(&mut self, checkpoint: Checkpoint, fx: &mut Effects<P>) {
-        let found = self.staged.iter().find(|staged| staged.0 == checkpoint);
-        let (_, views) = found.expect("what is installed has arrived before");
-        self.views = views.clone();
-        self.checkpoint = checkpoint;
-        self.write_state(fx);
-    }
-
-    /// Somebody leads the replicas of the service, or nobody does.
-    fn on_lead<P: Host<M>>(&mut self, now: Option<NodeId>, fx: &mut Effects<P>) {
-        let me = self.me;
-        let Body::Replicated { leader, .. } = &mut self.body else {
-            return;
-        };
-        let before = mem::replace(leader, now);
-        if now == Some(me) && self.detector.is_none() {
-            self.preside(before.filter(|&id| id != me), fx);
-        } else if now != Some(me) && self.detector.is_some() {
-            self.detector = None;
-            fx.stop_timer(P::timer(Timer::Tick));
-        }
-        if now.is_some() && now != before {
-            self.ping(fx);
+    /// What this server can tell another from its own copy of the service's state.
+    fn knowledge(&self, server: NodeId) -> Known {
+        Known {
+            changes: self.views.changes(),
+            view: self.views.view().clone(),
+            active: self.views.is_active(),
+            lost: self.views.lost(server),
+            servers: self.views.servers().clone(),
+            slack: self.views.slack(),
         }
     }
 }

@@ -189,7 +189,7 @@ impl Picture<'_> {
         if matches!(status.role, "" | "follower" | "backup") {
             return;
         }
-        let text = format!("{} {}", status.role, status.epoch);
+        let text = words::role(&status);
         let size = 10.5;
         let (width, height) = (width(&text, size) + 10.0, 15.0);
         let place = self.beside(point, width, height, 12.0);
