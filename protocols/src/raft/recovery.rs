@@ -31,8 +31,26 @@ pub(super) struct Damage {
 pub(super) enum Rejoin {
     /// The leader's word.
     Asking,
-    /// This entry, which was written after it asked and is committed without it.
-    Until(Position),
+    /// An entry that was written after it asked and is committed without it.
+    Until {
+        /// Where it is.
+        at: Position,
+        /// Who leads the term that it was written in.
+        leader: NodeId,
+    },
+}
+
+impl Rejoin {
+    /// The same where replicas have other names.
+    pub(super) fn renamed(self, name: impl Fn(NodeId) -> NodeId) -> Rejoin {
+        match self {
+            Rejoin::Asking => Rejoin::Asking,
+            Rejoin::Until { at, leader } => Rejoin::Until {
+                at,
+                leader: name(leader),
+            },
+        }
+    }
 }
 
 impl Damage {
@@ -253,7 +271,7 @@ impl Raft {
         if self.rejoining.is_none() {
             return;
         }
-        self.rejoining = Some(Rejoin::Until(at));
+        self.rejoining = Some(Rejoin::Until { at, leader: from });
         self.maybe_rejoined(fx);
         if self.rejoining.is_none() && self.leader == Some(from) {
             self.acknowledge(from, self.commit, fx);
@@ -267,10 +285,15 @@ impl Raft {
 
     /// The log may have reached what it must have.
     pub(super) fn maybe_rejoined(&mut self, fx: &mut Effects<Raft>) {
-        if let Some(Rejoin::Until(at)) = self.rejoining
+        if let Some(Rejoin::Until { at, leader }) = self.rejoining
             && (self.log.matches(at) || self.log.base().index >= at.index)
         {
             self.rejoining = None;
+            if self.term == at.epoch {
+                // That term has its leader, perhaps with a vote from here that is forgotten.
+                self.vote = Some(leader);
+                self.write_vote(fx);
+            }
             fx.persist(Record::Rejoined);
             fx.stop_timer(Timer::Recovery);
         }

@@ -136,6 +136,8 @@ fn with_that_entry_in_its_log_it_is_whole() {
     assert!(one.fx.records.contains(&Record::Rejoined));
     assert_eq!(one.raft.status().role, "follower");
     one.raft.on_timer(Timer::Silence, &mut one.fx);
+    // Term 7 has its leader, whom it may have elected; only later ones are free.
+    assert_eq!(one.on(3, request_vote(7, at(5, 7))), []);
     assert_eq!(one.on(3, request_vote(8, at(5, 7))), [(3, granted(8))]);
     // Or the entry comes first, and the word later.
     let mut one = rejoining();
