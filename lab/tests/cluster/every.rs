@@ -151,3 +151,81 @@ where
         assert_eq!(once, twice);
     }
 }
+
+/// Tests of protocols that change their members: they grow, shrink, replace and lose whom they must.
+macro_rules! members_change {
+    ($($name:ident;)+) => {
+        mod members {
+            $(mod $name {
+                use quorate_lab::suites::$name::SUITE;
+
+                #[test]
+                fn one_grows_to_five_and_shrinks_back() {
+                    super::super::one_grows_to_five_and_shrinks_back(&SUITE);
+                }
+
+                #[test]
+                fn a_lost_machine_is_replaced() {
+                    super::super::a_lost_machine_is_replaced(&SUITE);
+                }
+            })+
+        }
+    };
+}
+
+members_change! {
+    raft;
+    multipaxos;
+    viewstamped;
+}
+
+/// Under load, and down again to another one than it began with.
+fn one_grows_to_five_and_shrinks_back<P>(suite: &Suite<P>)
+where
+    P: Protocol<Problem = TotalOrder>,
+{
+    let plan = "cluster seed=1 members=1 core=1 spares=4 hurt_ms=13000 clients=4 think_us=30000\n\
+                1000 add n2\n\
+                2000 add-learner n3\n\
+                3000 promote n3\n\
+                4000 add n4\n\
+                5000 add n5\n\
+                7000 remove n1\n\
+                8500 remove n2\n\
+                10000 remove n4\n\
+                11000 remove n3\n";
+    let summary = planned(suite, plan);
+    assert_eq!(summary.changes, 9, "{summary:?}");
+    assert!(summary.answered > 500, "{summary:?}");
+    // Those that were removed end when they hear of it.
+    assert!(summary.kills >= 3, "{summary:?}");
+}
+
+/// Whichever it is: also the one that leads.
+fn a_lost_machine_is_replaced<P>(suite: &Suite<P>)
+where
+    P: Protocol<Problem = TotalOrder>,
+{
+    for lost in 1..=3 {
+        let plan = format!(
+            "cluster seed=2 spares=1 core=3 hurt_ms=6000 clients=4 think_us=30000 flush_ms=10\n\
+             1500 lose n{lost}\n\
+             2500 add n4\n\
+             3500 remove n{lost}\n"
+        );
+        let summary = planned(suite, &plan);
+        assert_eq!((summary.changes, summary.crashes), (2, 1), "{summary:?}");
+        assert!(summary.answered > 200, "{summary:?}");
+    }
+}
+
+#[test]
+fn seeds_change_members_of_raft() {
+    let mut changes = 0;
+    for seed in 300..316 {
+        let summary = run(&quorate_lab::suites::raft::SUITE, seed, &hurt());
+        let summary = summary.unwrap_or_else(|failure| panic!("{failure}"));
+        changes += summary.changes;
+    }
+    assert!(changes > 5, "there were {changes} changes");
+}

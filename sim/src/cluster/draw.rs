@@ -71,6 +71,10 @@ pub(super) fn draw<P: Protocol>(suite: &Suite<P>, seed: u64, hurt: &Hurt) -> Par
     let mut options = suite::options(words.split_whitespace())?;
     // Who takes part at first is said by the settings.
     options.remove("members");
+    if settings.spares > 0 {
+        // Quorums of a certain size fit no other number of voters.
+        options.retain(|name, _| !["phase1", "phase2"].contains(name));
+    }
     let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
     settings.options = options.into_iter().map(own).collect();
     let changes = reconfigure::changes(seed, &settings, hurt);

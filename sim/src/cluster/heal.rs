@@ -118,10 +118,10 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
         let takes_part = |id: NodeId| lists.iter().any(|list: &Membership| list.contains(id));
         for at in 0..self.machines.len() {
             let machine = &self.machines[at];
-            if core.contains(&at) || machine.named.is_none() {
+            if core.contains(&at) || machine.named.is_none() || machine.lost {
                 continue;
             }
-            if !takes_part(machine.id) && !machine.lost && self.choice.choose(2) == 0 {
+            if !takes_part(machine.id) && self.choice.choose(2) == 0 {
                 continue;
             }
             let how = self.choice.choose(4);

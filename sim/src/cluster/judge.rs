@@ -10,6 +10,7 @@ use quorate_problems::linearizable::Verdict;
 use quorate_problems::total_order::{Membership, Oracle, Output, Request, TotalOrder};
 use quorate_service::command::KeyRange;
 use quorate_service::error::Error;
+use quorate_service::health::AlarmKind;
 use quorate_service::reply::{KeyValue, Revision};
 use quorate_service::store::View;
 use quorate_service::watch::{Found, Item, Kind, WatchCreate, WatchStream};
@@ -144,6 +145,10 @@ impl<P: Protocol<Problem = TotalOrder>> Judge<P> {
         let judged = self.digests.on_state(node, position, digest);
         judged.map_err(|diverged| format!("digest: {diverged}"))?;
         self.note(digest);
+        let mut alarms = view.health().alarms().iter();
+        if let Some(alarm) = alarms.find(|alarm| alarm.kind == AlarmKind::Corrupt) {
+            return Err(format!("health: {node} has heard {alarm:?}"));
+        }
         self.on_list(node, view)
     }
 

@@ -173,6 +173,13 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
                 self.ask_elsewhere();
                 return Ok(());
             }
+            // It is asked again for as long as that may change.
+            (Change::Promote { node }, Err(Error::LearnerNotReady)) => {
+                if self.quiet || self.machines[self.place(node)].lost {
+                    self.operator.open = None;
+                }
+                return Ok(());
+            }
             (change, Err(error)) => return Err(format!("{change:?} was refused: {error}")),
         }
         self.operator.open = None;
