@@ -69,6 +69,8 @@ pub struct Batcher {
     ticks: Ticks,
     voice: Voice,
     leader: Option<NodeId>,
+    /// Under whom everything in flight was asked for last.
+    asked_of: Option<(u64, NodeId)>,
     membership: Following,
     /// The protocol knows that the state is durable through this position.
     told_durable: u64,
@@ -101,6 +103,7 @@ impl Batcher {
             ticks,
             voice,
             leader: None,
+            asked_of: None,
             membership: Following::new(patience),
             told_durable: checkpoint.position,
             sweep_at: None,
@@ -320,7 +323,11 @@ impl Batcher {
         self.voice
             .on_lead(epoch, leader == Some(self.shared.options.me));
         self.shared.lead.send_replace(Some((epoch, leader)));
-        if leader.is_some() {
+        // What was asked for is lost with the leader who was asked, and with nobody else: the same one, heard of
+        // again, has it still, or the network lost it, and then patience runs out.
+        let asks = leader.map(|leader| (epoch, leader));
+        if asks.is_some() && asks != self.asked_of {
+            self.asked_of = asks;
             self.flight.on_leader();
             self.reads.repeat();
             self.membership.repeat();

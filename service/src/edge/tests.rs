@@ -8,6 +8,7 @@ use super::shared::Claim;
 use super::*;
 use crate::codec::Batch;
 use crate::command::{Command, Put};
+use crate::health::{Alarm, AlarmKind, Health, Report};
 use crate::reply::Applied;
 use crate::service::ServiceOptions;
 
@@ -268,6 +269,116 @@ fn what_is_in_flight_is_broadcast_again_in_order_to_a_new_leader() {
         assert_eq!(bench.batch().1, expected);
     }
     assert_eq!(keys(&bench.batch().0), ["d"]);
+    bench.assert_quiet();
+}
+
+#[test]
+fn a_leader_that_is_heard_of_again_is_asked_nothing_twice() {
+    let mut bench = Bench::led_by(OTHER);
+    let _waiting = bench.submit("a", 10);
+    let sent = bench.batch().1;
+    let _reader = bench.read();
+    assert!(matches!(bench.request(), Some(Request::Read { .. })));
+    for _ in 0..10 {
+        bench.lead(2, None);
+        bench.assert_quiet();
+        bench.lead(2, Some(OTHER));
+        bench.assert_quiet();
+    }
+    // In another epoch it may have forgotten.
+    bench.lead(3, Some(OTHER));
+    assert!(matches!(bench.request(), Some(Request::Read { .. })));
+    assert_eq!(bench.batch().1, sent);
+    bench.assert_quiet();
+}
+
+#[test]
+fn a_leader_has_states_compared_while_they_change_and_says_what_it_found() {
+    let mut bench = Bench::new(|options| options.check_interval = TIMEOUT * 5);
+    bench.lead(2, Some(ME));
+    bench.wait(60_000);
+    bench.assert_quiet();
+    bench.shared.set_checked((0, 0), true);
+    bench.assert_quiet();
+    bench.wait(4999);
+    bench.assert_quiet();
+    bench.wait(1);
+    let (batch, payload) = bench.batch();
+    assert_eq!(batch.commands, [Command::Check { epoch: 2 }]);
+    bench.deliver(payload);
+    bench.shared.set_checked((11, 77), false);
+    let report = Command::Report(Report {
+        member: ME.0,
+        position: 11,
+        digest: 77,
+        applied: bench.shared.applied(),
+    });
+    let (batch, payload) = bench.batch();
+    assert_eq!(batch.commands, [report]);
+    bench.deliver(payload);
+    bench.wait(60_000);
+    bench.assert_quiet();
+    // Whoever follows only reports.
+    bench.lead(3, Some(OTHER));
+    bench.shared.set_checked((11, 77), true);
+    bench.wait(60_000);
+    bench.assert_quiet();
+}
+
+#[test]
+fn want_of_room_is_told_until_it_is_known() {
+    let mut bench = Bench::new(|options| {
+        options.quota_bytes = Some(1000);
+        options.disk_reserve_bytes = 50;
+    });
+    bench.lead(2, Some(OTHER));
+    let mut health = Health::default();
+    bench.shared.set_health(&health, 900);
+    bench.shared.set_free(50);
+    assert!(bench.shared.admits(100));
+    bench.assert_quiet();
+    assert!(!bench.shared.admits(101));
+    let alarm = Alarm {
+        kind: AlarmKind::NoSpace,
+        member: ME.0,
+    };
+    for _ in 0..2 {
+        let (batch, payload) = bench.batch();
+        assert_eq!(batch.commands, [Command::Raise(alarm)]);
+        bench.deliver(payload);
+        bench.assert_quiet();
+        bench.wait(1000);
+    }
+    health.raise(alarm.kind, alarm.member);
+    bench.shared.set_health(&health, 900);
+    assert!(!bench.shared.admits(101));
+    bench.assert_quiet();
+    // A full disk is told by itself.
+    health.disarm(alarm.kind, 0);
+    bench.shared.set_health(&health, 0);
+    bench.shared.set_free(49);
+    let (batch, _) = bench.batch();
+    assert_eq!(batch.commands, [Command::Raise(alarm)]);
+    assert!(!bench.shared.admits(1) && bench.shared.admits(0));
+}
+
+#[test]
+fn whoever_differs_does_not_lead() {
+    let mut bench = Bench::led_by(ME);
+    bench.assert_quiet();
+    let mut health = Health::default();
+    health.raise(AlarmKind::Corrupt, OTHER.0);
+    bench.shared.set_health(&health, 0);
+    bench.assert_quiet();
+    health.raise(AlarmKind::Corrupt, ME.0);
+    bench.shared.set_health(&health, 0);
+    for _ in 0..2 {
+        let request = bench.request();
+        assert!(matches!(request, Some(Request::Transfer { to: None })));
+        bench.assert_quiet();
+        bench.wait(1000);
+    }
+    bench.lead(3, Some(OTHER));
     bench.assert_quiet();
 }
 
