@@ -124,8 +124,8 @@ impl Batcher {
             return Some(Request::Compact(checkpoint));
         }
         // Without a leader, whatever is asked is lost; it waits here instead.
-        let leader = self.leader?;
-        if leader == self.shared.options.me
+        self.leader?;
+        if self.leads()
             && let Some(members) = self.membership.next(&self.shared, now)
         {
             return Some(Request::Reconfigure(members));
@@ -334,6 +334,10 @@ impl Batcher {
         }
     }
 
+    fn leads(&self) -> bool {
+        self.leader == Some(self.shared.options.me)
+    }
+
     fn work(&self, work: Work) {
         // Without an apply thread the process is about to end.
         let _ = self.works.send(work);
@@ -376,7 +380,8 @@ impl Batcher {
             self.reads.repeat_at(),
             self.ticks.due(),
             self.voice.due(),
-            self.membership.due(),
+            // Whoever does not lead asks for nobody, and would be woken for ever by a time that has passed.
+            self.membership.due().filter(|_| self.leads()),
             self.sweep_at,
         ];
         waiting.into_iter().flatten().min()
