@@ -9,7 +9,13 @@ use super::member::Member;
 
 /// Whether the protocol that clusters run can change its members. Those that can are named here.
 pub(crate) fn members_may_change() -> bool {
-    const CAN: [&str; 3] = ["raft", "multipaxos", "viewstamped"];
+    const CAN: [&str; 5] = [
+        "raft",
+        "multipaxos",
+        "viewstamped",
+        "primary-backup",
+        "chain",
+    ];
     let protocol = super::protocol().unwrap_or_else(|| "raft".to_owned());
     let may = CAN.contains(&protocol.as_str());
     if !may {
