@@ -110,16 +110,7 @@ impl Context {
     /// Refuses what this member must not be asked: one whose state is not that of the others shows nothing
     /// of it, and a learner, or whoever takes no part, answers only what needs no one else.
     pub(crate) fn check_member(&self, service: &str, method: &str) -> Result<(), Status> {
-        let me = self.0.options.member_id;
-        let view = self.view();
-        let shows_state = [
-            "etcdserverpb.KV",
-            "etcdserverpb.Watch",
-            "etcdserverpb.Lease",
-        ];
-        if view.health().is_corrupt(me) && shows_state.contains(&service) {
-            return Err(error::CORRUPT.into());
-        }
+        self.check_state(service)?;
         let is_for_all = match (service, method) {
             // Of ranges, the serializable ones.
             ("etcdserverpb.KV", "Range") | ("etcdserverpb.Maintenance", "Status" | "Snapshot") => {
@@ -130,6 +121,18 @@ impl Context {
         match is_for_all {
             true => Ok(()),
             false => self.check_vote(),
+        }
+    }
+
+    /// Refuses to show a state that is not that of the others.
+    pub(crate) fn check_state(&self, service: &str) -> Result<(), Status> {
+        let me = self.0.options.member_id;
+        let shows_state = ["KV", "Watch", "Lease"]
+            .iter()
+            .any(|name| service.strip_prefix("etcdserverpb.") == Some(*name));
+        match shows_state && self.view().health().is_corrupt(me) {
+            false => Ok(()),
+            true => Err(error::CORRUPT.into()),
         }
     }
 

@@ -125,10 +125,14 @@ impl hyper::service::Service<Request<Incoming>> for Front {
             let begun = Instant::now();
             let uri = request.uri().clone();
             let (service, method) = service_and_method(uri.path());
-            let response = match services.http.check_member(service, method) {
+            let mut response = match services.http.check_member(service, method) {
                 Ok(()) => services.call(service, request).await?,
                 Err(refusal) => refusal.into_http(),
             };
+            // What the answer was made of may have been found to be wrong while it was made.
+            if let Err(refusal) = services.http.check_state(service) {
+                response = refusal.into_http();
+            }
             let (response, code) = mend(response);
             services.stats.count(service, method, code, begun.elapsed());
             Ok(response)

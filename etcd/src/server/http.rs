@@ -32,6 +32,11 @@ impl Http {
         self.context.check_member(service, method)
     }
 
+    /// Whether this member may show what it holds, if the call does.
+    pub(super) fn check_state(&self, service: &str) -> Result<(), tonic::Status> {
+        self.context.check_state(service)
+    }
+
     pub(super) async fn answer<B>(&self, request: &Request<B>) -> Response<Body> {
         let path = request.uri().path();
         let query = request.uri().query().unwrap_or("");
