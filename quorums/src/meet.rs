@@ -199,6 +199,8 @@ mod tests {
             ("majority", "majority", 5),
             ("threshold:1", "threshold:4", 4),
             ("threshold:2", "threshold:4", 5),
+            ("half", "majority", 4),
+            ("half", "half", 5),
             ("grid:5x5", "grid:5x5", 25),
             ("grid:5x5", "grid-read:5x5", 25),
             ("grid-read:5x5", "grid:5x5", 25),
@@ -220,6 +222,7 @@ mod tests {
     fn rules_that_miss_each_other_and_the_two_quorums_that_do() {
         for (one, two, count, first, second) in [
             ("threshold:2", "threshold:2", 4, &[1, 2][..], &[3, 4][..]),
+            ("half", "half", 4, &[1, 2], &[3, 4]),
             ("majority", "threshold:1", 3, &[1, 2], &[3]),
             ("grid-read:2x3", "grid-read:2x3", 6, &[1, 4], &[3, 6]),
             ("sets:n1+n2,n3", "majority", 3, &[3], &[1, 2]),

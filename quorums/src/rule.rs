@@ -14,6 +14,9 @@ use quorate_core::NodeId;
 pub enum Rule {
     /// More than half of the members (Thomas 1979).
     Majority,
+    /// At least half of them, which is less than a majority if they are even in number, and meets each:
+    /// the other phase of Flexible Paxos (Howard, Malkhi and Spiegelman 2016), for any number.
+    Half,
     /// So many members, whichever they are. `threshold:1` beside `threshold:N` is read one, write all.
     Threshold(usize),
     /// Members that together have at least so many votes (Gifford 1979).
@@ -44,7 +47,7 @@ pub enum Rule {
 }
 
 /// What can be written, for people who wrote something else.
-const FORMS: &str = "majority, threshold:2, weighted:n1=2,n2=1,n3=1, grid:2x3, grid-read:2x3 or \
+const FORMS: &str = "majority, half, threshold:2, weighted:n1=2,n2=1,n3=1, grid:2x3, grid-read:2x3 or \
                      sets:n1+n2,n2+n3";
 
 /// A text that is no rule.
@@ -64,6 +67,7 @@ impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Rule::Majority => f.write_str("majority"),
+            Rule::Half => f.write_str("half"),
             Rule::Threshold(count) => write!(f, "threshold:{count}"),
             Rule::Weighted { weights, enough } => {
                 let weights = weights.iter().map(|(id, votes)| format!("{id}={votes}"));
@@ -96,6 +100,8 @@ impl FromStr for Rule {
         let rest = match (kind, rest) {
             ("majority", None) => return Ok(Rule::Majority),
             ("majority", Some(_)) => return Err(wrong("a majority needs no numbers".into())),
+            ("half", None) => return Ok(Rule::Half),
+            ("half", Some(_)) => return Err(wrong("a half needs no numbers".into())),
             (_, rest) => rest.unwrap_or_default(),
         };
         let rule = match kind {
@@ -158,6 +164,7 @@ mod tests {
     fn what_is_written_is_read() {
         for text in [
             "majority",
+            "half",
             "threshold:2",
             "weighted:n1=2,n2=1,n3=1",
             "weighted:n1=2,n2=1,n3=1,enough=2",
@@ -173,7 +180,7 @@ mod tests {
     #[test]
     fn what_is_no_rule_is_refused_with_what_was_expected() {
         for (text, complaint) in [
-            ("most", "expected majority, threshold:2"),
+            ("most", "expected majority, half, threshold:2"),
             ("majority:3", "a majority needs no numbers"),
             ("threshold", "expected a number, found ``"),
             ("threshold:two", "expected a number, found `two`"),

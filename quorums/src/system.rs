@@ -69,6 +69,7 @@ impl System {
         let count = || self.members.iter().filter(|&&id| agrees(id)).count();
         match &self.rule {
             Rule::Majority => count() > self.members.len() / 2,
+            Rule::Half => count() >= self.members.len().div_ceil(2),
             Rule::Threshold(enough) => count() >= *enough,
             Rule::Weighted { weights, .. } => {
                 let agreeing = weights.iter().filter(|(id, _)| agrees(**id));
@@ -120,9 +121,11 @@ impl System {
                 let rename = |set: &Vec<NodeId>| set.iter().map(|&id| name(id)).collect();
                 Rule::Sets(sets.iter().map(rename).collect())
             }
-            Rule::Majority | Rule::Threshold(_) | Rule::Grid { .. } | Rule::GridRead { .. } => {
-                self.rule.clone()
-            }
+            Rule::Majority
+            | Rule::Half
+            | Rule::Threshold(_)
+            | Rule::Grid { .. }
+            | Rule::GridRead { .. } => self.rule.clone(),
         };
         System {
             members: self.members.iter().map(|&id| name(id)).collect(),
@@ -134,6 +137,7 @@ impl System {
     pub(crate) fn count(&self) -> Option<usize> {
         match self.rule {
             Rule::Majority => Some(self.members.len() / 2 + 1),
+            Rule::Half => Some(self.members.len().div_ceil(2)),
             Rule::Threshold(enough) => Some(enough),
             Rule::Weighted { .. } | Rule::Grid { .. } | Rule::GridRead { .. } | Rule::Sets(_) => {
                 None
@@ -149,6 +153,7 @@ impl System {
                 enough.unwrap_or(all / 2 + 1)
             }
             Rule::Majority
+            | Rule::Half
             | Rule::Threshold(_)
             | Rule::Grid { .. }
             | Rule::GridRead { .. }
@@ -163,7 +168,7 @@ impl System {
             return Some("there are no members".into());
         }
         match &self.rule {
-            Rule::Majority => None,
+            Rule::Majority | Rule::Half => None,
             Rule::Threshold(enough) if (1..=size).contains(enough) => None,
             Rule::Threshold(enough) => Some(format!("{enough} of {size} members")),
             Rule::Weighted { weights, .. } => {

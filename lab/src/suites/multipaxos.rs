@@ -105,19 +105,14 @@ fn invent(members: &[NodeId], choice: &mut Choice) -> String {
         pick([1, 150, 1000, 1 << 20]),
         pick([0, 0, 500, 1 << 20]),
     );
-    // Of rules other than majority it depends on who votes whether they fit.
+    words += match pick([0, 1, 2, 2]) {
+        0 => " phase1=half",
+        1 => " phase2=half",
+        _ => "",
+    };
     let count = u32::try_from(members.len()).unwrap_or(u32::MAX);
-    let change = choice.choose(2) == 0;
-    if change {
+    if choice.choose(2) == 0 {
         words += &format!(" members={}", 1 + choice.choose(count));
-    } else if members.len().is_multiple_of(2) {
-        let half = members.len() / 2;
-        words += match choice.choose(4) {
-            0 => format!(" phase1=threshold:{half}"),
-            1 => format!(" phase2=threshold:{half}"),
-            _ => String::new(),
-        }
-        .as_str();
     }
     words
 }
