@@ -1,5 +1,6 @@
 //! One replica, step by step: tests named after the sentences of the paper that they check.
 
+mod members;
 mod recovery;
 
 use alloc::boxed::Box;
