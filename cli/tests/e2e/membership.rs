@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::harness::client::{self, bounded, code_and_text};
 use crate::harness::cluster::{Cluster, Settings};
 use crate::harness::member::Member;
-use crate::harness::membership::members_may_change;
 use crate::harness::tool::Tool;
 use crate::harness::{eventually, rounds, server};
 use crate::history::load::{Load, PREFIX};
@@ -36,7 +35,7 @@ async fn expect_told(member: &mut Member) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_grows_from_one_to_five_and_shrinks_back_under_load() {
-    if !server::is_ours() || !members_may_change() {
+    if !server::is_ours() {
         return;
     }
     let mut cluster = Cluster::start_with(1, spares(4)).await;
@@ -67,7 +66,7 @@ async fn a_cluster_grows_from_one_to_five_and_shrinks_back_under_load() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_leader_is_removed_and_others_take_over() {
-    if !server::is_ours() || !members_may_change() {
+    if !server::is_ours() {
         return;
     }
     let mut cluster = Cluster::start_with(3, spares(2)).await;
@@ -85,7 +84,7 @@ async fn the_leader_is_removed_and_others_take_over() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_was_away_when_it_was_removed_is_told_when_it_comes_back() {
-    if !server::is_ours() || !members_may_change() {
+    if !server::is_ours() {
         return;
     }
     let mut cluster = Cluster::start(3).await;
@@ -105,7 +104,7 @@ async fn who_was_away_when_it_was_removed_is_told_when_it_comes_back() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_learner_answers_what_needs_no_vote_and_is_promoted_when_it_has_caught_up() {
-    if !server::is_ours() || !members_may_change() {
+    if !server::is_ours() {
         return;
     }
     let mut cluster = Cluster::start_with(3, spares(1)).await;
@@ -144,7 +143,7 @@ async fn a_learner_answers_what_needs_no_vote_and_is_promoted_when_it_has_caught
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_whose_disk_is_gone_is_replaced_with_one_command() {
-    if !server::is_ours() || !members_may_change() {
+    if !server::is_ours() {
         return;
     }
     let mut cluster = Cluster::start_with(3, spares(1)).await;
@@ -198,7 +197,7 @@ async fn a_member_whose_disk_is_gone_is_replaced_with_one_command() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_that_runs_is_replaced_with_one_command() {
-    if !server::is_ours() || !members_may_change() {
+    if !server::is_ours() {
         return;
     }
     let mut cluster = Cluster::start_with(3, spares(1)).await;
@@ -360,19 +359,17 @@ async fn what_one_member_has_is_enough_for_a_new_cluster_when_the_others_are_gon
     let members = bounded(client.member_list()).await.expect("it serves");
     assert_eq!(members.members().len(), 1);
     drop(given_up);
-    if members_may_change() {
-        let load = Load::begin(&cluster.all_endpoints());
-        cluster.join().await;
-        cluster.join().await;
-        cluster.members[0].kill();
-        load.progress(30).await;
-        judge(&mut cluster, load, Vec::new()).await;
-    }
+    let load = Load::begin(&cluster.all_endpoints());
+    cluster.join().await;
+    cluster.join().await;
+    cluster.members[0].kill();
+    load.progress(30).await;
+    judge(&mut cluster, load, Vec::new()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_command_line_changes_members_as_etcdctl_does() {
-    if !server::is_ours() || !members_may_change() {
+    if !server::is_ours() {
         return;
     }
     let cluster = Cluster::start(3).await;

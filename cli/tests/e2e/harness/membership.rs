@@ -7,23 +7,6 @@ use super::cluster::{Cluster, initial_cluster};
 use super::eventually;
 use super::member::Member;
 
-/// Whether the protocol that clusters run can change its members. Those that can are named here.
-pub(crate) fn members_may_change() -> bool {
-    const CAN: [&str; 5] = [
-        "raft",
-        "multipaxos",
-        "viewstamped",
-        "primary-backup",
-        "chain",
-    ];
-    let protocol = super::protocol().unwrap_or_else(|| "raft".to_owned());
-    let may = CAN.contains(&protocol.as_str());
-    if !may {
-        eprintln!("left out: this protocol cannot change its members yet");
-    }
-    may
-}
-
 impl Cluster {
     /// Where clients reach each member, and each that may come to be one.
     pub(crate) fn all_endpoints(&self) -> Vec<String> {
