@@ -8,8 +8,14 @@ use quorate_lab::suites::multipaxos::KNOWN;
 use quorate_protocols::multipaxos::{Config, MultiPaxos};
 
 fn explore(members: u64, limits: Limits) -> Report<World<MultiPaxos>> {
+    explore_from(members, members, limits)
+}
+
+/// These nodes, the first of which are members at first.
+fn explore_from(nodes: u64, members: u64, limits: Limits) -> Report<World<MultiPaxos>> {
     let members: Vec<NodeId> = (1..=members).map(NodeId).collect();
-    let config = Config::new(members.clone());
+    let config = Config::new(members);
+    let members: Vec<NodeId> = (1..=nodes).map(NodeId).collect();
     let judge = KNOWN.judges[0].1();
     let world = World::new(&members, config, limits, judge);
     let world = world.expect("Multi-Paxos claims to withstand it");
@@ -58,4 +64,16 @@ fn a_command_in_two_ballots_or_with_a_crash() {
         assert_eq!(report.distinct, states);
         assert!(report.holds(), "something is decided, and nothing breaks");
     }
+}
+
+/// The only voter lets another take its place: in every order of mail and disks nothing breaks.
+#[test]
+fn all_members_change() {
+    let limits = Limits {
+        requests: vec!["reconfigure 5 n2".to_string()],
+        ..ballots(1)
+    };
+    let report = explore_from(2, 1, limits);
+    assert_eq!(report.distinct, 1_279);
+    assert!(report.holds(), "something is decided, and nothing breaks");
 }
