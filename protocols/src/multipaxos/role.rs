@@ -17,6 +17,10 @@ use super::{Flaw, MultiPaxos};
 
 /// What a replica is at the moment, with what only that role knows.
 #[derive(Clone, Hash, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a replica has one role, and changes it rarely"
+)]
 pub(super) enum Role {
     /// Accepts what others propose, or waits for someone to propose.
     Acceptor,
