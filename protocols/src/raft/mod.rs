@@ -9,6 +9,7 @@ mod commit;
 mod config;
 mod configurations;
 mod describe;
+mod dispatch;
 mod election;
 mod flaw;
 mod forward;
@@ -96,54 +97,7 @@ impl Protocol for Raft {
     }
 
     fn on_message(&mut self, from: NodeId, message: Message, fx: &mut Effects<Raft>) {
-        if !self.admit(from, &message, fx) {
-            return;
-        }
-        match message {
-            Message::PreVote { term, last } => self.on_pre_vote(from, term, last, fx),
-            Message::PreGranted { term } => self.on_pre_granted(from, term, fx),
-            Message::RequestVote {
-                last, incarnation, ..
-            } => self.on_request_vote(from, last, incarnation, fx),
-            Message::Granted { .. } => self.on_granted(from, fx),
-            Message::Outdated { .. } => {} // Its term was all it had to say.
-            Message::Append {
-                previous,
-                commit,
-                entries,
-                ..
-            } => self.on_append(from, previous, commit, entries, fx),
-            Message::Appended {
-                incarnation, index, ..
-            } => self.on_appended(from, incarnation, index, fx),
-            Message::Rejected { previous, hint, .. } => self.on_rejected(from, previous, hint, fx),
-            Message::Leading { round, commit, .. } => self.on_leading(from, round, commit, fx),
-            Message::Heard { round, .. } => self.on_heard(from, round, fx),
-            Message::Committed { commit, .. } => self.on_committed(from, commit, fx),
-            Message::Snapshot {
-                checkpoint,
-                through,
-                members,
-                ..
-            } => self.on_snapshot(from, checkpoint, through, &members, fx),
-            Message::TimeoutNow { .. } => self.on_timeout_now(fx),
-            Message::Forward { payload } => self.propose(payload, fx),
-            Message::ReadAsked { incarnation, id } => self.on_read_asked(from, incarnation, id, fx),
-            Message::ReadReady { id, index, .. } => self.on_read_ready(id, index, fx),
-            Message::Recovering { incarnation, state } => {
-                self.on_recovering(from, incarnation, state, fx);
-            }
-            Message::Forgotten { .. } => self.on_forgotten(from),
-            Message::Beginning {
-                position, members, ..
-            } => self.on_beginning(from, position, members, fx),
-            Message::Rejoining { incarnation } => self.on_rejoining(from, incarnation, fx),
-            Message::Restored { at, .. } => self.on_restored(from, at, fx),
-            Message::Copied {
-                incarnation, index, ..
-            } => self.on_copied(from, incarnation, index, fx),
-            Message::Begun => self.beginning = Beginning::Durable,
-        }
+        self.receive(from, message, fx);
     }
 
     fn on_timer(&mut self, timer: Timer, fx: &mut Effects<Raft>) {
