@@ -12,7 +12,7 @@ use super::session;
 use super::world::{Event, MS, Step, World};
 
 /// How long clients wait once nothing goes wrong any more.
-const PATIENCE_MS: u64 = 20_000;
+pub(super) const PATIENCE_MS: u64 = 20_000;
 
 impl<P: Protocol<Problem = TotalOrder>> World<P> {
     /// Tells clients what has been answered.

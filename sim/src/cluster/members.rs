@@ -12,6 +12,7 @@ use quorate_service::Writing;
 use quorate_service::command::{Command, Member, Rules};
 use quorate_service::error::Error;
 
+use super::clients::PATIENCE_MS;
 use super::judge::Outcome;
 use super::world::{Event, MS, World};
 
@@ -110,7 +111,11 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
     /// The operator's turn.
     pub(super) fn operate(&mut self) -> Outcome {
         let now = self.now().0;
-        let patience = self.settings.patience_ms * MS;
+        // What piled up before must be worked off first, and asking again adds to it.
+        let patience = match self.quiet {
+            true => PATIENCE_MS.max(self.settings.patience_ms) * MS,
+            false => self.settings.patience_ms * MS,
+        };
         match self.operator.asked.take() {
             None => self.ask_for_change(),
             Some((mut writing, asked)) => match writing.answered() {
