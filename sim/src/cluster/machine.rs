@@ -40,6 +40,8 @@ pub(super) struct Machine<P: Protocol<Problem = TotalOrder>> {
     pub(super) life: u32,
     /// Whether a log was ever made here.
     sealed: bool,
+    /// Whether a store was ever opened here: one that is missing before was never made.
+    pub(super) stored: bool,
     /// It stands still.
     pub(super) paused: bool,
     /// How much longer its disk takes.
@@ -184,6 +186,7 @@ impl<P: Protocol<Problem = TotalOrder>> Machine<P> {
             process: None,
             life: 0,
             sealed: false,
+            stored: false,
             paused: false,
             slow_disk: 0,
             damaged: false,

@@ -269,7 +269,8 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
         };
         self.summary.damaged += u64::from(started.survival == Survival::Damaged);
         self.summary.rebuilt += u64::from(started.rebuilds);
-        let damaged = started.survival == Survival::Damaged || started.rebuilds;
+        let stored = std::mem::replace(&mut machine.stored, true);
+        let damaged = started.survival == Survival::Damaged || (started.rebuilds && stored);
         if damaged && !machine.damaged {
             return Err(format!(
                 "disk: {} finds damage that nothing has done",
