@@ -77,7 +77,7 @@ impl Stability {
                         .reign()
                         .quorums
                         .phase1()
-                        .is_quorum(|id| missing.contains(&id)) =>
+                        .is_quorum(|id| id == me || missing.contains(&id)) =>
             {
                 Err(format!(
                     "stability: {me} begins {ballot:?} although only {missing:?} missed a leader"
