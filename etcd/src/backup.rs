@@ -34,7 +34,7 @@ pub(crate) fn pieces(snapshot: Snapshot, header: pb::ResponseHeader, version: St
                 Ok(count) => {
                     left -= count as u64;
                     Ok(pb::SnapshotResponse {
-                        header: Some(header.clone()),
+                        header: Some(header),
                         remaining_bytes: left,
                         blob: blob.into(),
                         version: version.clone(),

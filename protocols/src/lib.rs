@@ -11,6 +11,7 @@ extern crate std;
 
 pub mod chain;
 pub mod embed;
+mod lease;
 pub mod log;
 pub mod members;
 pub mod multipaxos;

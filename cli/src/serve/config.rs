@@ -162,6 +162,16 @@ fn check_limits(flags: &Flags) -> Result<()> {
         flags.max_request_bytes,
         super::REQUEST_BYTES_MAX
     );
+    ensure!(
+        !flags.lease_reads || flags.protocol.has_leases(),
+        "--lease-reads: the leader of {} answers reads in its own way; leave the flag out, or choose raft or multipaxos",
+        flags.protocol.name()
+    );
+    ensure!(
+        flags.clock_drift_ppm < 1_000_000,
+        "--clock-drift-ppm {} means that a clock may stand still; 10000 is one percent",
+        flags.clock_drift_ppm
+    );
     Ok(())
 }
 

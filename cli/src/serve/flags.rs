@@ -215,6 +215,22 @@ pub(crate) struct Flags {
     )]
     pub(crate) snapshot_count: u64,
 
+    /// Let the leader answer linearizable reads without asking the others, as long as they have promised to
+    /// elect nobody else. Right only while clocks drift by no more than --clock-drift-ppm. Give it to all
+    /// members or to none.
+    #[arg(long, env = "QUORATE_LEASE_READS")]
+    pub(crate) lease_reads: bool,
+
+    /// By how many millionths the rate of a member's clock differs from the true one at most; only
+    /// --lease-reads depends on it.
+    #[arg(
+        long,
+        env = "QUORATE_CLOCK_DRIFT_PPM",
+        default_value_t = 10_000,
+        value_name = "PPM"
+    )]
+    pub(crate) clock_drift_ppm: u32,
+
     /// How much new data to gather in memory before it is written to the store, bytes.
     #[arg(long, env = "QUORATE_LAYER_BYTES", default_value_t = 32 << 20, value_name = "BYTES", hide = true)]
     pub(crate) layer_bytes: usize,

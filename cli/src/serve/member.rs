@@ -117,6 +117,7 @@ impl Member {
             heartbeat: config.heartbeat,
             election_timeout: config.election_timeout,
             retention_bytes: flags.log_bytes,
+            lease_drift_ppm: flags.lease_reads.then_some(flags.clock_drift_ppm),
         });
         let options = Options {
             storage: opened.storage,

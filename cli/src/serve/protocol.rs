@@ -34,6 +34,8 @@ pub(super) struct Settings {
     pub(super) election_timeout: Duration,
     /// How much of the log to keep for slow peers behind what is in the store, bytes.
     pub(super) retention_bytes: u64,
+    /// By how many millionths clocks drift at most, if the leader may answer reads by a lease.
+    pub(super) lease_drift_ppm: Option<u32>,
 }
 
 /// A protocol that members can run.
@@ -63,6 +65,14 @@ impl Name {
         value.map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
+    /// Whether its leader can answer reads by a lease.
+    pub(super) fn has_leases(self) -> bool {
+        match self {
+            Name::Raft | Name::Multipaxos => true,
+            Name::Viewstamped | Name::PrimaryBackup | Name::Chain => false,
+        }
+    }
+
     /// Does something with the protocol of this name.
     pub(super) fn with<W: With>(self, work: W) -> W::Answer {
         match self {
@@ -81,13 +91,17 @@ fn of_log(log: &Log, position: u64) -> Vec<(u64, u64, Payload)> {
 
 /// All of them keep the same limits; what they call the time after which a leader is given up differs.
 macro_rules! served {
-    ($($protocol:ty: $new:expr, $timeout:ident, $held:expr;)+) => {$(
+    ($($protocol:ty: $new:expr, $timeout:ident, $lease:expr, $held:expr;)+) => {$(
         impl Served for $protocol {
             fn config(settings: Settings) -> Self::Config {
                 let mut config = $new(settings.members);
                 config.heartbeat = settings.heartbeat;
                 config.$timeout = settings.election_timeout;
                 config.retention_bytes = settings.retention_bytes;
+                if let Some(drift_ppm) = settings.lease_drift_ppm {
+                    let lease: fn(&mut Self::Config, Duration, u32) = $lease;
+                    lease(&mut config, settings.election_timeout, drift_ppm);
+                }
                 config
             }
 
@@ -99,10 +113,24 @@ macro_rules! served {
     )+};
 }
 
+/// Leases as long as an election takes anyway.
+macro_rules! lease {
+    () => {
+        |config, lease, drift_ppm| (config.lease, config.drift_ppm) = (lease, drift_ppm)
+    };
+}
+
+/// What [`Name::has_leases`] denies is never asked for.
+macro_rules! no_lease {
+    () => {
+        |_, _, _| {}
+    };
+}
+
 served! {
-    raft::Raft: raft::Config::new, election_timeout, |it, at| of_log(it.log(), at);
-    multipaxos::MultiPaxos: multipaxos::Config::new, election_timeout, |it, at| it.held_after(at);
-    viewstamped::Viewstamped: viewstamped::Config::new, view_timeout, |it, at| of_log(it.log(), at);
-    primary_backup::PrimaryBackup: primary_backup::Config::new, election_timeout, |it, at| of_log(it.log(), at);
-    chain::Chain: chain::Config::new, election_timeout, |it, at| of_log(it.log(), at);
+    raft::Raft: raft::Config::new, election_timeout, lease!(), |it, at| of_log(it.log(), at);
+    multipaxos::MultiPaxos: multipaxos::Config::new, election_timeout, lease!(), |it, at| it.held_after(at);
+    viewstamped::Viewstamped: viewstamped::Config::new, view_timeout, no_lease!(), |it, at| of_log(it.log(), at);
+    primary_backup::PrimaryBackup: primary_backup::Config::new, election_timeout, no_lease!(), |it, at| of_log(it.log(), at);
+    chain::Chain: chain::Config::new, election_timeout, no_lease!(), |it, at| of_log(it.log(), at);
 }

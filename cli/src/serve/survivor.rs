@@ -104,6 +104,7 @@ impl With for Survey<'_> {
             heartbeat: Duration::from_millis(100),
             election_timeout: Duration::from_secs(1),
             retention_bytes: 0,
+            lease_drift_ppm: None,
         });
         let log_is_whole = storage.survival() != Survival::Damaged;
         let decided = match log_is_whole {

@@ -11,7 +11,7 @@ use quorate_service::store::Worked;
 use crate::harness::client::{bounded, code_and_text, revision};
 use crate::harness::cluster::Cluster;
 use crate::harness::member::Member;
-use crate::harness::{eventually, protocol, server};
+use crate::harness::{eventually, server};
 
 const DATA_LOSS: i32 = 15;
 
@@ -51,9 +51,7 @@ async fn corrupt(client: &mut Client) -> Option<Vec<u64>> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_holds_something_else_is_named_and_rebuilt_from_the_others() {
-    // The others do not fetch a lost state yet whose log goes on.
-    let can = ["raft"];
-    if !server::is_ours() || protocol().is_some_and(|name| !can.contains(&name.as_str())) {
+    if !server::is_ours() {
         return;
     }
     let mut cluster = Cluster::start(3).await;

@@ -63,6 +63,8 @@ const OPTIONS: &[&str] = &[
     "message",
     "retention",
     "retry",
+    "lease",
+    "drift",
     "flaw",
 ];
 
@@ -76,6 +78,8 @@ fn config(nodes: &[NodeId], options: &Options<'_>) -> Parsed<Config> {
             "bytes" => config.flight_bytes_max = number(key, value)?,
             "message" => config.message_bytes_max = number(key, value)?,
             "retention" => config.retention_bytes = number(key, value)?,
+            "lease" => config.lease = Duration::from_millis(number(key, value)?),
+            "drift" => config.drift_ppm = number(key, value)?,
             "retry" => config.snapshot_retry = Duration::from_millis(number(key, value)?),
             "flaw" => config.flaw = Some(flaw(Flaw::EXHIBITS, value)?),
             _ => return Err(unknown_option(key, OPTIONS)),

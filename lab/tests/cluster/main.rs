@@ -2,6 +2,7 @@
 
 mod chain;
 mod every;
+mod leases;
 mod multipaxos;
 mod primary_backup;
 mod raft;

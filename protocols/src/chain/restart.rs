@@ -79,9 +79,10 @@ impl Chain {
             // A snapshot arrived and the log was reset to it, but the state was not replaced yet.
             fx.output(Output::Install(base.into()));
         } else if !self.log.matches(state) {
-            // It was told what is committed while it joined, before its own disk had it.
+            // It was told what is committed while it joined, before its own disk had it. Nobody must take
+            // what is left for all there ever was: without the state it is not.
             self.log.reset(state);
-            fx.persist(Record::Reset(state));
+            self.restate(Record::Reset(state), fx);
         }
         self.commit = self.log.base().index.max(state.index);
     }

@@ -55,7 +55,7 @@ impl Chain {
 
     /// Writes down again what the frames that are now forgotten said: the view, where the log begins, and
     /// all of the view service. The entries that remain are in the frames that remain.
-    fn restate(&mut self, beginning: Record, fx: &mut Effects<Chain>) {
+    pub(super) fn restate(&mut self, beginning: Record, fx: &mut Effects<Chain>) {
         let keep_from = self.log.oldest_frame().unwrap_or(fx.frame());
         self.seat.restate(fx);
         fx.compact(keep_from, [Record::Entered(self.view.clone()), beginning]);

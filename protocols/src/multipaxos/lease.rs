@@ -14,9 +14,7 @@ use quorate_core::Effects;
 use super::message::Timer;
 use super::role::Role;
 use super::{Flaw, MultiPaxos};
-
-/// A whole, in millionths.
-const WHOLE: u32 = 1_000_000;
+use crate::lease::counted;
 
 impl MultiPaxos {
     /// Acceptor: promises nothing to others for a while.
@@ -62,13 +60,11 @@ impl MultiPaxos {
         }
     }
 
-    /// How long a leader may count on a lease: what a slow clock here shows when a fast one there has
-    /// just counted the whole.
+    /// How long a leader may count on a lease.
     fn term(&self) -> Duration {
-        let drift = self.config.drift_ppm.min(WHOLE);
         match self.has(Flaw::LeaseIgnoresDrift) {
             true => self.config.lease,
-            false => self.config.lease * (WHOLE - drift) / (WHOLE + drift),
+            false => counted(self.config.lease, self.config.drift_ppm),
         }
     }
 }

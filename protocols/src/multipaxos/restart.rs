@@ -78,9 +78,10 @@ impl MultiPaxos {
         }
         if self.recorded < state.index {
             // What the state contains beyond what is recorded was learned by what a leader said. The
-            // votes here may be others, of earlier ballots.
+            // votes here may be others, of earlier ballots. Nobody must take what is left for all there ever
+            // was: without the state it is not.
             self.slots.drop_through(state);
-            fx.persist(Record::Base(state));
+            self.restate(fx);
         }
         self.tenures.noted = self.chosen;
         self.prefix = self.chosen.max(self.recorded);

@@ -97,7 +97,7 @@ impl MultiPaxos {
 
     /// Writes down again what the frames that are now forgotten said: the promise, and where the slots
     /// begin. The votes that remain are in the frames that remain.
-    fn restate(&mut self, fx: &mut Effects<MultiPaxos>) {
+    pub(super) fn restate(&mut self, fx: &mut Effects<MultiPaxos>) {
         let keep_from = self.slots.oldest_frame().unwrap_or(fx.frame());
         let records = [self.promise_record(), Record::Base(self.slots.base())];
         let tenures = self.tenures.iter().cloned().map(Record::Governs);

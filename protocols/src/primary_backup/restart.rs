@@ -60,9 +60,10 @@ impl<M: Replicator> PrimaryBackup<M> {
             fx.output(Output::Install(base.into()));
         } else if !self.log.matches(state) {
             // What was delivered was durable at all members of the view, and this was none of them, or
-            // not any more. What the log holds beyond was never delivered.
+            // not any more. What the log holds beyond was never delivered. Nobody must take what is left
+            // for all there ever was: without the state it is not.
             self.log.reset(state);
-            fx.persist(Record::Reset(state));
+            self.restate(Record::Reset(state), fx);
         }
         self.commit = self.log.base().index.max(state.index);
         // The view was persisted before its entries, but the state may have survived without either.

@@ -27,6 +27,12 @@ pub struct Config {
     pub heartbeat: Duration,
     /// After how long a silence a leader is given up; elections are spread over as long again.
     pub election_timeout: Duration,
+    /// For how long a replica that has answered a heartbeat helps nobody else to be elected, so that the
+    /// leader may answer reads without asking; zero for not at all. The same for all replicas.
+    pub lease: Duration,
+    /// By how many millionths the rate of a clock differs from the true one at most. Only leases
+    /// depend on it.
+    pub drift_ppm: u32,
     /// How long a snapshot may be on its way before it is sent again.
     pub snapshot_retry: Duration,
     /// How many requests may be under way at once: the edge keeps the rest and batches them.
@@ -55,6 +61,8 @@ impl Config {
             members: members.into(),
             heartbeat: Duration::from_millis(100),
             election_timeout: Duration::from_millis(1000),
+            lease: Duration::ZERO,
+            drift_ppm: 10_000,
             snapshot_retry: Duration::from_secs(10),
             window: 64,
             window_bytes_max: 64 << 20,

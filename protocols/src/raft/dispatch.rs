@@ -16,8 +16,11 @@ impl Raft {
             Message::PreVote { term, last } => self.on_pre_vote(from, term, last, fx),
             Message::PreGranted { term } => self.on_pre_granted(from, term, fx),
             Message::RequestVote {
-                last, incarnation, ..
-            } => self.on_request_vote(from, last, incarnation, fx),
+                last,
+                transfer,
+                incarnation,
+                ..
+            } => self.on_request_vote(from, last, transfer, incarnation, fx),
             Message::Granted { .. } => self.on_granted(from, fx),
             Message::Outdated { .. } => {} // Its term was all it had to say.
             Message::Append {

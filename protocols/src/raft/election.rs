@@ -35,7 +35,8 @@ impl Raft {
         if matches!(self.role, Role::Leader(_) | Role::Damaged(_)) {
             return;
         }
-        if !self.may_promise() || !self.may_campaign() {
+        // One's own vote would depose the leader of a lease like any other.
+        if !self.may_promise() || !self.may_campaign() || self.leased {
             self.await_election(fx);
             return;
         }
@@ -66,7 +67,7 @@ impl Raft {
             // It is behind and could never win; with this term it can.
             fx.send(from, Message::Outdated { term: self.term });
         } else if self.may_promise()
-            && (self.leader.is_none() || self.has(Flaw::RudeCanvass))
+            && (!self.is_loyal() || self.has(Flaw::RudeCanvass))
             && (last.is_up_to_date_with(self.log.last()) || self.has(Flaw::AnyLog))
         {
             // Early: nothing follows from it here.
@@ -123,11 +124,12 @@ impl Raft {
         &mut self,
         from: NodeId,
         last: Position,
+        transfer: bool,
         incarnation: u64,
         fx: &mut Effects<Raft>,
     ) {
         let free = self.vote.is_none() || self.vote == Some(from);
-        let decided = self.leader.is_some();
+        let decided = self.leader.is_some() || (self.leased && !transfer);
         let complete = last.is_up_to_date_with(self.log.last()) || self.has(Flaw::AnyLog);
         if !free || decided || !complete || !self.may_promise() {
             return;

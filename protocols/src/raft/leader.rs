@@ -22,6 +22,12 @@ pub(super) struct Leader {
     /// All who are told everything, this replica among them: it counts itself by what it mailed itself.
     pub(super) peers: BTreeMap<NodeId, Peer>,
     pub(super) reads: Reads<Index>,
+    /// The round of heartbeats that was begun last.
+    pub(super) round: u64,
+    /// The last round whose leases do not count any more.
+    pub(super) lapsed: u64,
+    /// Whether leases count no more in this term: the leader told somebody to begin the next.
+    pub(super) relinquished: bool,
     /// To whom leadership is being handed.
     pub(super) transfer: Option<NodeId>,
     /// Who is to take part, as soon as a change can begin.
@@ -95,6 +101,9 @@ impl Leader {
         Leader {
             peers: BTreeMap::new(),
             reads: Reads::default(),
+            round: 0,
+            lapsed: 0,
+            relinquished: false,
             transfer: None,
             wanted: None,
             lately: next,

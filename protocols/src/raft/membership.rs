@@ -130,6 +130,8 @@ impl Raft {
                 self.step_down(fx);
                 return;
             }
+            // Those who have answered may be enough now, and perhaps there is nobody else to answer.
+            self.maybe_answer_reads(fx);
         }
         self.maybe_begin_change(fx);
     }

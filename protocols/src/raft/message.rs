@@ -242,6 +242,10 @@ pub enum Timer {
     Transfer,
     /// A question about what was forgotten may have been lost. Runs until the replica is whole again.
     Recovery,
+    /// The lease that this replica gave its leader ends.
+    Lease,
+    /// The leader no longer counts on the leases that this round gave it.
+    Term(u64),
 }
 
 impl Message {

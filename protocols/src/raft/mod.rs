@@ -15,6 +15,7 @@ mod flaw;
 mod forward;
 mod invariants;
 mod leader;
+mod lease;
 mod membership;
 mod message;
 #[cfg(test)]
@@ -68,6 +69,8 @@ pub struct Raft {
     /// The version of the members that it was last told of.
     told_members: u64,
     role: Role,
+    /// Whether a lease that it gave its leader may not have ended yet.
+    leased: bool,
     /// Records were lost: promises wait.
     rejoining: Option<Rejoin>,
     beginning: Beginning,
@@ -108,6 +111,8 @@ impl Protocol for Raft {
             Timer::CheckQuorum => self.on_check_quorum(fx),
             Timer::Transfer => self.abandon_transfer(),
             Timer::Recovery => self.ask_for_help(fx),
+            Timer::Lease => self.on_lease_ended(),
+            Timer::Term(round) => self.on_term_ended(round),
         }
     }
 

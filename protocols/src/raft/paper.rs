@@ -595,7 +595,7 @@ fn what_is_encoded_is_decoded_and_what_is_cut_is_refused() {
         Message::Beginning {
             incarnation: 2,
             position: at(5, 4),
-            members: members("7 n1 n2 learning n4").then(&members("9 n3").now()),
+            members: members("7 n1 n2 learning n4").then(members("9 n3").now()),
         },
         Message::Rejoining { incarnation: 2 },
         Message::Restored {

@@ -2,7 +2,8 @@
 //!
 //! A leader that confirms with a quorum that it still leads, after a read arrived, may answer it with
 //! its commit index of that time: nothing that was committed before can lie behind it. All reads that
-//! arrive while one round of confirmation is under way share the next.
+//! arrive while one round of confirmation is under way share the next. With leases (`lease.rs`) the
+//! question has often been answered already.
 
 use quorate_core::{Effects, NodeId};
 use quorate_problems::total_order::Output;
@@ -43,9 +44,9 @@ impl Raft {
         }
     }
 
-    /// Begins a round if someone waits for it and none is under way.
+    /// Begins a round if someone waits for it and none is under way; with a lease nobody need be asked.
     pub(super) fn maybe_ask_round(&mut self, fx: &mut Effects<Raft>) {
-        let (me, term, commit) = (self.me, self.term, self.commit);
+        let (term, commit, leased) = (self.term, self.commit, self.holds_lease());
         // Thesis 6.4, step 1: until an entry of its own term is committed, a leader does not know how
         // far its predecessors had committed.
         if self.log.epoch_at(commit) != Some(term) && !self.has(Flaw::ReadTooSoon) {
@@ -54,12 +55,18 @@ impl Raft {
         let Role::Leader(leader) = &mut self.role else {
             return;
         };
-        let round = leader.reads.round() + 1;
+        let round = match leased {
+            true => leader.reads.round(),
+            false => leader.round + 1,
+        };
         if !leader.reads.begin(round, commit) {
             return;
         }
-        // Early: as for anybody's answer, it says what did not happen before now.
-        fx.send_early(me, Message::Heard { term, round });
+        if leased {
+            self.answer_reads(fx);
+            return;
+        }
+        let round = self.begin_round(fx);
         self.for_each_peer(|source, to, peer| source.send_leading(to, peer, round, fx));
     }
 
@@ -70,14 +77,20 @@ impl Raft {
             return;
         };
         let confirmed = self.reached(leader, |peer| peer.round);
-        let Role::Leader(leader) = &mut self.role else {
-            return;
-        };
-        let reads = &mut leader.reads;
+        let reads = &leader.reads;
         if (confirmed < reads.round() && !unconfirmed) || !reads.is_asked() {
             return;
         }
-        let (index, askers) = reads.confirmed();
+        self.answer_reads(fx);
+        self.maybe_ask_round(fx);
+    }
+
+    /// Answers those for whom it is confirmed.
+    fn answer_reads(&mut self, fx: &mut Effects<Raft>) {
+        let Role::Leader(leader) = &mut self.role else {
+            return;
+        };
+        let (index, askers) = leader.reads.confirmed();
         for asker in askers {
             let (incarnation, id) = (asker.incarnation, asker.id);
             let ready = Message::ReadReady {
@@ -88,7 +101,6 @@ impl Raft {
             // Early: everything through the index is committed, which no crash here can undo.
             fx.send_early(asker.node, ready);
         }
-        self.maybe_ask_round(fx);
     }
 
     pub(super) fn on_read_ready(&self, id: u64, index: Index, fx: &mut Effects<Raft>) {

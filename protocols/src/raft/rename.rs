@@ -43,6 +43,9 @@ impl Leader {
         Leader {
             peers: peers.map(|(&id, peer)| (name(id), peer.clone())).collect(),
             reads: self.reads.renamed(&name),
+            round: self.round,
+            lapsed: self.lapsed,
+            relinquished: self.relinquished,
             transfer: self.transfer.map(&name),
             wanted: self.wanted.as_ref().map(|wanted| wanted.renamed(&name)),
             lately: self.lately,

@@ -1,5 +1,7 @@
 //! Log replication (paper 5.3): how a leader's log becomes everybody's.
 
+use core::time::Duration;
+
 use quorate_core::{Effects, NodeId};
 
 use crate::log::{Content, Entries, Entry, Index, Position};
@@ -278,7 +280,11 @@ impl Raft {
         let Role::Leader(leader) = &self.role else {
             return;
         };
-        let round = leader.reads.round();
+        // With leases each heartbeat is a question, whether anybody wants to read or not.
+        let round = match self.config.lease > Duration::ZERO {
+            true => self.begin_round(fx),
+            false => leader.round,
+        };
         self.for_each_peer(|source, to, peer| {
             source.send_leading(to, peer, round, fx);
             if let Flow::Snapshot { heartbeats, .. } = &mut peer.flow {
@@ -304,7 +310,9 @@ impl Raft {
     ) {
         if self.hear(from, fx) {
             if self.may_promise() {
-                // Early: it says what did not happen before now, which no crash can change.
+                self.give_lease(fx);
+                // Early: it says what did not happen before now, which no crash can change; after a
+                // restart a lease is waited for.
                 fx.send_early(
                     from,
                     Message::Heard {

@@ -33,12 +33,17 @@ impl Raft {
             told: (Term(0), None),
             told_members: 0,
             role: Role::Follower,
+            leased: false,
             rejoining: replay.rejoining,
             beginning: match boot.survival {
                 Survival::Fresh => Beginning::Unwritten,
                 Survival::Intact | Survival::Damaged => Beginning::Durable,
             },
         };
+        if boot.survival != Survival::Fresh {
+            // What it answered before it stopped may have given a lease, although nothing is written.
+            raft.give_lease(fx);
+        }
         let state = Position::from(boot.checkpoint);
         if boot.survival == Survival::Damaged {
             raft.become_damaged(state, founders, fx);

@@ -85,9 +85,9 @@ impl Raft {
         if term > self.term {
             let transfer = matches!(message, Message::RequestVote { transfer: true, .. });
             let campaigns = matches!(message, Message::RequestVote { .. });
-            // Thesis 4.2.3: who hears from a leader does not help to depose it, unless the leader
-            // wants it so.
-            if campaigns && !transfer && self.leader.is_some() {
+            // Thesis 4.2.3: who hears from a leader, or gave it a lease, does not help to depose it,
+            // unless the leader wants it so.
+            if campaigns && !transfer && self.is_loyal() {
                 return false;
             }
             self.become_follower(term, fx);

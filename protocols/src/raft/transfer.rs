@@ -57,6 +57,9 @@ impl Raft {
             .get(&to)
             .is_some_and(|peer| peer.acked == source.log.last().index);
         if leader.transfer == Some(to) && caught_up {
+            // Others will vote although they gave leases, so these count no more in this term, not even
+            // if the message is lost: who can tell.
+            leader.relinquished = true;
             // Early: it is no promise, and the next leader is elected like any other.
             fx.send_early(to, Message::TimeoutNow { term: source.term });
         }

@@ -84,9 +84,10 @@ impl Viewstamped {
             fx.output(Output::Install(base.into()));
         } else if !self.log.matches(state) {
             // What a quorum has was applied before it was on the disk here. What the log holds beyond
-            // conflicts with it, so it was never committed.
+            // conflicts with it, so it was never committed. Nobody must take what is left for all there
+            // ever was: without the state it is not.
             self.log.reset(state);
-            self.persist(Record::Reset(state), fx);
+            self.restate(Record::Reset(state), fx);
         }
         self.commit = self.log.base().index.max(state.index);
         let view = self.log.last().epoch.ordered_in();

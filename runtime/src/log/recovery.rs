@@ -306,10 +306,11 @@ fn read_header(disk: &dyn Disk, ordinal: u64) -> Result<Option<SegmentHeader>, L
 }
 
 impl Recovered {
-    /// Whether records were dropped from the log because what they had led to was safe elsewhere.
+    /// Whether records were dropped from the log because what they had led to was safe elsewhere. Even if all
+    /// frames are there: others in the first of them may be needed still.
     #[must_use]
     pub fn is_compacted(&self) -> bool {
-        self.verdict.end.keep_from > Frame(1)
+        self.verdict.end.keep_from > Frame(0)
     }
 
     /// Decodes the surviving records that are still needed, oldest first, each with its frame. If
