@@ -111,11 +111,18 @@ fn what_leaves_early_and_is_forgotten_is_noticed() {
     let report = Explorer::new(&world(bad, limits)).breadth_first();
     let (_, found) = report.counterexample().expect("the promise was forgotten");
     assert_eq!(found.steps.len(), 8, "{:?}", found.steps);
-    let early = ["broadcast n1 x", "choose 0 fire n1 Tell", "crash n1"];
-    assert_eq!(found.steps[..3], early);
-    for step in ["restart n1", "deliver n1 n2 Rumour", "broadcast n1 y"] {
-        assert!(found.steps.iter().any(|other| other == step), "{step}");
-    }
+    assert_eq!(
+        found.steps[..2],
+        ["broadcast n1 x", "choose 0 fire n1 Tell"]
+    );
+    // What arrives at n2 and what happens to n1 come in either order.
+    let crash = ["crash n1", "restart n1", "broadcast n1 y"];
+    let on_n1 = found.steps[2..]
+        .iter()
+        .filter(|step| crash.contains(&step.as_str()));
+    assert!(on_n1.eq(crash.iter()), "{:?}", found.steps);
+    let told = "deliver n1 n2 Rumour".to_string();
+    assert!(found.steps.contains(&told), "{:?}", found.steps);
 }
 
 #[test]
