@@ -113,7 +113,11 @@ impl Cluster {
         } else if settings.small_log {
             more.push("--snapshot-count=50".to_owned());
         }
-        if let Some(protocol) = super::protocol() {
+        let chosen = settings
+            .flags
+            .iter()
+            .any(|flag| flag.starts_with("--protocol="));
+        if let Some(protocol) = super::protocol().filter(|_| !chosen) {
             more.push(format!("--protocol={protocol}"));
         }
         more.extend(settings.flags);
