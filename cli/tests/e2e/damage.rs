@@ -5,7 +5,7 @@ use std::fs;
 use crate::harness::client::bounded;
 use crate::harness::cluster::Cluster;
 use crate::harness::disk::Segment;
-use crate::harness::{rounds, server};
+use crate::harness::{eventually, rounds, server};
 use crate::history::load::Load;
 use crate::history::verdict::judge;
 
@@ -70,6 +70,12 @@ async fn two_of_three_damaged_members_invent_nothing() {
     bounded(client.put("behind", "it", None))
         .await
         .expect("a put is acknowledged");
+    for member in &cluster.members[..2] {
+        eventually("it is in the log", async || {
+            Segment::find(&member.folder, value.as_bytes())
+        })
+        .await;
+    }
     cluster.kill_all();
     for at in 0..2 {
         let (segment, at) = Segment::with(&cluster.members[at].folder, value.as_bytes());

@@ -25,19 +25,22 @@ impl Segment {
 
     /// Reads the segment in which these bytes stand, and says where.
     pub(crate) fn with(folder: &Path, needle: &[u8]) -> (Segment, usize) {
-        for path in segments(folder) {
+        Segment::find(folder, needle).unwrap_or_else(|| {
+            panic!(
+                "the log does not contain {:?}",
+                String::from_utf8_lossy(needle)
+            )
+        })
+    }
+
+    /// The same, if they stand in the log by now: what others have on disk may be shown before.
+    pub(crate) fn find(folder: &Path, needle: &[u8]) -> Option<(Segment, usize)> {
+        segments(folder).into_iter().find_map(|path| {
             let bytes = fs::read(&path).expect("a segment can be read");
-            let found = bytes
-                .windows(needle.len())
-                .position(|window| window == needle);
-            if let Some(at) = found {
-                return (Segment { path, bytes }, at);
-            }
-        }
-        panic!(
-            "the log does not contain {:?}",
-            String::from_utf8_lossy(needle)
-        );
+            let mut windows = bytes.windows(needle.len());
+            let at = windows.position(|window| window == needle)?;
+            Some((Segment { path, bytes }, at))
+        })
     }
 
     /// How much of it is in use; what follows was only set aside.
