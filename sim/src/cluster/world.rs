@@ -270,6 +270,8 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
         self.summary.damaged += u64::from(started.survival == Survival::Damaged);
         self.summary.rebuilt += u64::from(started.rebuilds);
         let stored = std::mem::replace(&mut machine.stored, true);
+        // What it begins with may be older than what it had seen: that is no removal.
+        machine.belonged = false;
         let damaged = started.survival == Survival::Damaged || (started.rebuilds && stored);
         if damaged && !machine.damaged {
             return Err(format!(
