@@ -14,6 +14,32 @@ pub(crate) fn counted(lease: Duration, drift_ppm: u32) -> Duration {
     lease * (WHOLE - drift) / (WHOLE + drift)
 }
 
+/// What a leader knows of the leases that it has: each round of its heartbeats brings some.
+#[derive(Clone, Copy, Default, Hash, Debug)]
+pub(crate) struct Leases {
+    /// The last round whose leases do not count any more.
+    lapsed: u64,
+    /// Whether none count any more, for as long as it leads: it told somebody to lead next.
+    relinquished: bool,
+}
+
+impl Leases {
+    /// Those of this round, and of all before, do not count any more.
+    pub(crate) fn lapse(&mut self, round: u64) {
+        self.lapsed = self.lapsed.max(round);
+    }
+
+    /// None count any more.
+    pub(crate) fn relinquish(&mut self) {
+        self.relinquished = true;
+    }
+
+    /// Whether those of some round count, if a quorum has answered `confirmed` and all before.
+    pub(crate) fn count(&self, confirmed: u64) -> bool {
+        !self.relinquished && confirmed > self.lapsed
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -18,6 +18,7 @@ use super::reconfigure::{Change, Stage};
 use super::slots::Slots;
 use super::tenure::Tenures;
 use super::{Message, MultiPaxos};
+use crate::lease::Leases;
 use crate::log::Entries;
 use crate::reads::Reads;
 
@@ -32,10 +33,8 @@ pub(super) struct Leader {
     /// The next free slot.
     pub(super) next: Slot,
     pub(super) reads: Reads<Slot>,
-    /// The last round whose leases do not count any more.
-    pub(super) lapsed: u64,
-    /// Whether leases count no more in this ballot: the leader told somebody to begin the next.
-    pub(super) relinquished: bool,
+    /// The leases that others gave it in this ballot.
+    pub(super) leases: Leases,
     /// To whom leadership is being handed.
     pub(super) transfer: Option<NodeId>,
     /// Whether it may propose.
@@ -164,8 +163,7 @@ impl Leader {
             opened,
             next: opened.next(),
             reads: Reads::default(),
-            lapsed: 0,
-            relinquished: false,
+            leases: Leases::default(),
             transfer: None,
         }
     }

@@ -42,7 +42,7 @@ impl MultiPaxos {
     /// Leader: the leases of this round do not count any more.
     pub(super) fn on_term_ended(&mut self, round: u64) {
         if let Role::Leader(leader) = &mut self.role {
-            leader.lapsed = leader.lapsed.max(round);
+            leader.leases.lapse(round);
         }
     }
 
@@ -50,7 +50,7 @@ impl MultiPaxos {
     pub(super) fn holds_lease(&self) -> bool {
         match &self.role {
             Role::Leader(leader) if self.term() > Duration::ZERO => {
-                !leader.relinquished && self.confirmed() > leader.lapsed
+                leader.leases.count(self.confirmed())
             }
             Role::Leader(_)
             | Role::Acceptor

@@ -57,7 +57,7 @@ impl MultiPaxos {
             let (ballot, chosen) = (source.ballot, source.chosen);
             // Acceptors will promise although they gave leases, so these count no more, not even if
             // the message is lost: who can tell.
-            leader.relinquished = true;
+            leader.leases.relinquish();
             // Early: it is no promise, and the next leader asks a quorum like any other.
             fx.send_early(to, Message::Handover { ballot, chosen });
         }

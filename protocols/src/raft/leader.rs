@@ -8,6 +8,7 @@ use alloc::collections::BTreeMap;
 
 use quorate_core::{Effects, NodeId};
 
+use crate::lease::Leases;
 use crate::log::{Entries, Epoch as Term, Index, Log, Position};
 use crate::reads::Reads;
 
@@ -24,10 +25,8 @@ pub(super) struct Leader {
     pub(super) reads: Reads<Index>,
     /// The round of heartbeats that was begun last.
     pub(super) round: u64,
-    /// The last round whose leases do not count any more.
-    pub(super) lapsed: u64,
-    /// Whether leases count no more in this term: the leader told somebody to begin the next.
-    pub(super) relinquished: bool,
+    /// The leases that others gave it in this term.
+    pub(super) leases: Leases,
     /// To whom leadership is being handed.
     pub(super) transfer: Option<NodeId>,
     /// Who is to take part, as soon as a change can begin.
@@ -102,8 +101,7 @@ impl Leader {
             peers: BTreeMap::new(),
             reads: Reads::default(),
             round: 0,
-            lapsed: 0,
-            relinquished: false,
+            leases: Leases::default(),
             transfer: None,
             wanted: None,
             lately: next,

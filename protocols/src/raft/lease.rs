@@ -39,15 +39,19 @@ impl Raft {
         self.leader.is_some() || self.leased
     }
 
+    /// For how long a leader counts on a lease.
+    fn lease_counts(&self) -> Duration {
+        counted(self.config.lease, self.config.drift_ppm)
+    }
+
     /// Leader: the next round of questions whether it still leads.
     pub(super) fn begin_round(&mut self, fx: &mut Effects<Raft>) -> u64 {
-        let (me, term) = (self.me, self.term);
+        let (me, term, counts) = (self.me, self.term, self.lease_counts());
         let Role::Leader(leader) = &mut self.role else {
             return 0;
         };
         leader.round += 1;
         let round = leader.round;
-        let counts = counted(self.config.lease, self.config.drift_ppm);
         if counts > Duration::ZERO {
             // From before anybody is asked, so from before anybody gives a lease.
             fx.set_timer(Timer::Term(round), counts..counts);
@@ -61,16 +65,16 @@ impl Raft {
     /// Leader: the leases of this round do not count any more.
     pub(super) fn on_term_ended(&mut self, round: u64) {
         if let Role::Leader(leader) = &mut self.role {
-            leader.lapsed = leader.lapsed.max(round);
+            leader.leases.lapse(round);
         }
     }
 
     /// Whether a quorum helps nobody else at this moment.
     pub(super) fn holds_lease(&self) -> bool {
         match &self.role {
-            Role::Leader(leader) if self.config.lease > Duration::ZERO => {
-                let confirmed = self.reached(leader, |peer| peer.round);
-                !leader.relinquished && confirmed > leader.lapsed
+            // If clocks may drift so far that nothing can be counted on, no round ever lapses.
+            Role::Leader(leader) if self.lease_counts() > Duration::ZERO => {
+                leader.leases.count(self.reached(leader, |peer| peer.round))
             }
             Role::Leader(_)
             | Role::Follower

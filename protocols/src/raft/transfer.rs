@@ -59,7 +59,7 @@ impl Raft {
         if leader.transfer == Some(to) && caught_up {
             // Others will vote although they gave leases, so these count no more in this term, not even
             // if the message is lost: who can tell.
-            leader.relinquished = true;
+            leader.leases.relinquish();
             // Early: it is no promise, and the next leader is elected like any other.
             fx.send_early(to, Message::TimeoutNow { term: source.term });
         }
