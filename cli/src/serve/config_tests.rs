@@ -77,6 +77,11 @@ fn what_makes_no_sense_is_refused_with_what_to_do() {
         ("--listen-client-urls http://h:99999", "is not a port"),
         ("--listen-client-urls http://h:1/v3", "must not have a path"),
         ("--listen-client-urls https://h:1", "TLS is not there yet"),
+        (
+            "--lease-reads --protocol chain",
+            "answers reads in its own way",
+        ),
+        ("--clock-drift-ppm 1000000", "a clock may stand still"),
         ("--listen-client-urls ,", "give at least one URL"),
         (
             "--initial-cluster a=http://h:1",

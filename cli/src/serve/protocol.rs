@@ -42,12 +42,18 @@ pub(super) struct Settings {
 pub(super) trait Served:
     Protocol<Problem = TotalOrder, Config: Send, Message: Send> + 'static
 {
+    /// Sets a lease, if its leader can answer reads by one.
+    const LEASE: Option<SetLease<Self::Config>>;
+
     /// The protocol's own words for the settings.
     fn config(settings: Settings) -> Self::Config;
 
     /// Position, epoch and payload of all that a replica holds behind a position, decided or not.
     fn held_after(&self, position: u64) -> Vec<(u64, u64, Payload)>;
 }
+
+/// Gives a configuration a lease of a length, and the drift of clocks in millionths.
+type SetLease<C> = fn(&mut C, Duration, u32);
 
 /// Work that is done with the protocol of a name.
 pub(super) trait With {
@@ -56,6 +62,17 @@ pub(super) trait With {
 
     /// Does it.
     fn with<P: Served>(self) -> Self::Answer;
+}
+
+/// See [`Name::has_leases`].
+struct HasLeases;
+
+impl With for HasLeases {
+    type Answer = bool;
+
+    fn with<P: Served>(self) -> bool {
+        P::LEASE.is_some()
+    }
 }
 
 impl Name {
@@ -67,10 +84,7 @@ impl Name {
 
     /// Whether its leader can answer reads by a lease.
     pub(super) fn has_leases(self) -> bool {
-        match self {
-            Name::Raft | Name::Multipaxos => true,
-            Name::Viewstamped | Name::PrimaryBackup | Name::Chain => false,
-        }
+        self.with(HasLeases)
     }
 
     /// Does something with the protocol of this name.
@@ -93,13 +107,15 @@ fn of_log(log: &Log, position: u64) -> Vec<(u64, u64, Payload)> {
 macro_rules! served {
     ($($protocol:ty: $new:expr, $timeout:ident, $lease:expr, $held:expr;)+) => {$(
         impl Served for $protocol {
+            const LEASE: Option<SetLease<Self::Config>> = $lease;
+
             fn config(settings: Settings) -> Self::Config {
                 let mut config = $new(settings.members);
                 config.heartbeat = settings.heartbeat;
                 config.$timeout = settings.election_timeout;
                 config.retention_bytes = settings.retention_bytes;
-                if let Some(drift_ppm) = settings.lease_drift_ppm {
-                    let lease: fn(&mut Self::Config, Duration, u32) = $lease;
+                // Leases as long as an election takes anyway.
+                if let (Some(lease), Some(drift_ppm)) = (Self::LEASE, settings.lease_drift_ppm) {
                     lease(&mut config, settings.election_timeout, drift_ppm);
                 }
                 config
@@ -113,24 +129,14 @@ macro_rules! served {
     )+};
 }
 
-/// Leases as long as an election takes anyway.
-macro_rules! lease {
-    () => {
-        |config, lease, drift_ppm| (config.lease, config.drift_ppm) = (lease, drift_ppm)
-    };
-}
-
-/// What [`Name::has_leases`] denies is never asked for.
-macro_rules! no_lease {
-    () => {
-        |_, _, _| {}
-    };
-}
-
 served! {
-    raft::Raft: raft::Config::new, election_timeout, lease!(), |it, at| of_log(it.log(), at);
-    multipaxos::MultiPaxos: multipaxos::Config::new, election_timeout, lease!(), |it, at| it.held_after(at);
-    viewstamped::Viewstamped: viewstamped::Config::new, view_timeout, no_lease!(), |it, at| of_log(it.log(), at);
-    primary_backup::PrimaryBackup: primary_backup::Config::new, election_timeout, no_lease!(), |it, at| of_log(it.log(), at);
-    chain::Chain: chain::Config::new, election_timeout, no_lease!(), |it, at| of_log(it.log(), at);
+    raft::Raft: raft::Config::new, election_timeout,
+        Some(|config, lease, drift_ppm| (config.lease, config.drift_ppm) = (lease, drift_ppm)),
+        |it, at| of_log(it.log(), at);
+    multipaxos::MultiPaxos: multipaxos::Config::new, election_timeout,
+        Some(|config, lease, drift_ppm| (config.lease, config.drift_ppm) = (lease, drift_ppm)),
+        |it, at| it.held_after(at);
+    viewstamped::Viewstamped: viewstamped::Config::new, view_timeout, None, |it, at| of_log(it.log(), at);
+    primary_backup::PrimaryBackup: primary_backup::Config::new, election_timeout, None, |it, at| of_log(it.log(), at);
+    chain::Chain: chain::Config::new, election_timeout, None, |it, at| of_log(it.log(), at);
 }
