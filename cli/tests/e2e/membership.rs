@@ -410,7 +410,9 @@ async fn members_in_words(tool: &Tool, url: &str) -> Vec<String> {
         parts.sort();
         // An etcdctl of 3.4 does not say that it was a learner.
         let words_of = parts.join(",").replace(" as learner", "");
-        words.push(words_of.replace(&id, "ID"));
+        // An id with less than 16 digits is filled up with spaces where it is announced, and only there.
+        let padded = format!("{id:>16}");
+        words.push(words_of.replace(&padded, "ID").replace(&id, "ID"));
     }
     words
 }
