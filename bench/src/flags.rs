@@ -53,8 +53,10 @@ pub(crate) enum Load {
     Put(Put),
     /// Get keys, or a range of keys.
     Get(Get),
-    /// Run transactions that put, or put and get.
+    /// Run transactions that put, get, or compare and swap.
     Txn(Txn),
+    /// Get and put by turns.
+    Mixed(Mixed),
     /// Watch keys while putting to them, and see how long events take.
     Watch(Watch),
     /// Grant leases, or keep them alive.
@@ -126,6 +128,10 @@ pub(crate) struct Get {
     #[arg(long, value_enum, default_value_t = Consistency::L, value_name = "LEVEL")]
     pub(crate) consistency: Consistency,
 
+    /// Get so many neighbouring keys with each request.
+    #[arg(long, default_value_t = 1, value_name = "N", conflicts_with = "key", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) range: u64,
+
     /// How many keys of a range at most; 0 for all.
     #[arg(long, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
     pub(crate) limit: i64,
@@ -171,6 +177,35 @@ pub(crate) struct Txn {
     /// How many transactions in a hundred only read.
     #[arg(long, default_value_t = 0, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
     pub(crate) reads: u8,
+
+    /// Compare and swap: put only where the keys hold what a load with this --val-size has put, and get them
+    /// otherwise.
+    #[arg(long, conflicts_with = "reads")]
+    pub(crate) compare: bool,
+}
+
+/// `mixed`.
+#[derive(Args, Clone, Debug, Serialize)]
+pub(crate) struct Mixed {
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) volume: Volume,
+
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) keys: KeyFlags,
+
+    /// How many requests in a hundred are gets.
+    #[arg(long, default_value_t = 75, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub(crate) reads: u8,
+
+    /// What the gets read: what every server agrees on (l: linearizable), or what the one asked has (s).
+    #[arg(long, value_enum, default_value_t = Consistency::L, value_name = "LEVEL")]
+    pub(crate) consistency: Consistency,
+
+    /// The size of a value, bytes.
+    #[arg(long, default_value_t = 8, value_name = "BYTES")]
+    pub(crate) val_size: u32,
 }
 
 /// `watch`.
@@ -203,6 +238,10 @@ pub(crate) struct Watch {
     /// The size of a value, bytes; its first eight are the time at which it was put.
     #[arg(long, default_value_t = 8, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(8..))]
     pub(crate) val_size: u32,
+
+    /// Watch everything below each key rather than the key alone, and put to keys below it.
+    #[arg(long)]
+    pub(crate) prefix: bool,
 
     /// Let each event carry what the key held before.
     #[arg(long)]

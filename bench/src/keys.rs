@@ -29,6 +29,11 @@ impl Dice {
     }
 }
 
+/// How many digits a number takes.
+pub(crate) fn digits(number: u64) -> u32 {
+    number.max(1).ilog10() + 1
+}
+
 /// All keys: the numbers from 0 on, in decimal, with zeros in front up to the size.
 #[derive(Clone, Debug)]
 pub(crate) struct Keys {
@@ -39,7 +44,7 @@ pub(crate) struct Keys {
 
 impl Keys {
     pub(crate) fn new(flags: &KeyFlags) -> Result<Keys, Usage> {
-        let digits = (flags.key_space_size - 1).max(1).ilog10() + 1;
+        let digits = digits(flags.key_space_size - 1);
         if flags.key_size < digits {
             return Err(Usage(format!(
                 "--key-size {} is too small to tell {} keys apart: it takes {digits}",

@@ -1,4 +1,5 @@
-//! Load generators for any etcd endpoint: `quorate bench`.
+//! Load generators for any etcd endpoint, `quorate bench`, and what they measure of Quorate and etcd side
+//! by side, `quorate-bench`.
 //!
 //! The options are those of etcd's own `benchmark`. A generator shares its machine with the servers
 //! that it measures more often than one would like, so it is made to cost little: requests are encoded
@@ -10,6 +11,8 @@
 //! does not hide that by stalling the generator too.
 #![forbid(unsafe_code)]
 
+mod compare;
+mod document;
 mod flags;
 mod keys;
 mod load;
@@ -18,12 +21,40 @@ mod progress;
 mod proto;
 mod report;
 mod runner;
+mod servers;
+mod table;
 mod tally;
 mod wire;
 
 use std::fmt;
+use std::net::SocketAddr;
+
+use clap::Subcommand;
 
 pub use flags::Flags;
+
+/// What the binary `quorate-bench` does.
+#[derive(Subcommand, Clone, Debug)]
+pub enum Command {
+    /// Measure Quorate beside etcd 3.5.1, in turn and with fresh data.
+    Compare(compare::Flags),
+    /// Answer puts and gets without doing anything, as the limit of what a server can reach.
+    #[command(hide = true)]
+    Echo {
+        /// Where to listen.
+        listen: SocketAddr,
+    },
+}
+
+impl Command {
+    /// Does it.
+    pub fn run(&self) -> anyhow::Result<()> {
+        match self {
+            Command::Compare(flags) => compare::run(flags),
+            Command::Echo { listen } => servers::echo(*listen),
+        }
+    }
+}
 
 /// Flags that parse and yet make no sense together. The text says what to do.
 #[derive(Debug)]

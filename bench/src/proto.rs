@@ -24,6 +24,14 @@ pub(crate) fn number(field: u32, value: u64, out: &mut BytesMut) {
     }
 }
 
+/// How many bytes [`number`] takes.
+pub(crate) fn number_size(field: u32, value: u64) -> usize {
+    match value {
+        0 => 0,
+        _ => varint_size(u64::from(field << 3)) + varint_size(value),
+    }
+}
+
 /// Appends the head of a field of so many bytes, which the caller appends next.
 pub(crate) fn head(field: u32, size: usize, out: &mut BytesMut) {
     varint(u64::from(field << 3 | 2), out);

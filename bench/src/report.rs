@@ -23,22 +23,22 @@ pub(crate) struct Report {
 
 /// Things of one kind that were done.
 #[derive(Serialize)]
-struct Part {
-    succeeded: u64,
-    failed: u64,
+pub(crate) struct Part {
+    pub(crate) succeeded: u64,
+    pub(crate) failed: u64,
     seconds: f64,
-    per_second: f64,
-    latency_ms: Latency,
-    errors: BTreeMap<String, u64>,
+    pub(crate) per_second: f64,
+    pub(crate) latency_ms: Latency,
+    pub(crate) errors: BTreeMap<String, u64>,
 }
 
 #[derive(Serialize)]
-struct Latency {
+pub(crate) struct Latency {
     min: f64,
     mean: f64,
-    p50: f64,
+    pub(crate) p50: f64,
     p90: f64,
-    p99: f64,
+    pub(crate) p99: f64,
     p99_9: f64,
     max: f64,
 }
@@ -94,6 +94,23 @@ impl Report {
         };
     }
 
+    /// What matters most: of a watch the events, otherwise the requests.
+    pub(crate) fn main_part(&self) -> &Part {
+        let named = |name| self.parts.get(name);
+        named("events")
+            .or_else(|| named("requests"))
+            .expect("every load has one of the two")
+    }
+
+    /// What failed, in words.
+    pub(crate) fn complaints(&self) -> Option<String> {
+        let kinds = self.parts.values().flat_map(|part| &part.errors);
+        let kinds: Vec<String> = kinds
+            .map(|(kind, times)| format!("{times} times {kind}"))
+            .collect();
+        (!kinds.is_empty()).then(|| kinds.join(", "))
+    }
+
     /// How much was tried, all parts together.
     pub(crate) fn attempted(&self) -> u64 {
         let parts = self.parts.values();
@@ -125,6 +142,7 @@ impl Report {
             Load::Put(_) => "put",
             Load::Get(_) => "get",
             Load::Txn(_) => "txn",
+            Load::Mixed(_) => "mixed",
             Load::Watch(_) => "watch",
             Load::Lease(_) => "lease",
         };

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -23,8 +23,8 @@ const FAILURE_PAUSE: Duration = Duration::from_millis(20);
 
 /// Requests of one kind.
 pub(crate) trait Requests: Send + Sync + 'static {
-    /// What is called.
-    fn call(&self) -> Call;
+    /// What the request with this index calls.
+    fn call(&self, index: u64) -> Call;
 
     /// Whether each client sends its requests over one stream of its own.
     fn streaming(&self) -> bool {
@@ -50,6 +50,8 @@ pub(crate) struct Plan {
     pub(crate) threads: usize,
     pub(crate) total: u64,
     pub(crate) pace: Pace,
+    /// Ends the load early when it becomes true.
+    pub(crate) stop: Arc<AtomicBool>,
 }
 
 /// What the threads share.
@@ -67,6 +69,7 @@ pub(crate) struct Shared {
 /// A load that is being carried out.
 pub(crate) struct Running {
     pub(crate) shared: Arc<Shared>,
+    stop: Arc<AtomicBool>,
     /// Each answers what it measured and when it was done.
     threads: Vec<JoinHandle<Result<(Tally, Instant)>>>,
 }
@@ -100,14 +103,19 @@ pub(crate) fn start(plan: &Plan, requests: Box<dyn Requests>) -> Result<Running>
             .context("cannot start a thread")?;
         threads.push(thread);
     }
-    Ok(Running { shared, threads })
+    Ok(Running {
+        shared,
+        stop: Arc::clone(&plan.stop),
+        threads,
+    })
 }
 
 impl Running {
     /// Waits for the end, showing progress and listening for Ctrl-C.
     pub(crate) fn finish(self, progress: &Progress) -> Result<(Tally, Duration)> {
         while !self.threads.iter().all(JoinHandle::is_finished) {
-            if progress.tick(self.shared.done.load(Ordering::Relaxed)) {
+            let interrupted = progress.tick(self.shared.done.load(Ordering::Relaxed));
+            if interrupted || self.stop.load(Ordering::Relaxed) {
                 self.shared.total.store(0, Ordering::Relaxed);
             }
         }
@@ -151,6 +159,14 @@ fn carry_out(shared: &Arc<Shared>, lines: Vec<(Address, Vec<usize>)>) -> Result<
     Ok((tally, ended))
 }
 
+/// Runs something that needs a runtime, outside any load.
+pub(crate) fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(work)
+}
+
 /// One client, with one request under way.
 struct Client {
     shared: Arc<Shared>,
@@ -174,7 +190,7 @@ impl Client {
             let message = frame(&mut self.buffer, |out| {
                 requests.encode(index, self.number, &mut self.dice, out);
             });
-            match self.exchange(message).await {
+            match self.exchange(index, message).await {
                 Ok(()) => self.tally.borrow_mut().succeeded(began.elapsed()),
                 Err(failure) => {
                     self.stream = None;
@@ -201,14 +217,14 @@ impl Client {
         Instant::now()
     }
 
-    async fn exchange(&mut self, message: Bytes) -> Result<(), Failure> {
+    async fn exchange(&mut self, index: u64, message: Bytes) -> Result<(), Failure> {
         let requests = &self.shared.requests;
         if !requests.streaming() {
-            return self.wire.call(requests.call(), message).await;
+            return self.wire.call(requests.call(index), message).await;
         }
         let stream = match &mut self.stream {
             Some(stream) => stream,
-            none => none.insert(self.wire.stream(requests.call()).await?),
+            none => none.insert(self.wire.stream(requests.call(index)).await?),
         };
         stream.send(message);
         requests.check(&stream.next().await?)

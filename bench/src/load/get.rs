@@ -1,10 +1,10 @@
-//! Gets.
+//! Gets of a key, or of keys that are neighbours.
 
 use bytes::{Bytes, BytesMut};
 
 use crate::Usage;
 use crate::flags::{Consistency, Get};
-use crate::keys::{Dice, Keys};
+use crate::keys::{Dice, Keys, digits};
 use crate::proto;
 use crate::runner::Requests;
 use crate::wire::Call;
@@ -19,21 +19,37 @@ const SERIALIZABLE: u32 = 7;
 struct Gets {
     keys: Keys,
     fixed: Option<Bytes>,
+    /// How many neighbours each request gets.
+    range: u64,
+    limit: u64,
     serializable: bool,
 }
 
 impl Requests for Gets {
-    fn call(&self) -> Call {
+    fn call(&self, _index: u64) -> Call {
         Call::Range
     }
 
     fn encode(&self, index: u64, _client: usize, dice: &mut Dice, out: &mut BytesMut) {
         match &self.fixed {
             Some(range) => out.extend_from_slice(range),
+            None if self.range > 1 => {
+                let starts = self.keys.space - self.range + 1;
+                let start = self.keys.pick(index, dice) % starts;
+                get(&self.keys, start, out);
+                proto::head(RANGE_END, self.keys.size, out);
+                self.keys.put(start + self.range, out);
+                proto::number(LIMIT, self.limit, out);
+            }
             None => get(&self.keys, self.keys.pick(index, dice), out),
         }
-        proto::number(SERIALIZABLE, self.serializable.into(), out);
+        serializable(self.serializable, out);
     }
+}
+
+/// Appends whether the server that is asked may answer by itself.
+pub(super) fn serializable(yes: bool, out: &mut BytesMut) {
+    proto::number(SERIALIZABLE, yes.into(), out);
 }
 
 /// Appends a RangeRequest for one key.
@@ -58,9 +74,25 @@ pub(super) fn requests(flags: &Get) -> Result<Box<dyn Requests>, Usage> {
         proto::number(LIMIT, flags.limit.unsigned_abs(), &mut out);
         out.freeze()
     });
+    let keys = Keys::new(&flags.keys)?;
+    if flags.range > keys.space {
+        return Err(Usage(format!(
+            "a range of {} keys needs as many: raise --key-space-size",
+            flags.range
+        )));
+    }
+    // A range that ends with the last key ends before the number that follows it.
+    if flags.range > 1 && digits(keys.space) as usize > keys.size {
+        return Err(Usage(format!(
+            "--key-size {} leaves no key behind the last one, where a range could end",
+            keys.size
+        )));
+    }
     Ok(Box::new(Gets {
-        keys: Keys::new(&flags.keys)?,
+        keys,
         fixed,
+        range: flags.range,
+        limit: flags.limit.unsigned_abs(),
         serializable: flags.consistency == Consistency::S,
     }))
 }
@@ -72,8 +104,8 @@ mod tests {
     use prost::Message;
     use quorate_client::proto::RangeRequest;
 
-    fn encoded(key: Option<&str>, range_end: Option<&str>) -> RangeRequest {
-        let flags = Get {
+    fn flags(key: Option<&str>, range_end: Option<&str>) -> Get {
+        Get {
             key: key.map(str::to_owned),
             range_end: range_end.map(str::to_owned),
             volume: Volume { total: 1, rate: 0 },
@@ -83,12 +115,16 @@ mod tests {
                 sequential_keys: true,
             },
             consistency: Consistency::S,
+            range: 1,
             limit: 500,
             fill: false,
             val_size: 8,
-        };
+        }
+    }
+
+    fn encoded(flags: &Get) -> RangeRequest {
         let mut out = BytesMut::new();
-        let requests = requests(&flags).expect("valid flags");
+        let requests = requests(flags).expect("valid flags");
         requests.encode(3, 0, &mut Dice::new(0), &mut out);
         RangeRequest::decode(&out[..]).expect("valid protobuf")
     }
@@ -100,7 +136,7 @@ mod tests {
             serializable: true,
             ..Default::default()
         };
-        assert_eq!(encoded(None, None), one);
+        assert_eq!(encoded(&flags(None, None)), one);
         let range = RangeRequest {
             key: "a".into(),
             range_end: "b".into(),
@@ -108,6 +144,37 @@ mod tests {
             serializable: true,
             ..Default::default()
         };
-        assert_eq!(encoded(Some("a"), Some("b")), range);
+        assert_eq!(encoded(&flags(Some("a"), Some("b"))), range);
+    }
+
+    #[test]
+    fn a_range_of_neighbours_ends_behind_the_last_of_them() {
+        let mut flags = flags(None, None);
+        flags.range = 4;
+        // The fourth request would begin with key 3; ten keys have seven places for four neighbours.
+        let range = encoded(&flags);
+        assert_eq!(
+            (&range.key[..], &range.range_end[..]),
+            (&b"0003"[..], &b"0007"[..])
+        );
+        assert_eq!((range.limit, range.serializable), (500, true));
+        flags.range = 10;
+        let range = encoded(&flags);
+        assert_eq!(
+            (&range.key[..], &range.range_end[..]),
+            (&b"0000"[..], &b"0010"[..])
+        );
+    }
+
+    #[test]
+    fn a_range_that_cannot_be_is_refused() {
+        let mut flags = flags(None, None);
+        flags.range = 11;
+        let error = requests(&flags).err().expect("ten keys only");
+        assert!(error.to_string().contains("--key-space-size"), "{error}");
+        flags.range = 2;
+        flags.keys.key_size = 1;
+        let error = requests(&flags).err().expect("no key behind 9");
+        assert!(error.to_string().contains("--key-size 1"), "{error}");
     }
 }

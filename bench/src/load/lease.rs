@@ -6,11 +6,10 @@ use prost::Message;
 use quorate_client::proto::{LeaseGrantRequest, LeaseKeepAliveResponse};
 use quorate_client::{Client, Options};
 
-use super::block_on;
 use crate::flags::{Flags, Lease};
 use crate::keys::Dice;
 use crate::proto;
-use crate::runner::Requests;
+use crate::runner::{Requests, block_on};
 use crate::wire::{Call, Failure};
 
 /// The field of a LeaseGrantRequest, and that of a LeaseKeepAliveRequest.
@@ -22,7 +21,7 @@ struct Grants {
 }
 
 impl Requests for Grants {
-    fn call(&self) -> Call {
+    fn call(&self, _index: u64) -> Call {
         Call::LeaseGrant
     }
 
@@ -42,7 +41,7 @@ struct Renewals {
 }
 
 impl Requests for Renewals {
-    fn call(&self) -> Call {
+    fn call(&self, _index: u64) -> Call {
         Call::LeaseKeepAlive
     }
 

@@ -2,10 +2,13 @@
 
 mod get;
 mod lease;
+mod mixed;
 mod put;
 mod txn;
 mod watch;
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -16,7 +19,7 @@ use crate::flags::{Flags, LeaseOp, Load, Volume};
 use crate::pace::Pace;
 use crate::progress::Progress;
 use crate::report::{Report, cpu_time};
-use crate::runner::{Plan, Requests, start};
+use crate::runner::{Plan, Requests, block_on, start};
 use crate::tally::Tally;
 
 /// Clients and connections for filling the store before measuring.
@@ -25,6 +28,11 @@ const FILL_CONNECTIONS: usize = 4;
 
 /// Carries out what the flags say.
 pub(crate) fn run(flags: &Flags) -> Result<Report> {
+    run_until(flags, &Arc::default())
+}
+
+/// The same, and ends early when `stop` becomes true.
+pub(crate) fn run_until(flags: &Flags, stop: &Arc<AtomicBool>) -> Result<Report> {
     let mut addresses = Vec::new();
     for endpoint in &flags.endpoints {
         addresses.push(Address::parse(endpoint).map_err(|error| Usage(error.to_string()))?);
@@ -39,6 +47,7 @@ pub(crate) fn run(flags: &Flags) -> Result<Report> {
         threads: flags.threads as usize,
         total: volume.total,
         pace: Pace::new(volume.rate),
+        stop: Arc::clone(stop),
     };
     match &flags.load {
         Load::Put(put) => simple(flags, &plan(&put.volume), put::requests(put)?),
@@ -49,6 +58,7 @@ pub(crate) fn run(flags: &Flags) -> Result<Report> {
             }
             simple(flags, &plan, get::requests(get)?)
         }
+        Load::Mixed(mixed) => simple(flags, &plan(&mixed.volume), mixed::requests(mixed)?),
         Load::Txn(txn) => simple(flags, &plan(&txn.volume), txn::requests(txn)?),
         Load::Lease(lease) => {
             let plan = plan(&lease.volume);
@@ -104,14 +114,6 @@ fn fill(plan: &Plan, (total, requests): (u64, Box<dyn Requests>)) -> Result<()> 
         );
     }
     Ok(())
-}
-
-/// Runs something that needs the client, before the load begins.
-fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?
-        .block_on(work)
 }
 
 /// The endpoint that says that it leads.

@@ -19,7 +19,7 @@ struct Puts {
 }
 
 impl Requests for Puts {
-    fn call(&self) -> Call {
+    fn call(&self, _index: u64) -> Call {
         Call::Put
     }
 

@@ -1,4 +1,4 @@
-//! Transactions without comparisons.
+//! Transactions that put, get, or compare and swap.
 
 use bytes::{Bytes, BytesMut};
 
@@ -10,8 +10,16 @@ use crate::proto;
 use crate::runner::Requests;
 use crate::wire::Call;
 
-/// The field of a TxnRequest that lists what to do.
+/// The fields of a TxnRequest.
+const COMPARE: u32 = 1;
 const SUCCESS: u32 = 2;
+const FAILURE: u32 = 3;
+/// The fields of a Compare. Its result is left out, which means that they must be equal.
+const TARGET: u32 = 2;
+const COMPARED_KEY: u32 = 3;
+const COMPARED_VALUE: u32 = 7;
+/// The target of a Compare: the value.
+const TARGET_VALUE: u64 = 3;
 /// The fields of a RequestOp.
 const RANGE: u32 = 1;
 const PUT: u32 = 2;
@@ -21,10 +29,41 @@ struct Txns {
     value: Bytes,
     operations: u64,
     reads_percent: u64,
+    compare: bool,
+}
+
+impl Txns {
+    /// Appends the operation that gets a key.
+    fn get(&self, field: u32, key: u64, out: &mut BytesMut) {
+        let size = get::size(&self.keys);
+        proto::head(field, proto::field_size(RANGE, size), out);
+        proto::head(RANGE, size, out);
+        get::get(&self.keys, key, out);
+    }
+
+    /// Appends the operation that puts a key.
+    fn put(&self, key: u64, out: &mut BytesMut) {
+        let size = put::size(&self.keys, &self.value);
+        proto::head(SUCCESS, proto::field_size(PUT, size), out);
+        proto::head(PUT, size, out);
+        put::put(&self.keys, key, &self.value, out);
+    }
+
+    /// Appends that a key must hold the value that all our puts put.
+    fn equal(&self, key: u64, out: &mut BytesMut) {
+        let size = proto::number_size(TARGET, TARGET_VALUE)
+            + proto::field_size(COMPARED_KEY, self.keys.size)
+            + proto::field_size(COMPARED_VALUE, self.value.len());
+        proto::head(COMPARE, size, out);
+        proto::number(TARGET, TARGET_VALUE, out);
+        proto::head(COMPARED_KEY, self.keys.size, out);
+        self.keys.put(key, out);
+        proto::bytes(COMPARED_VALUE, &self.value, out);
+    }
 }
 
 impl Requests for Txns {
-    fn call(&self) -> Call {
+    fn call(&self, _index: u64) -> Call {
         Call::Txn
     }
 
@@ -34,16 +73,14 @@ impl Requests for Txns {
         for step in 0..self.operations {
             // Neighbours, since no key may be put twice in one transaction.
             let key = (first + step) % self.keys.space;
+            if self.compare {
+                self.equal(key, out);
+                self.get(FAILURE, key, out);
+            }
             if reads {
-                let size = get::size(&self.keys);
-                proto::head(SUCCESS, proto::field_size(RANGE, size), out);
-                proto::head(RANGE, size, out);
-                get::get(&self.keys, key, out);
+                self.get(SUCCESS, key, out);
             } else {
-                let size = put::size(&self.keys, &self.value);
-                proto::head(SUCCESS, proto::field_size(PUT, size), out);
-                proto::head(PUT, size, out);
-                put::put(&self.keys, key, &self.value, out);
+                self.put(key, out);
             }
         }
     }
@@ -62,6 +99,7 @@ pub(super) fn requests(flags: &Txn) -> Result<Box<dyn Requests>, Usage> {
         value: put::value(flags.val_size),
         operations: flags.txn_ops.into(),
         reads_percent: flags.reads.into(),
+        compare: flags.compare,
     }))
 }
 
@@ -71,6 +109,7 @@ mod tests {
     use crate::flags::{KeyFlags, Volume};
     use prost::Message;
     use quorate_client::proto::TxnRequest;
+    use quorate_client::proto::compare::{CompareResult, CompareTarget, TargetUnion};
     use quorate_client::proto::request_op::Request;
 
     fn flags(txn_ops: u32, reads: u8) -> Txn {
@@ -84,14 +123,19 @@ mod tests {
             val_size: 200,
             txn_ops,
             reads,
+            compare: false,
         }
     }
 
-    fn encoded(txn_ops: u32, reads: u8) -> Vec<Request> {
-        let requests = requests(&flags(txn_ops, reads)).expect("valid flags");
+    fn decoded(flags: &Txn) -> TxnRequest {
+        let requests = requests(flags).expect("valid flags");
         let mut out = BytesMut::new();
         requests.encode(2, 0, &mut Dice::new(0), &mut out);
-        let txn = TxnRequest::decode(&out[..]).expect("valid protobuf");
+        TxnRequest::decode(&out[..]).expect("valid protobuf")
+    }
+
+    fn encoded(txn_ops: u32, reads: u8) -> Vec<Request> {
+        let txn = decoded(&flags(txn_ops, reads));
         assert!(txn.compare.is_empty() && txn.failure.is_empty());
         txn.success
             .into_iter()
@@ -116,6 +160,33 @@ mod tests {
         let reads = encoded(3, 100);
         assert!(matches!(reads[0], Request::RequestRange(_)));
         assert_eq!(reads.iter().map(keys).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn compare_and_swap_gets_where_it_may_not_put() {
+        let mut flags = flags(2, 0);
+        flags.compare = true;
+        let txn = decoded(&flags);
+        let keys: Vec<Bytes> = txn.compare.iter().map(|one| one.key.clone()).collect();
+        assert_eq!(keys, ["0002", "0000"]);
+        for (compare, swap) in txn.compare.iter().zip(&txn.success) {
+            assert_eq!(compare.result(), CompareResult::Equal);
+            assert_eq!(compare.target(), CompareTarget::Value);
+            let Some(Request::RequestPut(put)) = &swap.request else {
+                panic!("{swap:?}");
+            };
+            assert_eq!(
+                compare.target_union,
+                Some(TargetUnion::Value(put.value.clone()))
+            );
+            assert_eq!(compare.key, put.key);
+        }
+        let otherwise = txn.failure.into_iter().filter_map(|op| op.request);
+        assert!(
+            otherwise
+                .into_iter()
+                .all(|request| matches!(request, Request::RequestRange(_)))
+        );
     }
 
     #[test]

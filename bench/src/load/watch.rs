@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
-use quorate_client::Address;
 use quorate_client::proto::watch_request::RequestUnion;
 use quorate_client::proto::{WatchCreateRequest, WatchRequest, WatchResponse};
+use quorate_client::{Address, prefix_end};
 use tokio::sync::watch as signal;
 use tokio::task::LocalSet;
 
@@ -33,11 +33,16 @@ use crate::wire::{Call, Failure, Stream, Wire, frame};
 /// Events that have not come for this long after the last one will not come any more.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How many digits tell the keys below a prefix apart.
+const BELOW_DIGITS: usize = 4;
+
 /// What the watching threads share.
 struct Shared {
     /// When the clock in the values began.
     began: Instant,
     keys: Keys,
+    /// Whether everything below a key is watched rather than the key alone.
+    prefix: bool,
     prev_kv: bool,
     watchers_per_stream: u64,
     received: AtomicU64,
@@ -59,14 +64,23 @@ struct Puts {
 }
 
 impl Requests for Puts {
-    fn call(&self) -> Call {
+    fn call(&self, _index: u64) -> Call {
         Call::Put
     }
 
     fn encode(&self, index: u64, _client: usize, _dice: &mut Dice, out: &mut BytesMut) {
         let keys = &self.shared.keys;
-        proto::head(1, keys.size, out);
+        let below = if self.shared.prefix {
+            BELOW_DIGITS + 1
+        } else {
+            0
+        };
+        proto::head(1, keys.size + below, out);
         keys.put(index % keys.space, out);
+        if self.shared.prefix {
+            let number = index / keys.space % 10_u64.pow(BELOW_DIGITS as u32);
+            out.put_slice(format!("/{number:0BELOW_DIGITS$}").as_bytes());
+        }
         proto::head(2, 8 + self.padding.len(), out);
         out.put_u64(self.shared.now());
         out.put_slice(&self.padding);
@@ -91,6 +105,7 @@ pub(super) fn run(flags: &Flags, watch: &Watch, plan: &Plan) -> Result<Report> {
     let shared = Arc::new(Shared {
         began: Instant::now(),
         keys,
+        prefix: watch.prefix,
         prev_kv: watch.prev_kv,
         watchers_per_stream: watch.watch_per_stream.into(),
         received: AtomicU64::new(0),
@@ -248,8 +263,14 @@ impl Watcher {
             let place = number as u64 * shared.watchers_per_stream + watcher;
             let mut key = BytesMut::new();
             shared.keys.put(place % shared.keys.space, &mut key);
+            let key = key.freeze();
+            let range_end = match shared.prefix {
+                true => prefix_end(&key),
+                false => Default::default(),
+            };
             let create = WatchCreateRequest {
-                key: key.freeze(),
+                key,
+                range_end: range_end.into(),
                 prev_kv: shared.prev_kv,
                 ..Default::default()
             };
