@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 
 use arc_swap::ArcSwapOption;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
-use quorate_core::{Boot, Checkpoint, Choice, NodeId, Protocol, Status};
+use quorate_core::{Boot, Checkpoint, Choice, Frame, NodeId, Protocol, Status};
 use quorate_node::{Edge, Frames, Letter, Node};
 use tokio::runtime::Handle;
 
@@ -27,7 +27,7 @@ use crate::peers::{
 use crate::random_seed;
 use crate::rounds::{Next, Outside, Rounds};
 use crate::storage::Storage;
-use crate::writer;
+use crate::writer::{Direct, Writer};
 
 #[cfg(test)]
 mod tests;
@@ -140,13 +140,13 @@ impl Replica {
                 Ok((worker, writer)) => {
                     // The starter may have given up waiting only if it is gone.
                     let _ = started.send(Ok(writer));
-                    worker.run();
+                    worker.run()
                 }
                 Err(error) => {
                     let _ = started.send(Err(error));
+                    Ok(())
                 }
             }
-            Ok::<(), io::Error>(())
         })?;
         let writer = ready.recv().map_err(|_| SpawnError::Ended)??;
         Ok(Replica {
@@ -299,8 +299,45 @@ struct Worker<P: Protocol, E> {
 /// Those who carry out what the replica asks for.
 struct Threads<P: Protocol> {
     peers: Peers<P>,
+    writer: Writer,
     to_disk: Sender<Frames>,
     spare: Receiver<Frames>,
+    /// The last frame that was given away to be written,
+    given: Frame,
+    /// and the last one that is known to be durable.
+    durable: Frame,
+    /// Whether frames may be written here, before this thread goes on.
+    may_wait: bool,
+    /// What went wrong with that.
+    failed: Option<LogError>,
+}
+
+/// More than this is written by the WAL thread, bytes: it takes a while.
+const DIRECT_BYTES_MAX: usize = 64 << 10;
+
+impl<P: Protocol> Threads<P> {
+    /// Writes frames here, if that is quicker than to have it done and nobody else is kept waiting. Answers
+    /// whether it was.
+    fn write_directly(&mut self, frames: &mut Frames) -> bool {
+        let is_next = self.given <= self.durable && frames.bytes.len() <= DIRECT_BYTES_MAX;
+        if !self.may_wait || !is_next || self.failed.is_some() {
+            return false;
+        }
+        match self.writer.write_directly(frames) {
+            Ok(None) => return false,
+            Ok(Some(Direct { durable, rouse })) => {
+                frames.clear();
+                self.durable = durable;
+                self.given = durable;
+                if rouse {
+                    // The WAL thread ends early only when it has failed, and then the process ends.
+                    let _ = self.to_disk.send(Frames::default());
+                }
+            }
+            Err(error) => self.failed = Some(error),
+        }
+        true
+    }
 }
 
 impl<P> Outside<P> for Threads<P>
@@ -309,6 +346,12 @@ where
     P::Message: Send,
 {
     fn write(&mut self, frames: &mut Frames) {
+        if self.write_directly(frames) {
+            return;
+        }
+        if let Some(last) = frames.written.last() {
+            self.given = last.frame;
+        }
         let empty = self.spare.try_recv().unwrap_or_default();
         let frames = std::mem::replace(frames, empty);
         // The WAL thread ends early only when it has failed, and then the process ends.
@@ -352,10 +395,13 @@ where
         let (give_back, spare) = crossbeam_channel::bounded(SPARE_BUFFERS);
         let (directory, log) = storage.into_parts();
         let events = mailbox.sender.clone();
-        let writer = fail_stop.thread("wal", move || {
+        let durable = log.durable();
+        let writer = Writer::new(log, counters);
+        let waiting = writer.clone();
+        let thread = fail_stop.thread("wal", move || {
             // The last to end: the directory stays locked until then.
             let _directory = directory;
-            writer::run(log, &frames, &give_back, &events, &counters)
+            waiting.run(&frames, &give_back, &events)
         })?;
         let worker = Worker {
             rounds: Rounds::new(node, edge),
@@ -364,19 +410,28 @@ where
             status,
             threads: Threads {
                 peers,
+                writer,
                 to_disk,
                 spare,
+                given: durable,
+                durable,
+                may_wait: false,
+                failed: None,
             },
         };
-        Ok((worker, writer))
+        Ok((worker, thread))
     }
 
-    fn run(mut self) {
+    fn run(mut self) -> Result<(), LogError> {
         let mut next = Next::Again;
         while self.take_events(&next) {
             next = self.round();
+            if let Some(failed) = self.threads.failed.take() {
+                return Err(failed);
+            }
         }
         self.threads.peers.stop();
+        Ok(())
     }
 
     /// Takes what has arrived; waits for it if there is nothing else to do. `false` at the end.
@@ -438,16 +493,31 @@ where
                 }
                 drop(room);
             }
-            Event::Synced(frame) => self.rounds.synced(frame, self.clock.now()),
+            Event::Synced(frame) => self.synced(frame),
             Event::Peers(list) => self.threads.peers.set(list),
             Event::Stop => return false,
         }
         true
     }
 
+    fn synced(&mut self, frame: Frame) {
+        // Of what was written here the WAL thread speaks too.
+        self.threads.durable = self.threads.durable.max(frame);
+        self.rounds.synced(frame, self.clock.now());
+    }
+
     /// Hands over what came of everything, and says how things stand.
     fn round(&mut self) -> Next {
-        let next = self.rounds.round(|| self.clock.now(), &mut self.threads);
+        let threads = &mut self.threads;
+        // Peers must hear that this replica is alive, however slow its disk; a replica without peers keeps only
+        // those waiting who have left something here already.
+        threads.may_wait = threads.peers.is_alone() && self.mailbox.receiver.is_empty();
+        let before = threads.durable;
+        let mut next = self.rounds.round(|| self.clock.now(), threads);
+        if self.threads.durable > before {
+            self.synced(self.threads.durable);
+            next = Next::Again;
+        }
         let status = self.rounds.status();
         if self.status.load().as_deref() != Some(&status) {
             self.status.store(Some(Arc::new(status)));

@@ -1,11 +1,11 @@
 //! The WAL thread: a thin loop around the log, so that whatever piled up while the disk was busy
-//! becomes durable by one sync.
+//! becomes durable by one sync. And the way past it, for a replica that has nobody to keep waiting.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use quorate_core::Protocol;
+use quorate_core::{Frame, Protocol};
 use quorate_node::Frames;
 
 use crate::log::{Log, LogError};
@@ -21,44 +21,120 @@ const IDLE: Duration = Duration::from_millis(50);
 /// Buffers larger than this are not kept for reuse.
 const SPARE_BYTES_MAX: usize = 4 << 20;
 
-/// Writes until the replica hangs up.
-pub(crate) fn run<P: Protocol>(
-    mut log: Log,
-    frames: &Receiver<Frames>,
-    spare: &Sender<Frames>,
-    events: &Sender<Event<P>>,
-    counters: &Arc<Counters>,
-) -> Result<(), LogError> {
-    let mut marked = true;
-    loop {
-        let first = match marked {
-            true => frames.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            false => frames.recv_timeout(IDLE),
-        };
-        match first {
-            Ok(first) => {
-                for written in std::iter::once(first).chain(frames.try_iter()) {
-                    log.append(&written)?;
-                    give_back(written, spare);
-                }
-                counters.pace.begin(Instant::now());
-                let durable = log.sync()?;
-                counters.sync_time.add(counters.pace.end(Instant::now()));
-                // The replica may be gone already; what it wrote last is durable all the same.
-                let _ = events.send(Event::Synced(durable));
-                marked = false;
-                // Only now, when nobody waits for it any more.
-                log.trim()?;
-            }
-            Err(RecvTimeoutError::Timeout) => {
-                log.mark()?;
-                marked = true;
-            }
-            Err(RecvTimeoutError::Disconnected) => {
-                return log.mark();
-            }
+/// Who waits for the disk itself waits for syncs that take no longer than this, going by the last one.
+const DIRECT_SYNC_MAX: Duration = Duration::from_millis(1);
+
+/// The log, where the WAL thread and the replica's reach it.
+#[derive(Clone)]
+pub(crate) struct Writer {
+    state: Arc<Mutex<State>>,
+    counters: Arc<Counters>,
+}
+
+struct State {
+    log: Log,
+    /// Whether a marker vouches for all of it.
+    marked: bool,
+    /// When something was written last, and how long the disk took for that.
+    synced_at: Instant,
+    sync_took: Duration,
+}
+
+/// What came of a wish to write past the WAL thread.
+pub(crate) struct Direct {
+    /// All frames through this one are durable.
+    pub(crate) durable: Frame,
+    /// The WAL thread sleeps until it gets something, and should look after the log soon.
+    pub(crate) rouse: bool,
+}
+
+impl Writer {
+    pub(crate) fn new(log: Log, counters: Arc<Counters>) -> Writer {
+        Writer {
+            state: Arc::new(Mutex::new(State {
+                log,
+                marked: true,
+                synced_at: Instant::now(),
+                sync_took: Duration::ZERO,
+            })),
+            counters,
         }
-        counters.on_log(log.counts(), log.segments());
+    }
+
+    /// Makes frames durable on the caller's thread, unless the WAL thread is at it or the disk is not quick.
+    /// It saves two turns of other threads, which take longer than some disks.
+    pub(crate) fn write_directly(&self, frames: &Frames) -> Result<Option<Direct>, LogError> {
+        let Ok(mut state) = self.state.try_lock() else {
+            return Ok(None);
+        };
+        if state.sync_took > DIRECT_SYNC_MAX {
+            return Ok(None);
+        }
+        state.log.append(frames)?;
+        let rouse = state.marked;
+        let durable = self.sync(&mut state)?;
+        Ok(Some(Direct { durable, rouse }))
+    }
+
+    /// Writes until the replica hangs up.
+    pub(crate) fn run<P: Protocol>(
+        &self,
+        frames: &Receiver<Frames>,
+        spare: &Sender<Frames>,
+        events: &Sender<Event<P>>,
+    ) -> Result<(), LogError> {
+        let mut marked = true;
+        loop {
+            let first = match marked {
+                true => frames.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                false => frames.recv_timeout(IDLE),
+            };
+            let mut state = self.state();
+            match first {
+                Ok(first) => {
+                    for written in std::iter::once(first).chain(frames.try_iter()) {
+                        state.log.append(&written)?;
+                        give_back(written, spare);
+                    }
+                    // If all were empty, they only said that something was written past this thread.
+                    if state.log.is_behind() {
+                        let durable = self.sync(&mut state)?;
+                        // The replica may be gone already; what it wrote last is durable all the same.
+                        let _ = events.send(Event::Synced(durable));
+                    }
+                }
+                // Once nothing has been written for long enough.
+                Err(RecvTimeoutError::Timeout) if state.synced_at.elapsed() >= IDLE => {
+                    state.log.mark()?;
+                    state.marked = true;
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    return state.log.mark();
+                }
+            }
+            // Only now, when nobody waits for it any more.
+            state.log.trim()?;
+            self.counters
+                .on_log(state.log.counts(), state.log.segments());
+            marked = state.marked;
+        }
+    }
+
+    fn sync(&self, state: &mut State) -> Result<Frame, LogError> {
+        let pace = &self.counters.pace;
+        pace.begin(Instant::now());
+        let durable = state.log.sync()?;
+        state.synced_at = Instant::now();
+        state.sync_took = pace.end(state.synced_at);
+        self.counters.sync_time.add(state.sync_took);
+        state.marked = false;
+        Ok(durable)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A thread that panicked is the end of this process; until then nobody needs to panic too.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -18,6 +18,7 @@ use crate::reply::{Applied, Revision};
 use crate::store::shared::lock;
 use crate::store::{Flusher, Views, Worked};
 use crate::watch::Hub;
+use crate::works::{Found, Seat, Works};
 
 /// How many positions, and about how many bytes, become visible at once: enough to share the cost of
 /// publishing, not so many that the first would wait long for the last.
@@ -27,7 +28,7 @@ const ROUND_BYTES_MAX: usize = 8 << 20;
 /// How often the machine is looked after although nothing is delivered.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Applies what is delivered. Either [`Applier::run`] runs on a thread of its own, or somebody calls
+/// Applies what is delivered. Either it is given to [`Workers::start`], or somebody calls
 /// [`Applier::run_round`] when there may be something to do.
 pub struct Applier {
     machine: Machine,
@@ -35,7 +36,7 @@ pub struct Applier {
     views: Views,
     hub: Arc<Hub>,
     shared: Arc<Shared>,
-    works: Receiver<Work>,
+    works: Found,
     /// Wakes the flush thread.
     flush: Sender<()>,
     outcome: Outcome,
@@ -45,6 +46,8 @@ pub struct Applier {
     /// Readers that wait for a position.
     readers: Vec<(u64, Vec<Reader>)>,
     stopped: bool,
+    /// What went wrong on a thread that is not its own.
+    failed: Option<Error>,
 }
 
 /// What has come together since the last publication.
@@ -63,7 +66,7 @@ impl Applier {
         machine: Machine,
         hub: Arc<Hub>,
         shared: Arc<Shared>,
-        works: Receiver<Work>,
+        works: Found,
         flush: Sender<()>,
     ) -> Applier {
         let views = machine.views();
@@ -84,6 +87,7 @@ impl Applier {
             position,
             readers: Vec::new(),
             stopped: false,
+            failed: None,
         }
     }
 
@@ -93,9 +97,12 @@ impl Applier {
     /// # Errors
     /// Only what is fatal: the payload or the store is damaged, or the disk failed.
     pub fn run_round(&mut self) -> Result<bool, Error> {
-        let works = self.works.len();
+        if let Some(failed) = &self.failed {
+            return Err(failed.clone());
+        }
+        let works = self.works.queue.len();
         for _ in 0..works {
-            let Ok(work) = self.works.try_recv() else {
+            let Ok(work) = self.works.queue.try_recv() else {
                 break;
             };
             self.work(work)?;
@@ -107,23 +114,21 @@ impl Applier {
         Ok(works > 0)
     }
 
-    /// Applies until the edge is gone.
-    ///
-    /// # Errors
-    /// As [`Applier::run_round`]; then nothing more is applied.
-    pub fn run(&mut self) -> Result<(), Error> {
-        while !self.stopped {
-            match self.works.recv_timeout(LOOK_INTERVAL) {
-                Ok(work) => self.work(work)?,
-                Err(RecvTimeoutError::Timeout) => self.look()?,
-                Err(RecvTimeoutError::Disconnected) => break,
-            }
-            self.run_round()?;
+    /// Applies what is there on the thread of the edge, unless that could keep it long. Answers whether there is
+    /// nothing left to do.
+    pub(crate) fn work_elsewhere(&mut self) -> bool {
+        // Others must hear from this replica, whatever its machine is busy with.
+        if self.stopped || !self.machine.is_alone() || self.machine.may_wait() {
+            return false;
         }
-        Ok(())
+        if let Err(error) = self.run_round() {
+            self.failed = Some(error);
+            return false;
+        }
+        self.works.queue.is_empty() && !self.stopped
     }
 
-    /// Looks after the machine although nothing was delivered, as [`Applier::run`] does every second.
+    /// Looks after the machine although nothing was delivered, as the apply thread does every second.
     ///
     /// # Errors
     /// As [`Applier::run_round`].
@@ -265,7 +270,7 @@ pub struct Flushing {
     flusher: Flusher,
     shared: Arc<Shared>,
     signal: Receiver<()>,
-    works: Sender<Work>,
+    works: Works,
 }
 
 impl Flushing {
@@ -273,7 +278,7 @@ impl Flushing {
         flusher: Flusher,
         shared: Arc<Shared>,
         signal: Receiver<()>,
-        works: Sender<Work>,
+        works: Works,
     ) -> Flushing {
         Flushing {
             flusher,
@@ -297,7 +302,8 @@ impl Flushing {
         if let Worked::Flushed(checkpoint) = worked {
             self.shared.set_durable(checkpoint);
             // What follows, such as the freeing of space, waits for the next publication.
-            let _ = self.works.send(Work::Look);
+            self.works.push(Work::Look);
+            self.works.call();
         }
         Ok(worked)
     }
@@ -336,16 +342,46 @@ impl Workers {
     /// # Errors
     /// If the operating system has no thread for us.
     pub fn start(
-        mut applier: Applier,
+        applier: Applier,
         flushing: Flushing,
         fatal: impl Fn(Error) + Send + Sync + 'static,
     ) -> std::io::Result<Workers> {
         let fatal = Arc::new(fatal);
-        let apply = spawn("apply", fatal.clone(), move || applier.run())?;
+        let apply = spawn("apply", fatal.clone(), move || apply(applier))?;
         let flush = spawn("flush", fatal, move || flushing.run())?;
         Ok(Workers {
             threads: vec![apply, flush],
         })
+    }
+}
+
+/// Applies until the edge is gone, or the machine cannot go on.
+fn apply(applier: Applier) -> Result<(), Error> {
+    let (seat, bell) = (applier.works.seat.clone(), applier.works.bell.clone());
+    *seat.take() = Some(applier);
+    let applied = apply_in(&seat, &bell);
+    // With it goes what keeps the flush thread.
+    *seat.take() = None;
+    applied
+}
+
+fn apply_in(seat: &Seat, bell: &Receiver<()>) -> Result<(), Error> {
+    let mut called = Ok(());
+    loop {
+        let mut seated = seat.take();
+        let Some(applier) = seated.as_mut() else {
+            return Ok(());
+        };
+        match called {
+            Ok(()) => while applier.run_round()? {},
+            Err(RecvTimeoutError::Timeout) => applier.look()?,
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+        }
+        if applier.stopped {
+            return Ok(());
+        }
+        drop(seated);
+        called = bell.recv_timeout(LOOK_INTERVAL);
     }
 }
 
@@ -385,7 +421,7 @@ impl Applier {
     /// How many deliveries wait.
     #[must_use]
     pub fn backlog(&self) -> usize {
-        self.works.len()
+        self.works.queue.len()
     }
 
     /// The machine, for oracles and tests.

@@ -18,6 +18,7 @@ pub mod reply;
 pub mod service;
 pub mod store;
 pub mod watch;
+mod works;
 
 pub use applier::{Applier, Flushing, Workers};
 pub use edge::Batcher;

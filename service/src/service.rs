@@ -27,6 +27,7 @@ use crate::reply::{Applied, Reply, Revision};
 use crate::store::snapshot::Snapshot;
 use crate::store::{Upkeep, View, Views};
 use crate::watch::{Hub, Past, WatchCounts, WatchOptions, WatchStream};
+use crate::works::works;
 
 /// How often to look whether what was applied is durable.
 const FLUSH_LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -141,7 +142,7 @@ pub fn assemble(
     let hub = Arc::new(Hub::new(Arc::new(views.clone()), watch));
     let (submissions, submitted) = crossbeam_channel::unbounded();
     let (readers, reading) = crossbeam_channel::unbounded();
-    let (works, work) = crossbeam_channel::unbounded();
+    let (desk, works, found) = works();
     // One signal is as good as many.
     let (flush, signal) = crossbeam_channel::bounded(1);
     let flusher = machine.flusher();
@@ -154,14 +155,8 @@ pub fn assemble(
             upkeep: machine.upkeep(),
             hub: hub.clone(),
         })),
-        batcher: Batcher::new(
-            shared.clone(),
-            submitted,
-            reading,
-            works.clone(),
-            checkpoint,
-        ),
-        applier: Applier::new(machine, hub, shared.clone(), work, flush),
+        batcher: Batcher::new(shared.clone(), submitted, reading, desk, checkpoint),
+        applier: Applier::new(machine, hub, shared.clone(), found, flush),
         flushing: Flushing::new(flusher, shared, signal, works),
     }
 }

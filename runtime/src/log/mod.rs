@@ -263,7 +263,7 @@ impl Log {
         if self.failed {
             return Err(LogError::Failed);
         }
-        if self.written.sequence > self.durable.sequence {
+        if self.is_behind() {
             self.write()?;
             let synced = self.segment.file.sync_data();
             self.check("sync", synced)?;
@@ -315,6 +315,12 @@ impl Log {
             self.check("sync the directory after removing", synced)?;
         }
         Ok(deleted)
+    }
+
+    /// Whether there is something that the next [`Log::sync`] would make durable.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.written.sequence > self.durable.sequence
     }
 
     /// The last frame that is durable.

@@ -246,6 +246,11 @@ where
         }
     }
 
+    /// Whether there is nobody to send anything to.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.slots.is_empty()
+    }
+
     /// All mail of a round was posted.
     pub(crate) fn hand_over(&mut self) {
         for slot in &mut self.slots {

@@ -106,7 +106,9 @@ fn what_piled_up_is_acknowledged_and_an_idle_log_is_marked() {
     }
     let counted = counters.clone();
     let thread = FailStop::exit()
-        .thread("wal", move || run(log, &frames, &spare, &events, &counted))
+        .thread("wal", move || {
+            Writer::new(log, counted).run(&frames, &spare, &events)
+        })
         .unwrap();
     while !matches!(arrived.recv().unwrap(), Event::Synced(Frame(5))) {}
     for _ in 0..5 {
@@ -144,7 +146,7 @@ fn a_failed_sync_acknowledges_nothing_and_is_the_end() {
     let fail_stop = FailStop::with(move |reason| failed.send(reason.to_owned()).unwrap());
     let thread = fail_stop
         .thread("wal", move || {
-            run(log, &frames, &spare, &events, &Arc::default())
+            Writer::new(log, Arc::default()).run(&frames, &spare, &events)
         })
         .unwrap();
     thread.join().unwrap();
@@ -190,7 +192,9 @@ fn a_disk_is_known_to_be_slow_while_it_is_and_not_when_it_works_again() {
     let counters = Arc::new(Counters::default());
     let counted = counters.clone();
     let thread = FailStop::exit()
-        .thread("wal", move || run(log, &frames, &spare, &events, &counted))
+        .thread("wal", move || {
+            Writer::new(log, counted).run(&frames, &spare, &events)
+        })
         .unwrap();
     held.store(true, Ordering::Relaxed);
     to_disk.send(frame(1)).unwrap();
@@ -209,4 +213,49 @@ fn a_disk_is_known_to_be_slow_while_it_is_and_not_when_it_works_again() {
     }
     drop(to_disk);
     thread.join().unwrap();
+}
+
+#[test]
+fn who_has_nobody_to_keep_waiting_writes_past_the_thread_which_marks_the_log_in_the_end() {
+    let disk = Arc::new(MemoryDisk::default());
+    let (log, _) = Log::open(disk.clone(), &LogOptions::default()).unwrap();
+    let (to_disk, frames) = unbounded();
+    let (spare, _spares) = unbounded();
+    let (events, arrived) = unbounded::<Event<Toy>>();
+    let counters = Arc::new(Counters::default());
+    let writer = Writer::new(log, counters.clone());
+    let waiting = writer.clone();
+    let thread = FailStop::exit()
+        .thread("wal", move || waiting.run(&frames, &spare, &events))
+        .unwrap();
+    let first = loop {
+        // While the thread looks after the log, it is left to it.
+        if let Some(written) = writer.write_directly(&frame(1)).unwrap() {
+            break written;
+        }
+    };
+    assert_eq!(first.durable, Frame(1));
+    assert!(first.rouse, "the thread waits until it is given something");
+    to_disk.send(Frames::default()).unwrap();
+    // The frame, and then the marker that vouches for it.
+    while counters.read().log.syncs < 2 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert!(arrived.is_empty(), "nobody waits for an acknowledgement");
+    to_disk.send(frame(2)).unwrap();
+    assert!(matches!(arrived.recv().unwrap(), Event::Synced(Frame(2))));
+    drop(to_disk);
+    thread.join().unwrap();
+    let (_, recovered) = Log::open(disk, &LogOptions::default()).unwrap();
+    assert_eq!(recovered.durable, Frame(2));
+}
+
+#[test]
+fn a_slow_disk_is_left_to_the_thread() {
+    let (log, _) = Log::open(Arc::new(MemoryDisk::default()), &LogOptions::default()).unwrap();
+    let writer = Writer::new(log, Arc::default());
+    writer.state().sync_took = DIRECT_SYNC_MAX * 2;
+    assert!(writer.write_directly(&frame(1)).unwrap().is_none());
+    writer.state().sync_took = DIRECT_SYNC_MAX;
+    assert!(writer.write_directly(&frame(1)).unwrap().is_some());
 }

@@ -17,13 +17,14 @@ mod voice;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::Receiver;
 use quorate_core::{Checkpoint, Instant, NodeId, Payload, Protocol, Status};
 use quorate_node::Edge;
 use quorate_problems::total_order::{Output, Request, TotalOrder};
 
 use crate::codec::{self, Packer};
 use crate::error::Error;
+use crate::works::Desk;
 use flight::{Flight, Sent};
 use membership::Following;
 use reads::{Reader, Reads};
@@ -56,7 +57,7 @@ pub struct Batcher {
     shared: Arc<Shared>,
     submissions: Receiver<Submission>,
     readers: Receiver<Reader>,
-    works: Sender<Work>,
+    works: Desk,
     /// Commands that wait, in the order in which they came.
     queue: VecDeque<Submission>,
     queue_bytes: usize,
@@ -83,7 +84,7 @@ impl Batcher {
         shared: Arc<Shared>,
         submissions: Receiver<Submission>,
         readers: Receiver<Reader>,
-        works: Sender<Work>,
+        works: Desk,
         checkpoint: Checkpoint,
     ) -> Batcher {
         let patience = shared.options.election_timeout;
@@ -338,9 +339,12 @@ impl Batcher {
         self.leader == Some(self.shared.options.me)
     }
 
-    fn work(&self, work: Work) {
-        // Without an apply thread the process is about to end.
-        let _ = self.works.send(work);
+    fn work(&mut self, work: Work) {
+        let bytes = match &work {
+            Work::Deliver { payload, .. } => payload.len(),
+            _ => 0,
+        };
+        self.works.push(work, bytes);
     }
 
     pub(crate) fn output(&mut self, output: Output, now: Instant) {
@@ -401,6 +405,7 @@ impl<P: Protocol<Problem = TotalOrder>> Edge<P> for Batcher {
         if **self.shared.status.load() != status {
             self.shared.status.store(Arc::new(status));
         }
+        self.works.hand_over();
     }
 
     fn next_deadline(&self) -> Option<Instant> {
@@ -412,5 +417,6 @@ impl Drop for Batcher {
     fn drop(&mut self) {
         // Everyone who waits for something in here learns it from their channel.
         self.work(Work::Stop);
+        self.works.hand_over();
     }
 }

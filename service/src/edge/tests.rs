@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crossbeam_channel::Sender;
 use tokio::sync::oneshot;
 
 use super::shared::Claim;
@@ -37,13 +38,13 @@ impl Bench {
         let shared = Arc::new(Shared::new(options, start, Box::new(|| {})));
         let (submissions, submitted) = crossbeam_channel::unbounded();
         let (readers, reading) = crossbeam_channel::unbounded();
-        let (works, work) = crossbeam_channel::unbounded();
+        let (desk, _, found) = crate::works::works();
         Bench {
-            batcher: Batcher::new(shared.clone(), submitted, reading, works, start),
+            batcher: Batcher::new(shared.clone(), submitted, reading, desk, start),
             shared,
             submissions,
             readers,
-            works: work,
+            works: found.queue,
             now: Instant(0),
             position: 10,
         }

@@ -323,6 +323,16 @@ impl Machine {
         }
     }
 
+    /// Whether publishing may have to wait for the disk.
+    pub(crate) fn may_wait(&self) -> bool {
+        lock(&self.shared.turn).frozen.len() >= FROZEN_MAX
+    }
+
+    /// Whether the cluster has no other members.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.meta.members.list.len() == 1
+    }
+
     /// Back-pressure: as long as too many layers wait, this thread helps to write them.
     fn wait_for_room(&mut self) {
         while self.failed.is_none() && lock(&self.shared.turn).frozen.len() >= FROZEN_MAX {
@@ -354,6 +364,7 @@ impl Machine {
         turn.layers = Arc::new(Layers {
             memory,
             base: turn.layers.base.clone(),
+            counts: turn.layers.counts.clone(),
         });
         self.layers = turn.layers.clone();
         let published = Published::new(&self.meta, self.layers.clone());

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::reply::{DeleteRangeReply, Event, KeyValue, PutReply, Revision};
 use crate::store::layer::{Change, ROW_OVERHEAD_BYTES, STORED_OVERHEAD_BYTES};
 use crate::store::leases::Leases;
-use crate::store::row::{Row, RowKey, Span, Stamp};
+use crate::store::row::{Kind, Row, RowKey, Span, Stamp};
 use crate::store::scan::{Seen, change, scan};
 use crate::store::state::live;
 
@@ -196,6 +196,10 @@ impl Machine {
         active
             .stored_bytes
             .fetch_add(stored as u64, Ordering::Relaxed);
+        if row.kind() != Kind::Changed {
+            // Readers that see the row see this, too.
+            active.marks.fetch_add(1, Ordering::Relaxed);
+        }
         self.round.push(Change {
             stamp,
             kind: row.kind(),

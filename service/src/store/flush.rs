@@ -33,7 +33,7 @@ pub struct Flusher {
 pub enum Worked {
     /// A layer was written: everything through this checkpoint is durable.
     Flushed(Checkpoint),
-    /// Some space was freed, or some of the store copied; there may be more.
+    /// Some space was freed, or some of the store copied or counted; there may be more.
     Swept,
     /// Some of what is at rest was looked at; there may be more.
     Looked,
@@ -64,6 +64,7 @@ impl Flusher {
         let worked = match frozen {
             Some(frozen) if !unswept || disk.sweep_first == 0 => self.flush(disk, &frozen),
             _ if unswept => self.sweep(disk),
+            _ if !disk.counts.is_complete() => self.shared.count_step(disk).map(|()| Worked::Swept),
             _ if self.shared.wants_copy(disk) => {
                 self.shared.copy_step(disk).map(|()| Worked::Swept)
             }
@@ -151,6 +152,7 @@ impl Flusher {
         }
         write.commit().map_err(storage)?;
         let base = Arc::new(Base::open(&disk.db)?);
+        disk.counts.flushed(&frozen.layer, &base)?;
         self.shared.rebase(disk, base, 1);
         Ok(())
     }

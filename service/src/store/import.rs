@@ -15,6 +15,7 @@ use quorate_core::Checkpoint;
 use redb::{Database, Durability, Key, TableDefinition, Value, WriteTransaction};
 
 use super::STORE_FILE;
+use super::counts::Counts;
 use super::export::{CHUNK_HEADER_BYTES, MAGIC, kind};
 use super::files::Files;
 use super::layer::Layers;
@@ -425,9 +426,11 @@ impl Shared {
         let leases = load_leases(&disk.base)?;
         self.on_rebuilt()?;
         *self.leases.write().unwrap_or_else(PoisonError::into_inner) = leases;
+        disk.counts = Counts::begin(&disk.base)?;
         let layers = Arc::new(Layers {
             memory: vec![Arc::default()],
             base: disk.base.clone(),
+            counts: Arc::new(disk.counts.clone()),
         });
         let mut turn = lock(&self.turn);
         disk.retired.extend(turn.layers.memory.iter().cloned());

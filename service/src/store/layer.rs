@@ -8,6 +8,7 @@ use bytes::Bytes;
 use crossbeam_skiplist::SkipMap;
 use crossbeam_skiplist::map::Entry;
 
+use super::counts::Counts;
 use super::row::{Kind, Row, RowKey, Stamp};
 use super::tables::Base;
 
@@ -26,6 +27,8 @@ pub(crate) struct Layer {
     pub(crate) history: SkipMap<i64, Arc<[Change]>>,
     /// What its rows and events will take on disk.
     pub(crate) stored_bytes: AtomicU64,
+    /// How many of its rows create or delete a key.
+    pub(crate) marks: AtomicU64,
 }
 
 /// One change.
@@ -44,6 +47,12 @@ impl Layer {
             .lower_bound(Bound::Included(&RowKey::new(key, at)))?;
         (entry.key().key == *key).then(|| (entry.key().stamp.0, entry.value().clone()))
     }
+
+    /// Its rows from a key on.
+    pub(crate) fn rows_from(&self, first: &Bytes) -> impl Iterator<Item = Entry<'_, RowKey, Row>> {
+        let start = RowKey::new(first, Stamp::end_of(i64::MAX));
+        self.rows.range(start..)
+    }
 }
 
 /// All layers, as of one moment.
@@ -53,6 +62,8 @@ pub(crate) struct Layers {
     pub(crate) memory: Vec<Arc<Layer>>,
     /// On disk.
     pub(crate) base: Arc<Base>,
+    /// How many keys there are on disk.
+    pub(crate) counts: Arc<Counts>,
 }
 
 impl Layers {

@@ -8,6 +8,7 @@
 //! read transaction (`export`, `import`).
 
 mod blocks;
+mod counts;
 mod damage;
 mod defragment;
 mod export;

@@ -13,7 +13,28 @@ use crate::reply::{KeyValue, RangeReply};
 /// Answers a range at a moment that the caller has checked.
 pub(crate) fn range(layers: &Layers, at: Stamp, range: &Range) -> Result<RangeReply, Error> {
     let mut rows = Rows::new(range);
-    scan(layers, Span::of(&range.range), at, |seen| rows.visit(seen))?;
+    let span = Span::of(&range.range);
+    if range.count_only
+        && let Some(count) = layers.count(span, at)?
+    {
+        rows.count = count;
+        return Ok(rows.finish());
+    }
+    let may_count = layers.can_count(at);
+    let mut all = true;
+    scan(layers, span, at, |seen| {
+        rows.visit(seen);
+        match may_count && rows.is_full() {
+            true => {
+                all = false;
+                ControlFlow::Break(())
+            }
+            false => ControlFlow::Continue(()),
+        }
+    })?;
+    if !all && let Some(count) = layers.count(span, at)? {
+        rows.count = count;
+    }
     Ok(rows.finish())
 }
 
@@ -47,21 +68,23 @@ impl<'a> Rows<'a> {
         }
     }
 
-    fn visit(&mut self, seen: &Seen<'_>) -> ControlFlow<()> {
+    /// Whether all that is still wanted is the count.
+    fn is_full(&self) -> bool {
+        self.in_order && self.passed > self.limit
+    }
+
+    fn visit(&mut self, seen: &Seen<'_>) {
         // All rows are counted, whatever limit and filters say.
         self.count += 1;
-        if self.range.count_only || (self.in_order && self.passed > self.limit) {
-            return ControlFlow::Continue(());
-        }
-        if !self.passes(seen) {
-            return ControlFlow::Continue(());
+        if self.range.count_only || self.is_full() || !self.passes(seen) {
+            return;
         }
         self.passed += 1;
         if self.in_order {
             if self.passed <= self.limit {
                 self.kvs.push(seen.to_kv(self.range.keys_only));
             }
-            return ControlFlow::Continue(());
+            return;
         }
         // The order is by value even if the values are then left out.
         let keys_only = self.range.keys_only && self.range.target != Target::Value;
@@ -71,7 +94,6 @@ impl<'a> Rows<'a> {
             self.sort();
             self.kvs.truncate(self.limit);
         }
-        ControlFlow::Continue(())
     }
 
     fn passes(&self, seen: &Seen<'_>) -> bool {

@@ -11,6 +11,7 @@ use quorate_core::Checkpoint;
 use redb::{Builder, Database, Durability};
 
 use super::blocks::{Blocks, DamagedBlock};
+use super::counts::Counts;
 use super::damage::{self, Damage};
 use super::defragment::{self, Copy, Defragmentation};
 use super::files::Files;
@@ -79,6 +80,8 @@ pub(crate) struct Frozen {
 pub(crate) struct Disk {
     pub(crate) db: Arc<Database>,
     pub(crate) base: Arc<Base>,
+    /// How many keys there are in it.
+    pub(crate) counts: Counts,
     /// Written layers that a reader may still have: freed here once nobody has, so that no reader
     /// pays for it.
     pub(crate) retired: Vec<Arc<Layer>>,
@@ -174,9 +177,11 @@ impl Shared {
             damage,
         } = opened?;
         clean_up_staged(&*files, base.checkpoint().position)?;
+        let counts = Counts::begin(&base)?;
         let layers = Arc::new(Layers {
             memory: vec![Arc::default()],
             base: base.clone(),
+            counts: Arc::new(counts.clone()),
         });
         Ok(Arc::new(Shared {
             options,
@@ -189,6 +194,7 @@ impl Shared {
             disk: Mutex::new(Disk {
                 db,
                 base,
+                counts,
                 retired: Vec::new(),
                 flushed_at: Instant::now(),
                 sweep_first: 0,
@@ -242,10 +248,35 @@ impl Shared {
             );
             disk.retired.push(oldest);
         }
-        turn.layers = Arc::new(Layers { memory, base });
+        let counts = match written {
+            // No key has come or gone.
+            0 => turn.layers.counts.clone(),
+            _ => Arc::new(disk.counts.clone()),
+        };
+        turn.layers = Arc::new(Layers {
+            memory,
+            base,
+            counts,
+        });
         let published = self.published.load();
         let published = published.with_layers(turn.layers.clone());
         self.published.store(Arc::new(published));
+    }
+}
+
+impl Shared {
+    /// Counts some of the keys that were there when the store was opened.
+    pub(crate) fn count_step(&self, disk: &mut Disk) -> Result<(), Error> {
+        disk.counts.step(&disk.base)?;
+        let mut turn = lock(&self.turn);
+        turn.layers = Arc::new(Layers {
+            counts: Arc::new(disk.counts.clone()),
+            ..(*turn.layers).clone()
+        });
+        let published = self.published.load();
+        let published = published.with_layers(turn.layers.clone());
+        self.published.store(Arc::new(published));
+        Ok(())
     }
 }
 
