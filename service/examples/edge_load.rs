@@ -103,6 +103,7 @@ fn replica(mut batcher: Batcher, woken: &AtomicBool, wakes: &Receiver<()>, start
             };
             edge.on_output(output, now);
         }
+        edge.on_round(Nothing.status(), now);
     }
 }
 

@@ -378,6 +378,11 @@ impl Batcher {
         }
     }
 
+    /// That was all that was delivered for now.
+    pub(crate) fn hand_over(&mut self) {
+        self.works.hand_over();
+    }
+
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let waiting = [
             self.flight.repeat_at(),
@@ -405,7 +410,7 @@ impl<P: Protocol<Problem = TotalOrder>> Edge<P> for Batcher {
         if **self.shared.status.load() != status {
             self.shared.status.store(Arc::new(status));
         }
-        self.works.hand_over();
+        self.hand_over();
     }
 
     fn next_deadline(&self) -> Option<Instant> {

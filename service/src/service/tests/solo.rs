@@ -135,6 +135,7 @@ fn replica(
                 Request::Transfer { .. } | Request::Reconfigure(_) => {}
             }
         }
+        batcher.hand_over();
     }
 }
 
