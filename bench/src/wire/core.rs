@@ -9,51 +9,19 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use quorate_client::Code;
+use quorate_http2::frame::{
+    self, ACK, CONTINUATION, Code as Reason, DATA, END_HEADERS, END_STREAM, FRAME_MAX, GOAWAY,
+    HAS_PRIORITY, HEAD_LEN, HEADERS, Head, PING, PREFACE, PUSH_PROMISE, RST_STREAM, SET_FRAME_MAX,
+    SET_PUSH, SET_STREAMS_MAX, SET_TABLE_SIZE, SET_WINDOW, SETTINGS, STREAM_MAX, WINDOW_AT_FIRST,
+    WINDOW_MAX, WINDOW_UPDATE,
+};
+use quorate_http2::hpack::{Decoder, TABLE_SIZE};
 
-use super::hpack::{Decoder, Encoder, TABLE_SIZE};
+use super::head::Encoder;
 use super::{Call, Failure};
 
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const FRAME_HEAD: usize = 9;
-/// The largest frame that the server may send; nobody asked for another.
-const FRAME_MAX: usize = 16_384;
-/// The window that every connection begins with.
-const WINDOW_AT_FIRST: i64 = 65_535;
-/// The largest window: what the server may send before it hears that it was read.
-const WINDOW_MAX: u32 = (1 << 31) - 1;
 /// So many bytes read are told to the server at once.
 const WINDOW_STEP: u32 = 1 << 28;
-/// Streams have odd numbers of 31 bits.
-const STREAM_MAX: u32 = (1 << 31) - 1;
-
-/// The types of frames.
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PUSH_PROMISE: u8 = 5;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-const WINDOW_UPDATE: u8 = 8;
-const CONTINUATION: u8 = 9;
-
-/// Their flags. The first means two things, depending on the frame.
-const END_STREAM: u8 = 1;
-const ACK: u8 = 1;
-const END_HEADERS: u8 = 4;
-const PADDED: u8 = 8;
-const PRIORITY: u8 = 0x20;
-
-/// The settings that matter.
-const SET_TABLE_SIZE: u16 = 1;
-const SET_PUSH: u16 = 2;
-const SET_STREAMS_MAX: u16 = 3;
-const SET_WINDOW: u16 = 4;
-const SET_FRAME_MAX: u16 = 5;
-
-/// The reason for giving up a stream.
-const CANCEL: u32 = 8;
-
 /// A call under way.
 struct Exchange {
     /// Whether the answer is wanted, or only its status.
@@ -109,7 +77,7 @@ impl Core {
             streams_max: usize::MAX,
             waiting: VecDeque::new(),
             encoder: Encoder::new(authority),
-            decoder: Decoder::new(),
+            decoder: Decoder::default(),
             block: None,
             window: WINDOW_AT_FIRST,
             window_of_stream: WINDOW_AT_FIRST,
@@ -252,7 +220,7 @@ impl Core {
     pub(super) fn cancel(&mut self, stream: u32) {
         if self.exchanges.contains_key(&stream) {
             self.frame(RST_STREAM, 0, stream, 4);
-            self.out.put_u32(CANCEL);
+            self.out.put_u32(Reason::CANCEL.0);
             self.forget(stream);
         }
     }
@@ -271,9 +239,7 @@ impl Core {
 
     /// Appends the head of a frame, and lets the writer know.
     fn frame(&mut self, kind: u8, flags: u8, stream: u32, length: usize) {
-        self.out.put_uint(length as u64, 3);
-        self.out.put_slice(&[kind, flags]);
-        self.out.put_u32(stream);
+        frame::put_head(&mut self.out, kind, flags, stream, length);
         self.writer.take().into_iter().for_each(Waker::wake);
     }
 
@@ -313,17 +279,16 @@ impl Core {
     /// After an error the connection is of no use.
     pub(super) fn receive(&mut self, input: &[u8]) -> Result<usize, String> {
         let mut taken = 0;
-        while let Some(head) = input[taken..].first_chunk::<FRAME_HEAD>() {
-            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+        while let Some(head) = Head::read(&input[taken..]) {
+            let length = head.len;
             if length > FRAME_MAX {
                 return Err(format!("the server sent a frame of {length} bytes"));
             }
-            let start = taken + FRAME_HEAD;
+            let start = taken + HEAD_LEN;
             let Some(payload) = input.get(start..start + length) else {
                 break;
             };
-            let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]) & STREAM_MAX;
-            self.on_frame(head[3], head[4], stream, payload)?;
+            self.on_frame(head.kind, head.flags, head.stream, payload)?;
             taken = start + length;
         }
         Ok(taken)
@@ -345,7 +310,7 @@ impl Core {
             DATA => self.on_data(flags, stream, payload).ok_or_else(short),
             HEADERS => {
                 let mut bytes = unpadded(flags, payload).ok_or_else(short)?;
-                if flags & PRIORITY != 0 {
+                if flags & HAS_PRIORITY != 0 {
                     bytes = bytes.get(5..).ok_or_else(short)?;
                 }
                 let ends = flags & END_STREAM != 0;
@@ -501,11 +466,8 @@ fn code_of(value: &[u8]) -> Code {
 
 /// The payload without its padding.
 fn unpadded(flags: u8, payload: &[u8]) -> Option<&[u8]> {
-    if flags & PADDED == 0 {
-        return Some(payload);
-    }
-    let (&padding, rest) = payload.split_first()?;
-    rest.get(..rest.len().checked_sub(padding.into())?)
+    let (begin, end) = frame::unpadded(flags, payload)?;
+    payload.get(begin..end)
 }
 
 /// Takes a whole gRPC message out of what came in.

@@ -1,3 +1,5 @@
+use quorate_http2::frame::PADDED;
+
 use super::*;
 use crate::keys::Dice;
 
@@ -94,7 +96,7 @@ fn a_refusal_is_told_in_the_servers_words() {
     // In pieces, and with a priority that nobody asked for.
     let (first, second) = head.split_at(9);
     let first = [&[0; 5], first].concat();
-    core.receive(&frame(HEADERS, END_STREAM | PRIORITY, 1, &first))
+    core.receive(&frame(HEADERS, END_STREAM | HAS_PRIORITY, 1, &first))
         .expect("valid");
     core.receive(&frame(CONTINUATION, END_HEADERS, 1, second))
         .expect("valid");
@@ -249,7 +251,7 @@ fn what_makes_no_sense_ends_the_connection() {
         frame(HEADERS, END_HEADERS | PADDED, 1, &[200]),
         frame(HEADERS, END_HEADERS, 1, b"\x80"),
         frame(PUSH_PROMISE, 0, 1, b""),
-        vec![0xff; FRAME_HEAD],
+        vec![0xff; HEAD_LEN],
     ] {
         assert!(greeted().receive(&wrong).is_err(), "{wrong:x?}");
     }

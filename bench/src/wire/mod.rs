@@ -4,8 +4,7 @@
 //! the measurement.
 
 mod core;
-mod hpack;
-mod huffman;
+mod head;
 
 use std::cell::RefCell;
 use std::fmt;

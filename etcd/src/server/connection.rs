@@ -4,25 +4,26 @@ use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
-use hyper::server::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use quorate_http2::frame::PREFACE;
+use quorate_http2::server::Limits;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use super::ServerOptions;
 use super::front::Front;
-use super::guard::{Guarded, PREFACE};
+use super::link::{KeepAlive, Link};
 
 /// How often we look again when only a part of the preface has come.
 const PREFACE_POLL: Duration = Duration::from_millis(2);
 /// How large all headers of a request may be together.
 const HEADERS_BYTES_MAX: u32 = 16 * 1024;
-/// How many streams a client may have cancelled that we have not looked at yet; one that goes
-/// beyond wants to keep us busy for nothing.
-const RESETS_MAX: usize = 50;
 /// How much a client may send ahead on one stream, and on all streams of a connection.
 const STREAM_WINDOW: u32 = 2 * 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+/// How much may wait to be written before we listen to a client no more, and bodies wait.
+const OUT_BYTES_MAX: usize = 256 * 1024;
 
 /// Serves connections.
 pub(super) struct Connections {
@@ -31,7 +32,8 @@ pub(super) struct Connections {
     handshake_timeout: Duration,
     shutdown_grace: Duration,
     http1: http1::Builder,
-    http2: http2::Builder<TokioExecutor>,
+    limits: Limits,
+    keep_alive: KeepAlive,
     stopping: watch::Receiver<bool>,
 }
 
@@ -46,23 +48,25 @@ impl Connections {
             .timer(TokioTimer::new())
             .header_read_timeout(options.handshake_timeout)
             .max_buf_size(2 * HEADERS_BYTES_MAX as usize);
-        let mut http2 = http2::Builder::new(TokioExecutor::new());
-        http2
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(options.streams_per_connection_max)
-            .max_header_list_size(HEADERS_BYTES_MAX)
-            .max_pending_accept_reset_streams(RESETS_MAX)
-            .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
-            .keep_alive_interval(options.keepalive_interval)
-            .keep_alive_timeout(options.keepalive_timeout);
+        let limits = Limits {
+            streams_max: options.streams_per_connection_max,
+            headers_bytes_max: HEADERS_BYTES_MAX as usize,
+            stream_window: STREAM_WINDOW,
+            connection_window: CONNECTION_WINDOW,
+            out_bytes_max: OUT_BYTES_MAX,
+        };
+        let keep_alive = KeepAlive {
+            interval: options.keepalive_interval,
+            timeout: options.keepalive_timeout,
+        };
         Connections {
             front,
             max: options.connections_max,
             handshake_timeout: options.handshake_timeout,
             shutdown_grace: options.shutdown_grace,
             http1,
-            http2,
+            limits,
+            keep_alive,
             stopping,
         }
     }
@@ -95,14 +99,13 @@ impl Connections {
         }
     }
 
-    async fn serve_http2(&self, stream: TcpStream) -> hyper::Result<()> {
-        let io = TokioIo::new(Guarded::new(stream));
-        let mut connection = pin!(self.http2.serve_connection(io, self.front.clone()));
+    async fn serve_http2(&self, stream: TcpStream) -> io::Result<()> {
+        let mut link = Link::new(stream, self.front.clone(), self.limits, self.keep_alive);
         tokio::select! {
-            outcome = connection.as_mut() => return outcome,
-            () = self.stopped() => connection.as_mut().graceful_shutdown(),
+            outcome = link.run() => return outcome,
+            () = self.stopped() => link.go_away(),
         }
-        match tokio::time::timeout(self.shutdown_grace, connection).await {
+        match tokio::time::timeout(self.shutdown_grace, link.run()).await {
             Ok(outcome) => outcome,
             Err(_) => {
                 tracing::info!("a connection had to be cut");
@@ -111,15 +114,15 @@ impl Connections {
         }
     }
 
-    async fn serve_http1(&self, stream: TcpStream) -> hyper::Result<()> {
+    async fn serve_http1(&self, stream: TcpStream) -> io::Result<()> {
         let io = TokioIo::new(stream);
         let mut connection = pin!(self.http1.serve_connection(io, self.front.clone()));
         tokio::select! {
-            outcome = connection.as_mut() => return outcome,
+            outcome = connection.as_mut() => return outcome.map_err(io::Error::other),
             () = self.stopped() => connection.as_mut().graceful_shutdown(),
         }
         match tokio::time::timeout(self.shutdown_grace, connection).await {
-            Ok(outcome) => outcome,
+            Ok(outcome) => outcome.map_err(io::Error::other),
             Err(_) => {
                 tracing::info!("a connection had to be cut");
                 Ok(())

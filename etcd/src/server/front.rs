@@ -32,7 +32,7 @@ use crate::watch::Watch;
 
 type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 /// A service of which we cannot, or need not, name the type.
-type Unnamed = Arc<dyn Fn(Request<Incoming>) -> Answering + Send + Sync>;
+type Unnamed = Arc<dyn Fn(Request<Body>) -> Answering + Send + Sync>;
 
 /// Answers requests.
 #[derive(Clone)]
@@ -110,43 +110,47 @@ fn descriptors() -> tonic_reflection::server::Builder<'static> {
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
 }
 
+impl Front {
+    /// Answers a request.
+    pub(super) async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        let services = &self.0;
+        let content = request.headers().get(CONTENT_TYPE);
+        if !content.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc")) {
+            // The body is not looked at; a client may go on sending it until it is answered.
+            let (parts, _body) = request.into_parts();
+            return services.http.answer(&Request::from_parts(parts, ())).await;
+        }
+        let begun = Instant::now();
+        let uri = request.uri().clone();
+        let (service, method) = service_and_method(uri.path());
+        let mut response = match services.http.check_member(service, method) {
+            Ok(()) => services.call(service, request).await,
+            Err(refusal) => refusal.into_http(),
+        };
+        // What the answer was made of may have been found to be wrong while it was made.
+        if let Err(refusal) = services.http.check_state(service) {
+            response = refusal.into_http();
+        }
+        let (response, code) = mend(response);
+        services.stats.count(service, method, code, begun.elapsed());
+        response
+    }
+}
+
 impl hyper::service::Service<Request<Incoming>> for Front {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = Answering;
 
     fn call(&self, request: Request<Incoming>) -> Answering {
-        let services = Arc::clone(&self.0);
-        let content = request.headers().get(CONTENT_TYPE);
-        if !content.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc")) {
-            return Box::pin(async move { Ok(services.http.answer(&request).await) });
-        }
-        Box::pin(async move {
-            let begun = Instant::now();
-            let uri = request.uri().clone();
-            let (service, method) = service_and_method(uri.path());
-            let mut response = match services.http.check_member(service, method) {
-                Ok(()) => services.call(service, request).await?,
-                Err(refusal) => refusal.into_http(),
-            };
-            // What the answer was made of may have been found to be wrong while it was made.
-            if let Err(refusal) = services.http.check_state(service) {
-                response = refusal.into_http();
-            }
-            let (response, code) = mend(response);
-            services.stats.count(service, method, code, begun.elapsed());
-            Ok(response)
-        })
+        let front = self.clone();
+        Box::pin(async move { Ok(front.answer(request.map(Body::new)).await) })
     }
 }
 
 impl Services {
-    async fn call(
-        &self,
-        service: &str,
-        request: Request<Incoming>,
-    ) -> Result<Response<Body>, Infallible> {
-        match service {
+    async fn call(&self, service: &str, request: Request<Body>) -> Response<Body> {
+        let Ok(response) = match service {
             "etcdserverpb.KV" => self.kv.clone().call(request).await,
             "etcdserverpb.Watch" => Ok(self.watch.clone().call(request).await),
             "etcdserverpb.Lease" => self.lease.clone().call(request).await,
@@ -156,7 +160,8 @@ impl Services {
                 Some((_, other)) => other(request).await,
                 None => Ok(Status::unimplemented("unknown service").into_http()),
             },
-        }
+        };
+        response
     }
 }
 

@@ -2,9 +2,9 @@
 
 mod connection;
 mod front;
-mod guard;
 mod health;
 mod http;
+mod link;
 mod metrics;
 mod stats;
 

@@ -1,15 +1,17 @@
-//! The headers of HTTP/2 (HPACK, RFC 7541): the few that we send, and all that servers may answer.
+//! The headers of HTTP/2 (HPACK, RFC 7541), both to read and to write.
+
+mod encoder;
+mod huffman;
 
 use std::collections::VecDeque;
 use std::sync::LazyLock;
 
-use bytes::{BufMut, BytesMut};
+use huffman::Huffman;
 
-use super::Call;
-use super::huffman::Huffman;
+pub use encoder::{Encoder, put_string};
 
-/// The size of the dynamic table on both sides; nobody asked for another.
-pub(super) const TABLE_SIZE: usize = 4096;
+/// How large the dynamic table of a side is that has not asked for another size.
+pub const TABLE_SIZE: usize = 4096;
 /// What an entry of it takes besides its bytes.
 const ENTRY_OVERHEAD: usize = 32;
 
@@ -81,90 +83,26 @@ const STATIC: [(&str, &str); 61] = [
 static HUFFMAN: LazyLock<Huffman> = LazyLock::new(Huffman::new);
 
 /// Places in the static table.
-const AUTHORITY: u8 = 1;
-const METHOD_POST: u8 = 3;
-const PATH: u8 = 4;
-const SCHEME_HTTP: u8 = 6;
-const CONTENT_TYPE: u8 = 31;
+pub const STATIC_AUTHORITY: u8 = 1;
+/// `:method: POST`.
+pub const STATIC_METHOD_POST: u8 = 3;
+/// `:path: /`.
+pub const STATIC_PATH: u8 = 4;
+/// `:scheme: http`.
+pub const STATIC_SCHEME_HTTP: u8 = 6;
+/// `:status: 200`.
+pub const STATIC_STATUS: u8 = 8;
+/// `content-type`, without a value.
+pub const STATIC_CONTENT_TYPE: u8 = 31;
+/// How many entries the static table has.
+pub const STATIC_LEN: u8 = STATIC.len() as u8;
 
 /// A field that stands in a table as a whole.
-const INDEXED: u8 = 0x80;
+pub const INDEXED: u8 = 0x80;
 /// A field that enters the dynamic table.
-const ENTERING: u8 = 0x40;
-
-/// When the fields that all requests have entered the server's table; the path of the first request
-/// comes between.
-const ENTERED_AUTHORITY: u8 = 0;
-const ENTERED_CONTENT_TYPE: u8 = 2;
-const ENTERED_TE: u8 = 3;
-
-/// Writes the heads of requests. The first of each call enters the server's table; the others
-/// take a byte for each field.
-pub(super) struct Encoder {
-    authority: String,
-    /// How many fields entered the server's table. They are few and small: none is ever evicted.
-    entered: u8,
-    paths: [Option<u8>; Call::ALL.len()],
-}
-
-impl Encoder {
-    pub(super) fn new(authority: &str) -> Encoder {
-        Encoder {
-            authority: authority.to_owned(),
-            entered: 0,
-            paths: [None; Call::ALL.len()],
-        }
-    }
-
-    /// Appends the head of a request. Pseudo-headers have to come first.
-    pub(super) fn encode(&mut self, call: Call, out: &mut BytesMut) {
-        let first = self.entered == 0;
-        out.put_slice(&[INDEXED | METHOD_POST, INDEXED | SCHEME_HTTP]);
-        if first {
-            out.put_u8(ENTERING | AUTHORITY);
-            string(self.authority.as_bytes(), out);
-            self.entered = 1;
-        } else {
-            out.put_u8(self.again(ENTERED_AUTHORITY));
-        }
-        match self.paths[call as usize] {
-            Some(field) => out.put_u8(self.again(field)),
-            None => {
-                out.put_u8(ENTERING | PATH);
-                string(call.path().as_bytes(), out);
-                self.paths[call as usize] = Some(self.entered);
-                self.entered += 1;
-            }
-        }
-        if first {
-            out.put_u8(ENTERING | CONTENT_TYPE);
-            string(b"application/grpc", out);
-            out.put_u8(ENTERING);
-            string(b"te", out);
-            string(b"trailers", out);
-            self.entered += 2;
-        } else {
-            out.put_u8(self.again(ENTERED_CONTENT_TYPE));
-            out.put_u8(self.again(ENTERED_TE));
-        }
-    }
-
-    /// A field that entered as number so-and-so. The newest comes first in the table.
-    fn again(&self, field: u8) -> u8 {
-        INDEXED | (STATIC.len() as u8 + self.entered - field)
-    }
-}
-
-/// Appends a string as it is.
-fn string(value: &[u8], out: &mut BytesMut) {
-    if value.len() < 0x7f {
-        out.put_u8(value.len() as u8);
-    } else {
-        out.put_u8(0x7f);
-        crate::proto::varint(value.len() as u64 - 0x7f, out);
-    }
-    out.put_slice(value);
-}
+pub const ENTERING: u8 = 0x40;
+/// A new size of the dynamic table.
+const RESIZING: u8 = 0x20;
 
 /// An entry of the dynamic table.
 struct Entry {
@@ -178,33 +116,48 @@ impl Entry {
     }
 }
 
-/// Reads the heads and trailers of answers.
-pub(super) struct Decoder {
+/// Reads blocks of headers, all of one connection in the order in which they came.
+pub struct Decoder {
     /// The newest first.
     table: VecDeque<Entry>,
     size: usize,
     size_max: usize,
+    /// How often the table changed.
+    changes: u64,
 }
 
 /// A block of headers that cannot be read: the connection is of no use any more.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Malformed;
+pub struct Malformed;
 
-impl Decoder {
-    pub(super) fn new() -> Decoder {
+impl Default for Decoder {
+    fn default() -> Decoder {
         Decoder {
             table: VecDeque::new(),
             size: 0,
             size_max: TABLE_SIZE,
+            changes: 0,
         }
+    }
+}
+
+impl Decoder {
+    /// How often the table has changed: as long as this stays, equal blocks mean the same.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// Reads a whole block and shows each field.
-    pub(super) fn decode(
+    ///
+    /// # Errors
+    /// If the block is malformed.
+    pub fn decode(
         &mut self,
         mut block: &[u8],
         mut field: impl FnMut(&[u8], &[u8]),
     ) -> Result<(), Malformed> {
+        let mut is_first = true;
         while let Some(&first) = block.first() {
             if first & INDEXED != 0 {
                 let (name, value) = self.at(number(&mut block, 7)?)?;
@@ -213,17 +166,21 @@ impl Decoder {
                 let entry = self.literal(&mut block, 6)?;
                 field(&entry.name, &entry.value);
                 self.enter(entry);
-            } else if first & 0x20 != 0 {
+            } else if first & RESIZING != 0 {
                 let size = number(&mut block, 5)?;
-                if size > TABLE_SIZE {
+                // RFC 7541, 4.2: at the beginning of a block, and no larger than was allowed.
+                if size > TABLE_SIZE || !is_first {
                     return Err(Malformed);
                 }
                 self.size_max = size;
+                self.changes += 1;
                 self.evict();
+                continue;
             } else {
                 let entry = self.literal(&mut block, 4)?;
                 field(&entry.name, &entry.value);
             }
+            is_first = false;
         }
         Ok(())
     }
@@ -248,6 +205,7 @@ impl Decoder {
     }
 
     fn enter(&mut self, entry: Entry) {
+        self.changes += 1;
         self.size += entry.size();
         self.table.push_front(entry);
         self.evict();
@@ -302,5 +260,4 @@ fn number(block: &mut &[u8], prefix: u32) -> Result<usize, Malformed> {
 }
 
 #[cfg(test)]
-#[path = "hpack_tests.rs"]
 mod tests;
