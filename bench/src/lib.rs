@@ -13,14 +13,17 @@
 
 mod compare;
 mod document;
+mod drive;
 mod flags;
 mod keys;
 mod load;
 mod pace;
+mod plot;
 mod progress;
 mod proto;
 mod report;
 mod runner;
+mod scale;
 mod servers;
 mod table;
 mod tally;
@@ -38,6 +41,8 @@ pub use flags::Flags;
 pub enum Command {
     /// Measure Quorate beside etcd 3.5.1, in turn and with fresh data.
     Compare(compare::Flags),
+    /// Measure throughput and memory as work grows, and draw them.
+    Scale(scale::Flags),
     /// Answer puts and gets without doing anything, as the limit of what a server can reach.
     #[command(hide = true)]
     Echo {
@@ -51,6 +56,7 @@ impl Command {
     pub fn run(&self) -> anyhow::Result<()> {
         match self {
             Command::Compare(flags) => compare::run(flags),
+            Command::Scale(flags) => scale::run(flags),
             Command::Echo { listen } => servers::echo(*listen),
         }
     }

@@ -8,7 +8,8 @@ use anyhow::{Context, Result, anyhow};
 
 use super::goals::{BUSY, FAILOVER, MEMORY_FILLED, MEMORY_PEAK, QUIET, RESTART};
 use super::results::{Metric, median};
-use super::run::{Runner, Turn, bench, flags_of};
+use super::run::{Runner, Turn};
+use crate::drive::{bench, flags_of};
 use crate::load;
 use crate::servers::{Admin, Cluster, time_to_put};
 

@@ -11,7 +11,7 @@ mod machine;
 mod render;
 mod results;
 mod rows;
-pub(crate) mod run;
+mod run;
 
 use std::path::PathBuf;
 

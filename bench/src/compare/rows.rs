@@ -328,7 +328,7 @@ pub(super) fn all_rows() -> impl Iterator<Item = (&'static Group, &'static Row)>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compare::run::flags_of;
+    use crate::drive::flags_of;
     use std::collections::BTreeSet;
 
     #[test]

@@ -2,52 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result, bail};
-use clap::Parser;
+use anyhow::{Context, Result};
 
 use super::acts;
 use super::machine;
 use super::results::{Metric, Sample};
 use super::rows::{Group, Row, Work};
-use crate::Flags;
-use crate::load;
-use crate::report::Report;
+use crate::drive::{bench, measured};
 use crate::servers::{Cluster, Setup, System, load_average};
 
 /// A little load before the first row, so that no row pays for what a server does once.
 const WARM_UP: &str = "put --clients 16 --conns 4 --total 2000 --key-size 16 --key-space-size 100";
-
-/// A line of `quorate bench`.
-#[derive(Parser)]
-struct Line {
-    #[command(flatten)]
-    flags: Flags,
-}
-
-/// What a line of `quorate bench` means for these endpoints.
-pub(crate) fn flags_of(words: &str, endpoints: &[String]) -> Result<Flags> {
-    let endpoints = format!("--endpoints={}", endpoints.join(","));
-    let words = ["bench"].into_iter().chain(words.split_whitespace());
-    let line = Line::try_parse_from(words.chain([endpoints.as_str()]))?;
-    Ok(line.flags)
-}
-
-/// Carries out a line of `quorate bench`; an error if any request fails.
-pub(crate) fn bench(words: &str, cluster: &Cluster) -> Result<Report> {
-    let flags = flags_of(words, &cluster.endpoints()?)?;
-    let report = load::run(&flags)?;
-    match report.complaints() {
-        Some(complaints) => bail!("{complaints}"),
-        None => Ok(report),
-    }
-}
-
-/// A row on a cluster: its report, and what the servers used for it, in seconds of processor time.
-pub(crate) fn measured(words: &str, cluster: &Cluster) -> Result<(Report, f64)> {
-    let before = cluster.usage()?;
-    let report = bench(words, cluster)?;
-    Ok((report, cluster.usage()? - before))
-}
 
 /// Goes through groups of rows.
 pub(super) struct Runner {

@@ -15,6 +15,7 @@ mod bit_rot;
 mod catching_up;
 mod cluster_command;
 mod command_line;
+mod compare;
 mod damage;
 mod divergence;
 mod full_disk;
