@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod compare;
+mod criterion;
 mod document;
 mod drive;
 mod flags;
@@ -43,6 +44,8 @@ pub enum Command {
     Compare(compare::Flags),
     /// Measure throughput and memory as work grows, and draw them.
     Scale(scale::Flags),
+    /// Run the criterion benches of the core alone, and print one table.
+    Criterion(criterion::Flags),
     /// Answer puts and gets without doing anything, as the limit of what a server can reach.
     #[command(hide = true)]
     Echo {
@@ -57,6 +60,7 @@ impl Command {
         match self {
             Command::Compare(flags) => compare::run(flags),
             Command::Scale(flags) => scale::run(flags),
+            Command::Criterion(flags) => criterion::run(flags),
             Command::Echo { listen } => servers::echo(*listen),
         }
     }

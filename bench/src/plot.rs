@@ -82,9 +82,7 @@ impl Chart {
     /// The chart as an SVG document; nothing if there is nothing to show.
     pub(crate) fn svg(&self) -> Option<String> {
         let points = || self.lines.iter().flat_map(|line| &line.points);
-        if points().next().is_none() {
-            return None;
-        }
+        points().next()?;
         let least = |values: &mut dyn Iterator<Item = f64>| values.fold(f64::INFINITY, f64::min);
         let most = |values: &mut dyn Iterator<Item = f64>| values.fold(f64::NEG_INFINITY, f64::max);
         let xs = || points().map(|&(x, _)| x);
@@ -273,7 +271,7 @@ pub(crate) fn amount(value: f64) -> String {
         _ => (value, ""),
     };
     let digits = match scaled.abs() {
-        size if size == 0.0 => "0".to_owned(),
+        0.0 => "0".to_owned(),
         size if size >= 100.0 => format!("{scaled:.0}"),
         size if size >= 1.0 => format!("{scaled:.1}"),
         size if size >= 0.1 => format!("{scaled:.2}"),
