@@ -51,6 +51,9 @@ pub enum Command {
     Echo {
         /// Where to listen.
         listen: SocketAddr,
+        /// With our own HTTP/2 alone, without tonic.
+        #[arg(long)]
+        bare: bool,
     },
 }
 
@@ -61,7 +64,11 @@ impl Command {
             Command::Compare(flags) => compare::run(flags),
             Command::Scale(flags) => scale::run(flags),
             Command::Criterion(flags) => criterion::run(flags),
-            Command::Echo { listen } => servers::echo(*listen),
+            Command::Echo {
+                listen,
+                bare: false,
+            } => servers::echo(*listen),
+            Command::Echo { listen, bare: true } => servers::bare_echo(*listen),
         }
     }
 }

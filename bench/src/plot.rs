@@ -17,15 +17,54 @@ const BOTTOM: f64 = 300.0;
 /// A value axis covers more than this many times its least value by being logarithmic.
 const LINEAR_MAX: f64 = 40.0;
 
-const STYLE: &str = "\
-svg{font:12px 'Inter','Segoe UI','Helvetica Neue',Arial,'DejaVu Sans',sans-serif;--ink:#1f2328;--grey:#59636e;--grid:#d8dee4;\
---c0:#2f6fde;--c1:#d97706;--c2:#8250df;--c3:#0e8a92;background:#ffffff}\
-@media (prefers-color-scheme:dark){svg{--ink:#e6edf3;--grey:#9198a1;--grid:#30363d;\
---c0:#6ea8ff;--c1:#f0a23b;--c2:#b78af7;--c3:#3fc1c9;background:#0d1117}}\
-text{fill:var(--ink)}.grey{fill:var(--grey)}.grid{stroke:var(--grid)}.axis{stroke:var(--grey)}\
-.line{fill:none;stroke-width:2;stroke-linejoin:round}.dashed{stroke-dasharray:6 4}\
-.s0{stroke:var(--c0)}.s1{stroke:var(--c1)}.s2{stroke:var(--c2)}.s3{stroke:var(--c3)}\
-.f0{fill:var(--c0)}.f1{fill:var(--c1)}.f2{fill:var(--c2)}.f3{fill:var(--c3)}";
+/// The colours of one theme, as rules. Variables would be shorter, and not every reader of SVG knows them.
+macro_rules! theme {
+    ($paper:literal, $ink:literal, $grey:literal, $grid:literal, $a:literal, $b:literal, $c:literal, $d:literal) => {
+        concat!(
+            ".paper{fill:",
+            $paper,
+            "}text{fill:",
+            $ink,
+            "}.grey{fill:",
+            $grey,
+            "}.grid{stroke:",
+            $grid,
+            "}.axis{stroke:",
+            $grey,
+            "}.s0{stroke:",
+            $a,
+            "}.s1{stroke:",
+            $b,
+            "}.s2{stroke:",
+            $c,
+            "}.s3{stroke:",
+            $d,
+            "}.f0{fill:",
+            $a,
+            "}.f1{fill:",
+            $b,
+            "}.f2{fill:",
+            $c,
+            "}.f3{fill:",
+            $d,
+            "}"
+        )
+    };
+}
+
+const STYLE: &str = concat!(
+    "text{font:12px 'Inter','Segoe UI','Helvetica Neue',Arial,'DejaVu Sans',sans-serif}",
+    ".title{font-size:15px;font-weight:600}",
+    ".line{fill:none;stroke-width:2;stroke-linejoin:round}.dashed{stroke-dasharray:6 4}",
+    theme!(
+        "#ffffff", "#1f2328", "#59636e", "#d8dee4", "#2f6fde", "#d97706", "#8250df", "#0e8a92"
+    ),
+    "@media (prefers-color-scheme:dark){",
+    theme!(
+        "#0d1117", "#e6edf3", "#9198a1", "#30363d", "#6ea8ff", "#f0a23b", "#b78af7", "#3fc1c9"
+    ),
+    "}"
+);
 
 /// A chart.
 #[derive(Clone, Debug)]
@@ -106,25 +145,37 @@ impl Chart {
             svg.push_str(&piece);
             svg.push('\n');
         };
-        put(text(
-            16.0,
-            24.0,
-            "start",
-            "",
-            "font-size=\"15\" font-weight=\"600\"",
-            &self.title,
+        put(format!(
+            "<rect class=\"paper\" width=\"{WIDTH}\" height=\"{HEIGHT}\"/>"
         ));
-        for &tick in &ticks {
+        put(text(16.0, 24.0, "start", "title", &self.title));
+        let mut shown: Vec<f64> = xs().collect();
+        shown.sort_by(f64::total_cmp);
+        shown.dedup();
+        self.axes((&x, &shown), (&y, &ticks), &mut put);
+        self.legend(&mut put);
+        for (number, line) in self.lines.iter().enumerate() {
+            self.line(number, line, &x, &y, &mut put);
+        }
+        svg.push_str("</svg>\n");
+        Some(svg)
+    }
+
+    /// Both axes: their scales and the values that are written beside them.
+    fn axes(
+        &self,
+        (x, shown): (&Scale, &[f64]),
+        (y, ticks): (&Scale, &[f64]),
+        put: &mut impl FnMut(String),
+    ) {
+        for &tick in ticks {
             let at = y.place(tick);
             put(format!(
                 "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{RIGHT}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>"
             ));
-            put(text(LEFT - 8.0, at + 4.0, "end", "grey", "", &amount(tick)));
+            put(text(LEFT - 8.0, at + 4.0, "end", "grey", &amount(tick)));
         }
-        let mut shown: Vec<f64> = xs().collect();
-        shown.sort_by(f64::total_cmp);
-        shown.dedup();
-        for &tick in &shown {
+        for &tick in shown {
             let at = x.place(tick);
             put(format!(
                 "<line class=\"axis\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{BOTTOM}\" y2=\"{}\"/>",
@@ -135,7 +186,6 @@ impl Chart {
                 BOTTOM + 20.0,
                 "middle",
                 "grey",
-                "",
                 &(self.x_label)(tick),
             ));
         }
@@ -147,27 +197,19 @@ impl Chart {
             HEIGHT - 14.0,
             "middle",
             "grey",
-            "",
             &self.x,
         ));
-        let logarithmic = if log { ", logarithmic" } else { "" };
+        let logarithmic = if y.log { ", logarithmic" } else { "" };
         put(text(
             16.0,
             44.0,
             "start",
             "grey",
-            "",
             &format!("{}{logarithmic}", self.y),
         ));
-        self.legend(&mut put);
-        for (number, line) in self.lines.iter().enumerate() {
-            self.line(number, line, &x, &y, &mut put);
-        }
-        svg.push_str("</svg>\n");
-        Some(svg)
     }
 
-    /// The names of the lines, in a row from the right.
+    /// The names of the lines, in a row.
     fn legend(&self, put: &mut impl FnMut(String)) {
         /// About how wide a letter is.
         const LETTER: f64 = 6.6;
@@ -180,7 +222,7 @@ impl Chart {
                 at + 24.0
             ));
             put(marker(number, at + 12.0, 60.0, ""));
-            put(text(at + 30.0, 64.0, "start", "", "", &line.name));
+            put(text(at + 30.0, 64.0, "start", "", &line.name));
             at += 52.0 + LETTER * line.name.chars().count() as f64;
         }
     }
@@ -249,10 +291,10 @@ fn marker(number: usize, x: f64, y: f64, label: &str) -> String {
     )
 }
 
-fn text(x: f64, y: f64, anchor: &str, class: &str, more: &str, words: &str) -> String {
+fn text(x: f64, y: f64, anchor: &str, class: &str, words: &str) -> String {
     let words = escaped(words);
     format!(
-        "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" class=\"{class}\" {more}>{words}</text>"
+        "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" class=\"{class}\">{words}</text>"
     )
 }
 

@@ -43,7 +43,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
         ],
     ),
     ("client", &["etcd"]),
-    ("bench", &["client", "etcd"]),
+    ("bench", &["client", "etcd", "http2"]),
 ];
 
 /// Crates that hold no clock, socket, file, thread or hash map, by compiler.

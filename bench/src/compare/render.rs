@@ -223,33 +223,38 @@ fn others(results: &Results, members: usize) -> Table {
     table
 }
 
+/// What servers reach that do nothing, and how near to it the others come.
 fn limits(results: &Results) -> Table {
+    const ECHOES: [System; 2] = [System::TonicEcho, System::BareEcho];
     let mut table = Table::new(&[
         "load",
         "etcd",
         "Quorate",
         "tonic echo",
+        "HTTP/2 echo",
         "Quorate of tonic echo",
-        "CPU of tonic echo",
+        "of HTTP/2 echo",
+        "CPU: tonic echo of Quorate",
+        "HTTP/2 echo of Quorate",
     ]);
     for (_, row) in all_rows() {
-        let rate = |system| results.median(row.title, 1, system, Metric::PerSecond);
-        let Some(echo) = rate(System::TonicEcho) else {
+        let value = |system, metric| results.median(row.title, 1, system, metric);
+        let rate = |system| value(system, Metric::PerSecond);
+        if ECHOES.iter().all(|&echo| rate(echo).is_none()) {
             continue;
-        };
+        }
         let shown = |value: Option<f64>| value.map_or_else(String::new, grouped);
-        let share = rate(System::Quorate).map(|ours| format!("{:.0} %", 100.0 * ours / echo));
-        let cpu = |system| results.median(row.title, 1, system, Metric::Cpu);
-        let cpu = cpu(System::TonicEcho).zip(cpu(System::Quorate));
-        let cpu = cpu.map(|(echo, ours)| format!("{:.0} % of Quorate's", 100.0 * echo / ours));
-        table.add(vec![
-            row.title.to_owned(),
-            shown(rate(System::Etcd)),
-            shown(rate(System::Quorate)),
-            grouped(echo),
-            share.unwrap_or_default(),
-            cpu.unwrap_or_default(),
-        ]);
+        let percent = |part: Option<f64>, whole: Option<f64>| {
+            let share = part.zip(whole).map(|(part, whole)| 100.0 * part / whole);
+            share.map_or_else(String::new, |share| format!("{share:.0} %"))
+        };
+        let ours = rate(System::Quorate);
+        let cpu = |system| value(system, Metric::Cpu);
+        let mut cells = vec![row.title.to_owned(), shown(rate(System::Etcd)), shown(ours)];
+        cells.extend(ECHOES.map(|echo| shown(rate(echo))));
+        cells.extend(ECHOES.map(|echo| percent(ours, rate(echo))));
+        cells.extend(ECHOES.map(|echo| percent(cpu(echo), cpu(System::Quorate))));
+        table.add(cells);
     }
     table
 }

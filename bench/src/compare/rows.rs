@@ -275,7 +275,7 @@ impl Group {
             systems.insert(0, System::Etcd);
         }
         if matches!(self.work, Work::Loads { echo: true, .. }) && members == 1 {
-            systems.push(System::TonicEcho);
+            systems.extend([System::TonicEcho, System::BareEcho]);
         }
         systems
     }
@@ -361,8 +361,11 @@ mod tests {
             let mut groups = GROUPS.iter();
             groups.find(|group| group.name == name).expect("it exists")
         };
-        use System::{Etcd, Quorate, TonicEcho};
-        assert_eq!(group("put").systems(1, true), [Etcd, Quorate, TonicEcho]);
+        use System::{BareEcho, Etcd, Quorate, TonicEcho};
+        assert_eq!(
+            group("put").systems(1, true),
+            [Etcd, Quorate, TonicEcho, BareEcho]
+        );
         assert_eq!(group("put").systems(3, true), [Etcd, Quorate]);
         assert_eq!(group("watch").systems(1, false), [Quorate]);
     }

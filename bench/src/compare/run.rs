@@ -89,7 +89,7 @@ impl Runner {
                         failures.push(line);
                     }
                 }
-                if turn.system != System::TonicEcho {
+                if !turn.system.is_echo() {
                     let peak = cluster.usage()?.peak;
                     let title = format!("resident memory at most, rows {}", group.name);
                     self.add(turn, &title, &[(Metric::Memory, peak)]);

@@ -50,10 +50,7 @@ struct Member {
 impl Cluster {
     /// Starts a cluster with fresh data and waits until every member serves.
     pub(crate) fn start(setup: &Setup, system: System, members: usize) -> Result<Cluster> {
-        let folder = Folder::new(
-            &setup.root,
-            system.name().split(' ').next().unwrap_or_default(),
-        )?;
+        let folder = Folder::new(&setup.root, "cluster")?;
         let ports = free_ports(setup.port, 2 * members)?;
         let url = |port: u16| format!("http://127.0.0.1:{port}");
         let peers: Vec<String> = (0..members)
@@ -65,7 +62,7 @@ impl Cluster {
             let (client, peer) = (url(ports[at]), url(ports[members + at]));
             let mut arguments: Vec<String> = first.iter().map(|&word| word.to_owned()).collect();
             let address = format!("127.0.0.1:{}", ports[at]);
-            if system == System::TonicEcho {
+            if system.is_echo() {
                 arguments.push(address.clone());
             } else {
                 let data = folder.path().join(format!("n{at}"));

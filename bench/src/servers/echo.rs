@@ -14,19 +14,30 @@ use tonic::codegen::tokio_stream;
 use tonic::{Request, Response, Status};
 
 /// The value of every key, as large as those of the rows that are measured.
-const VALUE: [u8; 256] = [b'v'; 256];
+static VALUE: [u8; 256] = [b'v'; 256];
 
-struct Echo {
-    value: Bytes,
-}
+struct Echo;
 
-fn header() -> Option<ResponseHeader> {
+/// What is said of the cluster.
+pub(super) fn header() -> Option<ResponseHeader> {
     Some(ResponseHeader {
         cluster_id: 1,
         member_id: 1,
         revision: 1,
         raft_term: 1,
     })
+}
+
+/// The row of any key.
+pub(super) fn row(key: Bytes) -> KeyValue {
+    KeyValue {
+        key,
+        value: Bytes::from_static(&VALUE),
+        create_revision: 1,
+        mod_revision: 1,
+        version: 1,
+        lease: 0,
+    }
 }
 
 #[tonic::async_trait]
@@ -37,17 +48,9 @@ impl kv_server::Kv for Echo {
         &self,
         request: Request<RangeRequest>,
     ) -> Result<Response<RangeResponse>, Status> {
-        let row = KeyValue {
-            key: request.into_inner().key,
-            value: self.value.clone(),
-            create_revision: 1,
-            mod_revision: 1,
-            version: 1,
-            lease: 0,
-        };
         Ok(Response::new(RangeResponse {
             header: header(),
-            kvs: vec![row],
+            kvs: vec![row(request.into_inner().key)],
             more: false,
             count: 1,
         }))
@@ -92,12 +95,9 @@ impl kv_server::Kv for Echo {
 
 /// Serves until the process ends, on a thread for each processor.
 pub(crate) fn serve(listen: SocketAddr) -> Result<()> {
-    let echo = Echo {
-        value: Bytes::from_static(&VALUE),
-    };
     let server = tonic::transport::Server::builder()
         .tcp_nodelay(true)
-        .add_service(kv_server::KvServer::new(echo))
+        .add_service(kv_server::KvServer::new(Echo))
         .serve(listen);
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -1,15 +1,17 @@
-//! Servers that are started to be measured: etcd, Quorate, and one that only echoes.
+//! Servers that are started to be measured: etcd, Quorate, and two that only echo.
 //!
 //! Each cluster has fresh data in a folder of its own, and goes with it when it is dropped. Who is
 //! interrupted leaves nothing behind either: [`keeper`] knows every process and folder.
 
 mod admin;
+mod bare;
 mod cluster;
 mod echo;
 pub(crate) mod keeper;
 mod usage;
 
 pub(crate) use admin::{Admin, time_to_put};
+pub(crate) use bare::serve as bare_echo;
 pub(crate) use cluster::{Cluster, Setup};
 pub(crate) use echo::serve as echo;
 pub(crate) use usage::{Usage, load_average, refuse_without_proc};
@@ -43,14 +45,23 @@ pub(crate) enum System {
     /// A tonic server that answers puts and gets, and stores nothing.
     #[serde(rename = "tonic echo")]
     TonicEcho,
+    /// The same with nothing but our own HTTP/2.
+    #[serde(rename = "http2 echo")]
+    BareEcho,
 }
 
 impl System {
+    /// Whether it stores nothing.
+    pub(crate) fn is_echo(self) -> bool {
+        matches!(self, System::TonicEcho | System::BareEcho)
+    }
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             System::Etcd => "etcd",
             System::Quorate => "Quorate",
             System::TonicEcho => "tonic echo",
+            System::BareEcho => "HTTP/2 echo",
         }
     }
 }
@@ -84,6 +95,7 @@ impl Programs {
             System::Etcd => (self.etcd.clone().context(ETCD_HOW)?, &[]),
             System::Quorate => (self.quorate.clone(), &["serve"]),
             System::TonicEcho => (std::env::current_exe()?, &["echo"]),
+            System::BareEcho => (std::env::current_exe()?, &["echo", "--bare"]),
         })
     }
 
