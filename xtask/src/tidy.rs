@@ -27,7 +27,8 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("sim", &["core", "node", "problems", "runtime", "service"]),
     ("runtime", &["core", "node"]),
     ("service", &["core", "node", "problems"]),
-    ("etcd", &["core", "runtime", "service"]),
+    ("etcd", &["core", "http2", "runtime", "service"]),
+    ("http2", &[]),
     (
         "lab",
         &[
