@@ -235,6 +235,10 @@ pub(crate) struct Flags {
     #[arg(long, env = "QUORATE_LAYER_BYTES", default_value_t = 32 << 20, value_name = "BYTES", hide = true)]
     pub(crate) layer_bytes: usize,
 
+    /// How much memory to use for what is read from the store and written to it, bytes.
+    #[arg(long, env = "QUORATE_CACHE_BYTES", default_value_t = 64 << 20, value_name = "BYTES", hide = true)]
+    pub(crate) cache_bytes: usize,
+
     /// How much of the log to keep for slow peers behind what is in the store, bytes.
     #[arg(long, env = "QUORATE_LOG_BYTES", default_value_t = 64 << 20, value_name = "BYTES", hide = true)]
     pub(crate) log_bytes: u64,

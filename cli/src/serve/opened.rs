@@ -84,6 +84,7 @@ fn open_machine(flags: &Flags, origin: &Origin, expected: bool) -> Result<(Machi
     let mut options = store::Options::new(flags.data_dir.join("store"));
     options.members = origin.introduction.founders.clone();
     options.layer_bytes = flags.layer_bytes;
+    options.cache_bytes = flags.cache_bytes;
     options.layer_positions = flags.snapshot_count;
     options.expected = expected;
     Machine::open(options).context("the key-value store cannot be opened")
