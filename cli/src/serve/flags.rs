@@ -232,7 +232,7 @@ pub(crate) struct Flags {
     pub(crate) clock_drift_ppm: u32,
 
     /// How much new data to gather in memory before it is written to the store, bytes.
-    #[arg(long, env = "QUORATE_LAYER_BYTES", default_value_t = 32 << 20, value_name = "BYTES", hide = true)]
+    #[arg(long, env = "QUORATE_LAYER_BYTES", default_value_t = 16 << 20, value_name = "BYTES", hide = true)]
     pub(crate) layer_bytes: usize,
 
     /// How much memory to use for what is read from the store and written to it, bytes.
@@ -240,7 +240,7 @@ pub(crate) struct Flags {
     pub(crate) cache_bytes: usize,
 
     /// How much of the log to keep for slow peers behind what is in the store, bytes.
-    #[arg(long, env = "QUORATE_LOG_BYTES", default_value_t = 64 << 20, value_name = "BYTES", hide = true)]
+    #[arg(long, env = "QUORATE_LOG_BYTES", default_value_t = 16 << 20, value_name = "BYTES", hide = true)]
     pub(crate) log_bytes: u64,
 }
 
