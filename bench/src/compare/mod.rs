@@ -15,7 +15,7 @@ mod run;
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 
 use self::results::Results;
@@ -140,17 +140,9 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
         None => Results::default(),
     };
     let mut failures = Vec::new();
-    let results = if flags.show {
-        kept
-    } else {
-        let measured = measure(flags, &groups, &mut failures)?;
-        let results = measured.put_over(kept);
-        if let Some(path) = &flags.keep {
-            let text = serde_json::to_string_pretty(&results)?;
-            std::fs::write(path, text + "\n")
-                .with_context(|| format!("cannot write {}", path.display()))?;
-        }
-        results
+    let results = match flags.show {
+        true => kept,
+        false => measure(flags, &groups, &kept, &mut failures)?,
     };
     if flags.json {
         println!("{}", serde_json::to_string_pretty(&results)?);
@@ -167,9 +159,11 @@ pub(crate) fn run(flags: &Flags) -> Result<()> {
     bail!("{} rows failed:\n{}", failures.len(), failures.join("\n"))
 }
 
+/// Measures all groups. What there is is kept after each, so that who is interrupted loses one.
 fn measure(
     flags: &Flags,
     groups: &[&'static Group],
+    kept: &Results,
     failures: &mut Vec<String>,
 ) -> Result<Results> {
     refuse_without_proc()?;
@@ -201,14 +195,20 @@ fn measure(
         .map(|&members| members.into())
         .collect();
     let mut runner = run::Runner::new(setup, flags.rounds(), flags.part(), members);
+    let mut results = kept.clone();
     for group in groups {
         runner.run(group, failures)?;
+        let measured = Results {
+            about: about.clone(),
+            disk: disk.clone(),
+            samples: runner.samples.clone(),
+        };
+        results = measured.put_over(kept.clone());
+        if let Some(path) = &flags.keep {
+            results.write(path)?;
+        }
     }
-    Ok(Results {
-        about,
-        disk,
-        samples: runner.samples,
-    })
+    Ok(results)
 }
 
 #[cfg(test)]

@@ -66,6 +66,15 @@ impl Results {
         })
     }
 
+    /// Writes them to a file, whole or not at all.
+    pub(super) fn write(&self, path: &Path) -> Result<()> {
+        let text = serde_json::to_string_pretty(self)? + "\n";
+        let beside = path.with_extension("new");
+        std::fs::write(&beside, text)
+            .and_then(|()| std::fs::rename(&beside, path))
+            .with_context(|| format!("cannot write {}", path.display()))
+    }
+
     /// Puts these over what is there: rows that were measured anew replace their old samples.
     pub(super) fn put_over(self, mut old: Results) -> Results {
         old.samples.retain(|was| {
