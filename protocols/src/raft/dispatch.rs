@@ -55,6 +55,17 @@ impl Raft {
             } => self.on_beginning(from, position, members, fx),
             Message::Rejoining { incarnation } => self.on_rejoining(from, incarnation, fx),
             Message::Restored { at, .. } => self.on_restored(from, at, fx),
+            Message::Lacking {
+                incarnation,
+                anchor,
+                after,
+            } => self.on_lacking(from, incarnation, anchor, after, fx),
+            Message::Filling {
+                previous,
+                members,
+                entries,
+                ..
+            } => self.on_filling(from, previous, members, &entries, fx),
             Message::Copied {
                 incarnation, index, ..
             } => self.on_copied(from, incarnation, index, fx),

@@ -92,7 +92,6 @@ impl Raft {
     pub(super) fn campaign(&mut self, transfer: bool, fx: &mut Effects<Raft>) {
         self.term = self.term.next();
         self.vote = Some(self.me);
-        self.write_vote(fx);
         self.role = Role::Candidate {
             granted: BTreeSet::new(),
             transfer,
@@ -138,7 +137,6 @@ impl Raft {
         self.become_follower(self.term, fx);
         if self.vote.is_none() {
             self.vote = Some(from);
-            self.write_vote(fx);
         }
         self.await_election(fx);
         let term = self.term;

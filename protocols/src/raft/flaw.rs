@@ -31,6 +31,10 @@ museum! {
         "Ongaro's thesis 2014, section 4.2.1";
     OldVotes = "old-votes": "votes for a campaign count that its candidate has forgotten",
         "found here, while the argument for recovery was checked";
+    BlindFill = "blind-fill": "a hole in a log is filled without a look at the term behind it",
+        "Alagappan et al., Protocol-aware recovery, FAST 2018";
+    OldPromises = "old-promises": "a damaged replica believes the promises of before the hole in its log",
+        "Alagappan et al., Protocol-aware recovery, FAST 2018";
 }
 
 impl Flaw {

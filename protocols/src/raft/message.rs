@@ -176,6 +176,26 @@ pub enum Message {
         /// Where it is.
         at: Position,
     },
+    /// "Frames of my log are lost, but not its end: what leads to `anchor`, from behind `after` on?"
+    Lacking {
+        /// The asking replica's incarnation.
+        incarnation: u64,
+        /// What it knows to be in its log.
+        anchor: Position,
+        /// What it may know before.
+        after: Index,
+    },
+    /// "These lead to your anchor."
+    Filling {
+        /// From the question.
+        incarnation: u64,
+        /// What they follow.
+        previous: Position,
+        /// Who takes part there, if the sender knows.
+        members: Option<Configuration>,
+        /// What follows, through the anchor.
+        entries: Entries,
+    },
     /// "My log agrees with yours through `index`, on disk, but do not count on me."
     Copied {
         /// The term of the leader whose log it agrees with.
@@ -192,12 +212,28 @@ pub enum Message {
 /// What a replica writes down.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Record {
-    /// The current term and the vote in it (figure 2, persistent state).
+    /// The current term and the vote in it (figure 2, persistent state). Written by versions whose frames did
+    /// not say each time what had been promised.
     Vote {
         /// The term.
         term: Term,
         /// Who has this replica's vote.
         vote: Option<NodeId>,
+    },
+    /// All that this replica has promised by then, said again in every frame: whoever can read one knows what
+    /// those before it said, even if they are lost.
+    Promised {
+        /// The current term (figure 2, persistent state).
+        term: Term,
+        /// Who has this replica's vote in it (figure 2, persistent state).
+        vote: Option<NodeId>,
+        /// Records were lost, so that it copies the log again, but must not promise anything.
+        rejoining: bool,
+    },
+    /// The log ends here: said in every frame without an entry.
+    End {
+        /// Its last entry.
+        position: Position,
     },
     /// The entry at `index`. Whatever was at or behind that index before is gone.
     Append {
@@ -220,9 +256,9 @@ pub enum Record {
         /// Who takes part there.
         members: Configuration,
     },
-    /// Records were lost. This replica copies the log again, but must not promise anything.
+    /// Records were lost. This replica copies the log again, but must not promise anything. Like `Vote`.
     Rejoining,
-    /// It has whatever it may have forgotten, and takes part again.
+    /// It has whatever it may have forgotten, and takes part again. Like `Vote`.
     Rejoined,
 }
 
@@ -275,6 +311,8 @@ impl Message {
             | Message::Beginning { .. }
             | Message::Rejoining { .. }
             | Message::Restored { .. }
+            | Message::Lacking { .. }
+            | Message::Filling { .. }
             | Message::Begun => None,
         }
     }
@@ -287,6 +325,7 @@ impl Message {
             | Message::ReadReady { incarnation, .. }
             | Message::Forgotten { incarnation }
             | Message::Beginning { incarnation, .. }
+            | Message::Filling { incarnation, .. }
             | Message::Restored { incarnation, .. } => Some(*incarnation),
             Message::PreVote { .. }
             | Message::PreGranted { .. }
@@ -304,6 +343,7 @@ impl Message {
             | Message::ReadAsked { .. }
             | Message::Recovering { .. }
             | Message::Rejoining { .. }
+            | Message::Lacking { .. }
             | Message::Copied { .. }
             | Message::Begun => None,
         }
@@ -343,6 +383,8 @@ impl Message {
             | Message::Beginning { .. }
             | Message::Rejoining { .. }
             | Message::Restored { .. }
+            | Message::Lacking { .. }
+            | Message::Filling { .. }
             | Message::Copied { .. }
             | Message::Begun => false,
         }
@@ -373,6 +415,8 @@ wire!(enum Message, "the tag of a message" {
     21 => Restored { incarnation, at };
     22 => Copied { term, incarnation, index };
     23 => Begun;
+    24 => Lacking { incarnation, anchor, after };
+    25 => Filling { incarnation, previous, members, entries };
 });
 
 wire!(enum Record, "the tag of a record" {
@@ -382,4 +426,6 @@ wire!(enum Record, "the tag of a record" {
     4 => Reset { position, members };
     5 => Rejoining;
     6 => Rejoined;
+    7 => Promised { term, vote, rejoining };
+    8 => End { position };
 });

@@ -23,6 +23,8 @@ mod paper;
 mod reads;
 mod recovery;
 mod rename;
+mod repair;
+mod replay;
 mod replication;
 mod restart;
 mod role;
@@ -74,6 +76,10 @@ pub struct Raft {
     /// Records were lost: promises wait.
     rejoining: Option<Rejoin>,
     beginning: Beginning,
+    /// The promises that the last frame says.
+    sealed: (Term, Option<NodeId>, bool),
+    /// How many entries others have put back.
+    repaired: u64,
 }
 
 impl Protocol for Raft {
@@ -97,10 +103,12 @@ impl Protocol for Raft {
             Request::Transfer { to } => self.on_transfer(to, fx),
             Request::Reconfigure(members) => self.on_reconfigure(members, fx),
         }
+        self.seal(fx);
     }
 
     fn on_message(&mut self, from: NodeId, message: Message, fx: &mut Effects<Raft>) {
         self.receive(from, message, fx);
+        self.seal(fx);
     }
 
     fn on_timer(&mut self, timer: Timer, fx: &mut Effects<Raft>) {
@@ -114,6 +122,7 @@ impl Protocol for Raft {
             Timer::Lease => self.on_lease_ended(),
             Timer::Term(round) => self.on_term_ended(round),
         }
+        self.seal(fx);
     }
 
     fn window(&self) -> usize {

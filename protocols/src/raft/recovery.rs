@@ -7,23 +7,30 @@
 //! can have no effect any more, whoever takes part by then.
 
 use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
 
 use quorate_core::{Effects, NodeId};
 
 use crate::log::{Content, Index, Position};
 
 use super::leader::{Peer, Trust};
-use super::message::{Message, Record, Timer};
+use super::message::{Message, Timer};
+use super::repair::{Part, Repair};
+use super::replay::Replay;
 use super::role::Role;
 use super::{Configuration, Configurations, Flaw, Raft};
 
 /// What a damaged replica knows.
-#[derive(Clone, Default, Hash, Debug)]
+#[derive(Clone, Hash, Debug)]
 pub(super) struct Damage {
     /// The application's state, which is not part of the damage.
-    state: Position,
+    pub(super) state: Position,
     /// Who else said to be damaged, and nothing else since.
     forgotten: BTreeSet<NodeId>,
+    /// What can still be read of the log, oldest first. Others may lack it.
+    pub(super) parts: Vec<Part>,
+    /// If the end of the log can be read: how what is missing before it is put back.
+    pub(super) repair: Option<Repair>,
 }
 
 /// What a replica waits for that has a log again but cannot know what it promised.
@@ -54,42 +61,56 @@ impl Rejoin {
 }
 
 impl Damage {
+    /// Whether what is missing in the log is not to be had, as far as one can tell.
+    fn is_given_up(&self) -> bool {
+        self.repair.as_ref().is_none_or(Repair::is_given_up)
+    }
+
     /// The same damage where replicas have other names.
     pub(super) fn renamed(&self, name: impl Fn(NodeId) -> NodeId) -> Damage {
         Damage {
             state: self.state,
             forgotten: self.forgotten.iter().map(|&id| name(id)).collect(),
+            parts: self.parts.iter().map(|part| part.renamed(&name)).collect(),
+            repair: self.repair.as_ref().map(|repair| repair.renamed(&name)),
         }
     }
 }
 
 impl Raft {
-    /// What can still be read is of no use without the rest. Nothing is written, so that somebody who
-    /// can mend the disk finds everything as it was, and no promise is made that a mended disk would
-    /// not know of.
+    /// Nothing is written before the log is whole again or begins anew, so that somebody who can mend the disk
+    /// finds everything as it was, and no promise is made that a mended disk would not know of.
     pub(super) fn become_damaged(
         &mut self,
         state: Position,
         founders: Configuration,
+        parts: Vec<Replay>,
         fx: &mut Effects<Raft>,
     ) {
+        let repair = Repair::new(&parts, fx.frame(), state, self.config.flaw);
         (self.term, self.vote, self.rejoining) = (state.epoch, None, None);
         self.log.reset(state);
         self.configurations = Configurations::new(state.index, founders);
         (self.commit, self.delivered) = (state.index, state.index);
         self.role = Role::Damaged(Damage {
             state,
-            ..Damage::default()
+            forgotten: BTreeSet::new(),
+            parts: parts.into_iter().map(Part::from).collect(),
+            repair,
         });
-        self.ask_for_help(fx);
     }
 
     /// Asks whoever may lead for what this replica needs next.
-    pub(super) fn ask_for_help(&self, fx: &mut Effects<Raft>) {
+    pub(super) fn ask_for_help(&mut self, fx: &mut Effects<Raft>) {
+        if let Role::Damaged(damage) = &mut self.role
+            && let Some(repair) = &mut damage.repair
+        {
+            repair.ask();
+        }
         match (&self.role, self.rejoining, self.leader) {
             (Role::Damaged(_), ..) => {
                 for peer in self.other_voters() {
-                    self.ask_for_beginning(peer, fx);
+                    self.ask_a_peer(peer, fx);
                 }
             }
             (_, Some(_), leader) => {
@@ -105,10 +126,17 @@ impl Raft {
         fx.set_timer(Timer::Recovery, timeout..timeout);
     }
 
-    fn ask_for_beginning(&self, peer: NodeId, fx: &mut Effects<Raft>) {
-        if let Role::Damaged(damage) = &self.role {
-            let (incarnation, state) = (self.incarnation, damage.state);
+    /// What is missing may be put back as long as somebody knows it; if not, the log begins anew.
+    fn ask_a_peer(&self, peer: NodeId, fx: &mut Effects<Raft>) {
+        if let Some(question) = self.lacking() {
             // Early: a question promises nothing.
+            fx.send_early(peer, question);
+        }
+        if let Role::Damaged(damage) = &self.role
+            && damage.is_given_up()
+        {
+            let (incarnation, state) = (self.incarnation, damage.state);
+            // Early: as above.
             fx.send_early(peer, Message::Recovering { incarnation, state });
         }
     }
@@ -120,20 +148,30 @@ impl Raft {
         message: &Message,
         fx: &mut Effects<Raft>,
     ) -> bool {
-        if let Role::Damaged(damage) = &mut self.role
-            && !matches!(message, Message::Forgotten { .. })
-        {
-            damage.forgotten.remove(&from);
+        let mut given_up = true;
+        if let Role::Damaged(damage) = &mut self.role {
+            given_up = damage.is_given_up();
+            // What it can still read of its log, a damaged replica says too.
+            let is_damaged = matches!(
+                message,
+                Message::Forgotten { .. } | Message::Lacking { .. } | Message::Filling { .. }
+            );
+            if !is_damaged {
+                damage.forgotten.remove(&from);
+            }
         }
         match message {
-            Message::Recovering { .. } | Message::Forgotten { .. } | Message::Beginning { .. } => {
-                true
-            }
+            Message::Recovering { .. }
+            | Message::Forgotten { .. }
+            | Message::Beginning { .. }
+            | Message::Lacking { .. }
+            | Message::Filling { .. } => true,
             // The members that this replica was configured with may be long gone: here is one who leads.
             Message::Leading { .. } => {
-                self.ask_for_beginning(from, fx);
+                self.ask_a_peer(from, fx);
                 false
             }
+            Message::Snapshot { .. } if !given_up => false,
             // A state with which any log may begin.
             Message::Snapshot { .. } => {
                 let founders = self.configurations.latest().1.clone();
@@ -235,8 +273,7 @@ impl Raft {
         self.commit = position.index;
         self.rejoining = Some(Rejoin::Asking);
         self.role = Role::Follower;
-        let records = [self.reset_record(), self.vote_record(), Record::Rejoining];
-        fx.compact(fx.frame(), records);
+        fx.compact(fx.frame(), [self.reset_record()]);
         self.await_election(fx);
         self.tell_leader(fx);
     }
@@ -292,9 +329,7 @@ impl Raft {
             if self.term == at.epoch {
                 // That term has its leader, perhaps with a vote from here that is forgotten.
                 self.vote = Some(leader);
-                self.write_vote(fx);
             }
-            fx.persist(Record::Rejoined);
             fx.stop_timer(Timer::Recovery);
         }
     }
@@ -304,6 +339,9 @@ impl Raft {
         let Role::Damaged(damage) = &self.role else {
             return self.rejoining.map(|_| "rejoining");
         };
+        if !damage.is_given_up() {
+            return Some("repairing");
+        }
         let forgot = |id| id == self.me || damage.forgotten.contains(&id);
         match self.configurations.latest().1.is_quorum(|id| !forgot(id)) {
             true => Some("damaged"),

@@ -61,6 +61,12 @@ impl Message {
         match &mut message {
             Message::Append { entries, .. } => *entries = entries.renamed(&name),
             Message::Beginning { members, .. } => *members = members.renamed(&name),
+            Message::Filling {
+                members, entries, ..
+            } => {
+                *members = members.as_ref().map(|members| members.renamed(&name));
+                *entries = entries.renamed(&name);
+            }
             Message::Snapshot { members, .. } => {
                 for (_, configuration) in members {
                     *configuration = configuration.renamed(&name);
@@ -84,6 +90,7 @@ impl Message {
             | Message::Forgotten { .. }
             | Message::Rejoining { .. }
             | Message::Restored { .. }
+            | Message::Lacking { .. }
             | Message::Copied { .. }
             | Message::Begun => {}
         }
@@ -100,6 +107,15 @@ impl Record {
                 term: *term,
                 vote: vote.map(name),
             },
+            Record::Promised {
+                term,
+                vote,
+                rejoining,
+            } => Record::Promised {
+                term: *term,
+                vote: vote.map(name),
+                rejoining: *rejoining,
+            },
             Record::Append { index, entry } => Record::Append {
                 index: *index,
                 entry: entry.renamed(&name),
@@ -112,7 +128,7 @@ impl Record {
                 position: *position,
                 members: members.renamed(&name),
             },
-            Record::Rejoining | Record::Rejoined => self.clone(),
+            Record::End { .. } | Record::Rejoining | Record::Rejoined => self.clone(),
         }
     }
 }

@@ -1,24 +1,33 @@
 //! How a replica starts from what survived (figure 2, persistent state; paper 7).
 
+use alloc::vec::Vec;
 use core::time::Duration;
 
-use quorate_core::{Boot, Effects, Frame, NodeId, Survival};
+use quorate_core::{Boot, Effects, Survival};
 use quorate_problems::total_order::{Membership, Output};
 
-use crate::log::{Content, Entry, Epoch as Term, Index, Log, Position};
+use crate::log::{Epoch as Term, Index, Position};
 
 use super::message::{Message, Record, Timer};
+use super::replay::{Ground, Replay};
 use super::role::Role;
-use super::{Config, Configuration, Configurations, Flaw, Raft, Rejoin};
+use super::{Config, Configuration, Configurations, Raft, Rejoin};
 
 impl Raft {
     pub(super) fn restart(config: &Config, boot: Boot<'_, Raft>, fx: &mut Effects<Raft>) -> Raft {
         let members = Membership::new(0, config.members.iter().copied(), []);
         let founders = Configuration::settled(members);
-        let mut replay = Replay::new(founders.clone(), config.flaw);
-        for (frame, record) in boot.records {
-            replay.record(frame, record);
-        }
+        let damaged = boot.survival == Survival::Damaged;
+        let (replay, parts) = match damaged {
+            false => (
+                Replay::whole(boot.records, &founders, config.flaw),
+                Vec::new(),
+            ),
+            true => {
+                let parts = Replay::parts(boot.records, &founders, config.flaw);
+                (Replay::new(founders.clone(), config.flaw), parts)
+            }
+        };
         let mut raft = Raft {
             me: boot.me,
             incarnation: boot.incarnation,
@@ -34,7 +43,9 @@ impl Raft {
             told_members: 0,
             role: Role::Follower,
             leased: false,
-            rejoining: replay.rejoining,
+            rejoining: replay.rejoining.then_some(Rejoin::Asking),
+            repaired: 0,
+            sealed: (replay.term, replay.vote, replay.rejoining),
             beginning: match boot.survival {
                 Survival::Fresh => Beginning::Unwritten,
                 Survival::Intact | Survival::Damaged => Beginning::Durable,
@@ -45,13 +56,18 @@ impl Raft {
             raft.give_lease(fx);
         }
         let state = Position::from(boot.checkpoint);
-        if boot.survival == Survival::Damaged {
-            raft.become_damaged(state, founders, fx);
+        if damaged {
+            raft.become_damaged(state, founders, parts, fx);
             raft.open_members(fx);
+            if !raft.maybe_mend(fx) {
+                raft.ask_for_help(fx);
+            }
+            raft.seal(fx);
             return raft;
         }
-        assert!(
-            replay.grounded,
+        assert_eq!(
+            replay.ground,
+            Ground::Members,
             "the oldest record says where the log begins"
         );
         raft.meet_state(state, fx);
@@ -63,7 +79,7 @@ impl Raft {
     }
 
     /// Brings log and application state together. Each may be ahead of the other.
-    fn meet_state(&mut self, state: Position, fx: &mut Effects<Raft>) {
+    pub(super) fn meet_state(&mut self, state: Position, fx: &mut Effects<Raft>) {
         if self.beginning == Beginning::Unwritten {
             // Nothing was ever delivered here, so this state is what somebody founded the cluster with.
             self.log.reset(state);
@@ -105,15 +121,32 @@ impl Raft {
         fx.set_timer(Timer::Election, first);
     }
 
-    /// Writes down term and vote. What a replica began with comes before the first of them, so that what
-    /// it is configured with is read only once.
-    pub(super) fn write_vote(&mut self, fx: &mut Effects<Raft>) {
+    /// The end of a step. Every frame says what was promised by then, so that this is known even if older frames
+    /// are lost; and where it has no entry, where the log ends. A promise that changed makes a frame. What
+    /// a replica began with comes first of all, so that what it is configured with is read only once.
+    pub(super) fn seal(&mut self, fx: &mut Effects<Raft>) {
+        let promised = (self.term, self.vote, self.rejoining.is_some());
+        let nothing = fx.records.is_empty() && promised == self.sealed;
+        if nothing || matches!(self.role, Role::Damaged(_)) {
+            return;
+        }
         if self.beginning == Beginning::Unwritten {
             self.beginning = Beginning::Written;
-            fx.persist(self.reset_record());
+            fx.records.insert(0, self.reset_record());
             fx.send(self.me, Message::Begun);
         }
-        fx.persist(self.vote_record());
+        let is_entry = |record: &Record| matches!(record, Record::Append { .. });
+        if !fx.records.iter().any(is_entry) {
+            let position = self.log.last();
+            fx.persist(Record::End { position });
+        }
+        let (term, vote, rejoining) = promised;
+        fx.persist(Record::Promised {
+            term,
+            vote,
+            rejoining,
+        });
+        self.sealed = promised;
     }
 
     /// Where the log begins, and who takes part there, to be written down.
@@ -122,14 +155,6 @@ impl Raft {
         Record::Reset {
             position,
             members: self.configurations.at(position.index).clone(),
-        }
-    }
-
-    /// Term and vote, to be written down.
-    pub(super) fn vote_record(&self) -> Record {
-        Record::Vote {
-            term: self.term,
-            vote: self.vote,
         }
     }
 }
@@ -142,89 +167,4 @@ pub(super) enum Beginning {
     /// Perhaps not on disk yet.
     Written,
     Durable,
-}
-
-/// The records of earlier incarnations, read one by one.
-///
-/// Compaction drops frames from the front, up to where it was told or not as far, so what is left
-/// may begin anywhere: entries may come before the record that says where the log begins.
-struct Replay {
-    term: Term,
-    vote: Option<NodeId>,
-    log: Log,
-    configurations: Configurations,
-    flaw: Option<Flaw>,
-    /// Whether the term at the log's base is known.
-    grounded: bool,
-    rejoining: Option<Rejoin>,
-}
-
-impl Replay {
-    fn new(founders: Configuration, flaw: Option<Flaw>) -> Replay {
-        Replay {
-            term: Term(0),
-            vote: None,
-            log: Log::default(),
-            configurations: Configurations::new(Index(0), founders),
-            flaw,
-            grounded: true,
-            rejoining: None,
-        }
-    }
-
-    fn record(&mut self, frame: Frame, record: Record) {
-        match record {
-            Record::Vote { term, vote } => (self.term, self.vote) = (term, vote),
-            Record::Append { index, entry } => self.append(index, entry, frame),
-            Record::Base { position, members } => self.base(position, members),
-            Record::Reset { position, members } => {
-                self.log.reset(position);
-                self.configurations = Configurations::new(position.index, members);
-                self.grounded = true;
-            }
-            Record::Rejoining => self.rejoining = Some(Rejoin::Asking),
-            Record::Rejoined => self.rejoining = None,
-        }
-    }
-
-    fn append(&mut self, index: Index, entry: Entry, frame: Frame) {
-        // Where frames are missing, what is left may contradict itself.
-        let ordered = self.log.epoch_at(index.before()) <= Some(entry.epoch);
-        let follows = index > self.log.base().index && index <= self.log.last().index.next();
-        let follows = follows && ordered;
-        if !follows {
-            // The frames before are gone. A record to come says what was before this entry.
-            self.log.reset(Position {
-                index: index.before(),
-                epoch: Term(0),
-            });
-            self.configurations.restart(index.before());
-            self.grounded = index == Index(1);
-        } else if index <= self.log.last().index {
-            self.log.truncate(index);
-            self.configurations.truncate(index);
-        }
-        if let Content::Members(members) = &entry.content {
-            let next = Flaw::after(self.flaw, &self.configurations.latest().1, members);
-            self.configurations.push(index, next);
-        }
-        self.log.push(entry, frame);
-    }
-
-    fn base(&mut self, position: Position, members: Configuration) {
-        let base = self.log.base();
-        if position.index < base.index {
-            return; // Of an earlier compaction; that of the later one is still to come.
-        }
-        if position.index == base.index {
-            self.log.ground(position.epoch);
-        } else if self.log.matches(position) {
-            self.log.compact(position.index);
-        } else {
-            self.log.reset(position);
-            self.configurations = Configurations::new(position.index, members.clone());
-        }
-        self.configurations.ground(position.index, members);
-        self.grounded = true;
-    }
 }

@@ -107,7 +107,6 @@ impl Raft {
         if term > self.term {
             self.term = term;
             self.vote = None;
-            self.write_vote(fx);
         }
         self.role = Role::Follower;
         self.leader = None;

@@ -73,13 +73,11 @@ impl Raft {
         self.acknowledge(from, index, fx);
     }
 
-    /// Writes down again what the frames that are now forgotten said: the vote, and where the log
-    /// begins. The entries that remain are in the frames that remain.
+    /// Writes down again what the frames that are now forgotten said: where the log begins. The entries that
+    /// remain are in the frames that remain, and each frame says what was promised.
     fn restate(&self, beginning: Record, fx: &mut Effects<Raft>) {
         let keep_from = self.log.oldest_frame().unwrap_or(fx.frame());
-        let rejoining = self.rejoining.map(|_| Record::Rejoining);
-        let records = [self.vote_record(), beginning];
-        fx.compact(keep_from, records.into_iter().chain(rejoining));
+        fx.compact(keep_from, [beginning]);
     }
 
     /// How many bytes of entries to keep behind the application's state.
