@@ -150,6 +150,12 @@ impl Disk {
         }
     }
 
+    /// Whether some frames are not needed any more.
+    #[must_use]
+    pub fn is_compacted(&self) -> bool {
+        self.keep_from > Frame(1)
+    }
+
     /// The newest durable frame.
     #[must_use]
     pub fn durable(&self) -> Frame {

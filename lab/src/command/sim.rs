@@ -57,6 +57,9 @@ pub(super) struct Sim {
     /// Lets one member of each cluster find parts of its disk unreadable.
     #[arg(long)]
     damaged_disks: bool,
+    /// Lets nearly all of each cluster find holes in their logs in the end, at once. Schedules only.
+    #[arg(long)]
+    holes: bool,
     /// Leaves the members of each cluster as they are. Clusters only.
     #[arg(long)]
     same_members: bool,
@@ -205,6 +208,7 @@ impl Sim {
             steps: self.steps,
             lying_disks: self.lying_disks,
             damaged_disks: self.damaged_disks,
+            holes: self.holes,
             options,
             adversary,
             outside_model: self.outside_model,

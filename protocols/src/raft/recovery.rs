@@ -108,8 +108,8 @@ impl Raft {
             repair.ask();
         }
         match (&self.role, self.rejoining, self.leader) {
-            (Role::Damaged(_), ..) => {
-                for peer in self.other_voters() {
+            (Role::Damaged(damage), ..) => {
+                for peer in self.witnesses(damage) {
                     self.ask_a_peer(peer, fx);
                 }
             }

@@ -6,6 +6,7 @@
 //! that, the replica reads again what it had written. What it had promised by then every frame says.
 //! Until it has all of it back it takes part in nothing.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use quorate_core::{Effects, Frame, NodeId};
@@ -13,7 +14,7 @@ use quorate_core::{Effects, Frame, NodeId};
 use crate::log::{Content, Entries, Entry, Epoch as Term, Index, Log, Position};
 
 use super::message::{Message, Record};
-use super::recovery::Rejoin;
+use super::recovery::{Damage, Rejoin};
 use super::replay::{Ground, Replay};
 use super::role::Role;
 use super::{Configuration, Configurations, Flaw, Raft};
@@ -279,11 +280,26 @@ impl Raft {
             return None;
         };
         let (part, repair) = (damage.parts.last()?, damage.repair.as_ref()?);
+        let (state, known) = (damage.state, part.known());
+        // If the log has the state, only who takes part is missing. Who has dropped the entries before knows that
+        // at the state.
+        let (anchor, after) = match repair.rounds > 1 && known.has(state) {
+            true => (state, state.index),
+            false => (known.anchor(), repair.after(part, state)),
+        };
         Some(Message::Lacking {
             incarnation: self.incarnation,
-            anchor: part.known().anchor(),
-            after: repair.after(part, damage.state),
+            anchor,
+            after,
         })
+    }
+
+    /// All who may know what is missing: who takes part, as far as anything that can be read names them.
+    pub(super) fn witnesses(&self, damage: &Damage) -> BTreeSet<NodeId> {
+        let parts = damage.parts.iter().map(|part| &part.configurations);
+        let lists = parts.chain([&self.configurations]);
+        let named = lists.flat_map(|list| list.iter().flat_map(|(_, members)| members.iter()));
+        named.filter(|id| *id != self.me).collect()
     }
 
     /// Somebody lacks what leads to a place of its log. Whoever has that place knows it, damaged or not: it was
@@ -352,16 +368,19 @@ impl Raft {
             index: previous.index.plus(entries.len()),
             epoch: entries.last().map_or(previous.epoch, |entry| entry.epoch),
         };
-        let anchor = part.known().anchor();
-        let blind = flaw == Some(Flaw::BlindFill) && end.index == anchor.index;
-        let fits = end == anchor || blind;
-        let says_more = !entries.is_empty() || members.is_some();
-        if !fits || !says_more {
-            return; // An answer to an earlier question, or none.
+        let (base, known) = (part.log.base().index, part.known());
+        let blind = flaw == Some(Flaw::BlindFill) && end.index == known.anchor().index;
+        let fits = known.has(end) || blind;
+        let deeper = match part.ground {
+            Ground::Index => previous.index <= base,
+            Ground::Term | Ground::Members => previous.index < base,
+        };
+        let grounds = part.ground < Ground::Members && members.is_some();
+        if !fits || !(deeper || grounds && previous.index <= damage.state.index) {
+            return; // It leads elsewhere, or says nothing new.
         }
-        let first = part.log.base().index;
         repair.rounds = 0;
-        repair.fetched += first.since(previous.index);
+        repair.fetched += base.since(previous.index);
         part.extend(previous, entries);
         if let Some(members) = members {
             part.begin_with(members, flaw);

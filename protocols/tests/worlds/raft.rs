@@ -32,6 +32,21 @@ fn random_schedules_with_damaged_disks_keep_every_promise_and_end_in_progress() 
     assert!(damages > 0, "disks were damaged");
 }
 
+/// Where nearly all lose something at once, but nothing that is nowhere else, they put it back from one another.
+#[test]
+fn random_schedules_in_which_nearly_all_logs_have_holes_in_the_end_go_on() {
+    let hurt = Hurt {
+        damaged_disks: true,
+        holes: true,
+        shrink: false,
+        ..Hurt::default()
+    };
+    let runs = harness::schedules(&KNOWN, 60, &hurt);
+    let damages: u64 = runs.iter().map(|run| run.counts.damages).sum();
+    println!("damages {damages}");
+    assert!(damages > 100, "logs had holes");
+}
+
 #[test]
 fn a_seed_decides_everything() {
     for seed in 0..10 {

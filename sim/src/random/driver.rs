@@ -74,6 +74,9 @@ pub(super) const SIZE_MAX: u64 = 5;
 /// More mail than this under way is lost, as in any real network.
 const FLYING_MAX: usize = 300;
 
+/// How often in a row nearly all lose something.
+const HOLES: u32 = 3;
+
 /// A broken promise.
 pub(super) type Outcome = Result<(), String>;
 
@@ -201,6 +204,56 @@ where
         let core = self.members.iter().filter(|id| !self.faulty.contains(id));
         let core = core.copied().collect();
         self.play(Command::Progress(core))
+    }
+
+    /// All is well; then nearly all lose something, but nothing that is nowhere else, and all must be well again.
+    pub(super) fn pierce(&mut self) -> Outcome {
+        let may_restart = self.adversary.model.faults == Faults::CrashRecovery;
+        for _ in 0..HOLES {
+            if !self.hurt.holes || !may_restart {
+                return Ok(());
+            }
+            let mut groups = self.world.groups().into_iter();
+            let spared = groups.next().and_then(|group| {
+                let count = u32::try_from(group.len()).ok().filter(|&count| count > 0)?;
+                group.get(self.choice.choose(count) as usize).copied()
+            });
+            let members = self.members.clone();
+            let compacted = |id: &NodeId| self.world.disk(*id).is_compacted();
+            if members.iter().any(compacted) || self.choice.choose(4) == 0 {
+                // The spared one need not have as entries what others have no state of.
+                for &id in members.iter().filter(|id| Some(**id) != spared) {
+                    self.play(Command::Flush(id))?;
+                }
+                self.play(Command::Settle)?;
+            }
+            self.play(Command::Crash {
+                who: Who::All,
+                keep: usize::MAX,
+            })?;
+            for &id in members.iter().filter(|id| Some(**id) != spared) {
+                self.pierce_one(id)?;
+            }
+            self.play(Command::Restart(Who::All))?;
+            self.play(Command::Progress(Vec::new()))?;
+        }
+        Ok(())
+    }
+
+    /// A run of frames becomes unreadable, and what is behind it stays.
+    fn pierce_one(&mut self, id: NodeId) -> Outcome {
+        let frames: Vec<u64> = self.world.disk(id).frames().map(|frame| frame.0).collect();
+        let Ok(count @ 1..) = u32::try_from(frames.len().saturating_sub(1)) else {
+            return Ok(());
+        };
+        let first = self.choice.choose(count);
+        let len = 1 + self.choice.choose((count - first).min(6));
+        let frames = frames
+            .into_iter()
+            .skip(first as usize)
+            .take(len as usize)
+            .collect();
+        self.play(Command::Damage { node: id, frames })
     }
 
     /// Lets something happen, and remembers it.

@@ -33,6 +33,10 @@ pub struct Hurt {
     pub lying_disks: bool,
     /// Whether one member's disk becomes unreadable in part, which is noticed when it starts.
     pub damaged_disks: bool,
+    /// Whether in the end, when all is well, all stop at once and all disks but one lose a run of frames in the
+    /// middle, so that each is whole elsewhere. Only who repairs a log from several others that are as damaged
+    /// comes back from that.
+    pub holes: bool,
     /// Options of every cluster, besides those that a seed invents: `flaw=figure-8`.
     pub options: String,
     /// What may go wrong. Unless it is said, each seed draws something that the protocol claims to
@@ -50,6 +54,7 @@ impl Default for Hurt {
             steps: 400,
             lying_disks: false,
             damaged_disks: false,
+            holes: false,
             options: String::new(),
             adversary: None,
             outside_model: false,
@@ -105,7 +110,8 @@ where
     };
     admit::<P>(hurt).map_err(broken)?;
     let mut driver = Driver::new(suite, seed, hurt).map_err(broken)?;
-    match driver.hurt().and_then(|()| driver.heal()) {
+    let run = driver.hurt().and_then(|()| driver.heal());
+    match run.and_then(|()| driver.pierce()) {
         Ok(()) => Ok(driver.summary()),
         Err(reason) => {
             let schedule = driver.schedule();
