@@ -229,11 +229,8 @@ pub enum Record {
         vote: Option<NodeId>,
         /// Records were lost, so that it copies the log again, but must not promise anything.
         rejoining: bool,
-    },
-    /// The log ends here: said in every frame without an entry.
-    End {
-        /// Its last entry.
-        position: Position,
+        /// What the first entry that is written with this follows; without entries, where the log ends.
+        behind: Position,
     },
     /// The entry at `index`. Whatever was at or behind that index before is gone.
     Append {
@@ -426,6 +423,5 @@ wire!(enum Record, "the tag of a record" {
     4 => Reset { position, members };
     5 => Rejoining;
     6 => Rejoined;
-    7 => Promised { term, vote, rejoining };
-    8 => End { position };
+    7 => Promised { term, vote, rejoining, behind };
 });

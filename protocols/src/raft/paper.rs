@@ -120,11 +120,12 @@ fn reset(position: Position) -> Record {
 }
 
 /// What every frame of a replica says that promises this and has all its records.
-fn promised(term: u64, vote: Option<u64>) -> Record {
+fn promised(term: u64, vote: Option<u64>, behind: Position) -> Record {
     Record::Promised {
         term: Term(term),
         vote: vote.map(NodeId),
         rejoining: false,
+        behind,
     }
 }
 
@@ -195,7 +196,10 @@ fn section_5_1_a_leader_that_discovers_a_later_term_reverts_to_follower() {
     one.on(3, Message::Outdated { term: Term(9) });
     let status = one.raft.status();
     assert_eq!((status.role, status.epoch), ("follower", 9));
-    assert_eq!(one.fx.records.last(), Some(&promised(9, None)));
+    assert_eq!(
+        one.fx.records.last(),
+        Some(&promised(9, None, one.raft.log.last()))
+    );
 }
 
 #[test]
@@ -203,7 +207,7 @@ fn section_5_2_each_server_votes_for_at_most_one_candidate_in_a_term() {
     let mut one = Alone::open(log_of(1, &[]));
     let granted = granted(2);
     assert_eq!(one.on(2, request_vote(2, at(0, 0))), [(2, granted.clone())]);
-    assert_eq!(one.fx.records.last(), Some(&promised(2, Some(2))));
+    assert_eq!(one.fx.records.last(), Some(&promised(2, Some(2), at(0, 0))));
     assert_eq!(one.on(3, request_vote(2, at(7, 1))), []);
     // Asked again by the same candidate, it answers again and has nothing new to write.
     assert_eq!(one.on(2, request_vote(2, at(0, 0))), [(2, granted)]);
@@ -633,8 +637,7 @@ fn what_is_encoded_is_decoded_and_what_is_cut_is_refused() {
                 content: Content::Members(members("7 n1 n2 learning n4").now().clone()),
             },
         },
-        promised(3, Some(1)),
-        Record::End { position: at(2, 1) },
+        promised(3, Some(1), at(2, 1)),
         Record::Rejoining,
         Record::Rejoined,
     ];

@@ -111,10 +111,12 @@ impl Record {
                 term,
                 vote,
                 rejoining,
+                behind,
             } => Record::Promised {
                 term: *term,
                 vote: vote.map(name),
                 rejoining: *rejoining,
+                behind: *behind,
             },
             Record::Append { index, entry } => Record::Append {
                 index: *index,
@@ -128,7 +130,7 @@ impl Record {
                 position: *position,
                 members: members.renamed(&name),
             },
-            Record::End { .. } | Record::Rejoining | Record::Rejoined => self.clone(),
+            Record::Rejoining | Record::Rejoined => self.clone(),
         }
     }
 }

@@ -279,13 +279,20 @@ impl Raft {
         let Role::Damaged(damage) = &self.role else {
             return None;
         };
-        let (part, repair) = (damage.parts.last()?, damage.repair.as_ref()?);
+        let ((part, older), repair) = (damage.parts.split_last()?, damage.repair.as_ref()?);
         let (state, known) = (damage.state, part.known());
+        // Where an older part ends the hole may begin, unless that end was replaced in it.
+        let base = part.log.base().index;
+        let ends = older.iter().map(|older| older.log.last().index);
+        let near = ends.filter(|end| *end < base || part.ground == Ground::Index && *end == base);
         // If the log has the state, only who takes part is missing. Who has dropped the entries before knows that
         // at the state.
         let (anchor, after) = match repair.rounds > 1 && known.has(state) {
             true => (state, state.index),
-            false => (known.anchor(), repair.after(part, state)),
+            false => {
+                let floor = repair.after(part, state);
+                (known.anchor(), near.fold(floor, Index::max))
+            }
         };
         Some(Message::Lacking {
             incarnation: self.incarnation,

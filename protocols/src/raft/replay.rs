@@ -107,11 +107,12 @@ impl Replay {
                 term,
                 vote,
                 rejoining,
+                behind,
             } => {
                 (self.term, self.vote, self.rejoining) = (term, vote, rejoining);
                 self.promised = true;
+                self.end_at(behind);
             }
-            Record::End { position } => self.end_at(position),
             Record::Append { index, entry } => self.append(index, entry, frame),
             Record::Base { position, members } => self.base(position, members),
             Record::Reset { position, members } => {
@@ -125,10 +126,11 @@ impl Replay {
         }
     }
 
-    /// The log ends here. If it does not, the frames with the entries before are gone.
+    /// The log ends here, perhaps to go on. If it has nothing like that, the frames before are gone.
     fn end_at(&mut self, position: Position) {
         if self.log.matches(position) {
             self.log.truncate(position.index.next());
+            self.configurations.truncate(position.index.next());
         } else {
             self.log.reset(position);
             self.configurations.restart(position.index);

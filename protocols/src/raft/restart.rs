@@ -122,8 +122,8 @@ impl Raft {
     }
 
     /// The end of a step. Every frame says what was promised by then, so that this is known even if older frames
-    /// are lost; and where it has no entry, where the log ends. A promise that changed makes a frame. What
-    /// a replica began with comes first of all, so that what it is configured with is read only once.
+    /// are lost, and what its entries follow. A promise that changed makes a frame. What a replica began with comes
+    /// first of all, so that what it is configured with is read only once.
     pub(super) fn seal(&mut self, fx: &mut Effects<Raft>) {
         let promised = (self.term, self.vote, self.rejoining.is_some());
         let nothing = fx.records.is_empty() && promised == self.sealed;
@@ -135,18 +135,24 @@ impl Raft {
             fx.records.insert(0, self.reset_record());
             fx.send(self.me, Message::Begun);
         }
-        let is_entry = |record: &Record| matches!(record, Record::Append { .. });
-        if !fx.records.iter().any(is_entry) {
-            let position = self.log.last();
-            fx.persist(Record::End { position });
-        }
+        let first = fx.records.iter().enumerate().find_map(|(at, record)| {
+            let Record::Append { index, .. } = record else {
+                return None;
+            };
+            let index = index.before();
+            let epoch = self.log.epoch_at(index)?;
+            Some((at, Position { index, epoch }))
+        });
+        let (at, behind) = first.unwrap_or((fx.records.len(), self.log.last()));
         let (term, vote, rejoining) = promised;
-        fx.persist(Record::Promised {
+        let promised = Record::Promised {
             term,
             vote,
             rejoining,
-        });
-        self.sealed = promised;
+            behind,
+        };
+        fx.records.insert(at, promised);
+        self.sealed = (term, vote, rejoining);
     }
 
     /// Where the log begins, and who takes part there, to be written down.
