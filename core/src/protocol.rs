@@ -193,6 +193,8 @@ pub struct Status {
     pub decided: u64,
     /// Whether it does all that others count on: false while it makes up for what it forgot.
     pub whole: bool,
+    /// How many positions that it could not read it has put back since it started.
+    pub repaired: u64,
 }
 
 #[cfg(test)]

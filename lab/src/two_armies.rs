@@ -178,6 +178,7 @@ impl Protocol for General {
             head: u64::from(self.received),
             decided: u64::from(self.resolved.is_some()),
             whole: true,
+            repaired: 0,
         }
     }
 

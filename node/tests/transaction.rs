@@ -102,6 +102,7 @@ impl Protocol for Teller {
             head: self.known,
             decided: self.known,
             whole: true,
+            repaired: 0,
         }
     }
 

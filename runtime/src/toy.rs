@@ -220,6 +220,7 @@ impl Protocol for Toy {
             head: self.number,
             decided: 0,
             whole: true,
+            repaired: 0,
         }
     }
 

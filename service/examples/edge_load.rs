@@ -74,6 +74,7 @@ impl Protocol for Nothing {
             head: 0,
             decided: 0,
             whole: true,
+            repaired: 0,
         }
     }
 

@@ -197,6 +197,8 @@ pub struct ServiceStatus {
     pub decided: u64,
     /// Whether it does all that others count on: false while it makes up for what it forgot.
     pub whole: bool,
+    /// How many positions that it could not read it has put back since it started.
+    pub repaired: u64,
     /// The last position whose effects are visible here.
     pub applied: u64,
     /// Commands that wait or are under way.
@@ -418,6 +420,7 @@ impl Service {
             head,
             decided,
             whole,
+            repaired,
         } = **shared.status.load();
         ServiceStatus {
             me: shared.options.me,
@@ -428,6 +431,7 @@ impl Service {
             head,
             decided,
             whole,
+            repaired,
             applied: shared.applied(),
             pending: shared.pending.count() as u64,
             leader_changes: read(&shared.counters.leader_changes),

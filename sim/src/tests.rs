@@ -121,6 +121,7 @@ impl Protocol for Sequencer {
             head: self.position,
             decided: self.position,
             whole: true,
+            repaired: 0,
         }
     }
 

@@ -148,6 +148,7 @@ impl Protocol for Gossip {
             head: decided,
             decided,
             whole: true,
+            repaired: 0,
         }
     }
 

@@ -277,5 +277,12 @@ async fn announce(service: Service, me: quorate_service::command::Member) {
     while !service.status().whole {
         tokio::time::sleep(WHOLE_RETRY).await;
     }
+    let entries = service.status().repaired;
+    if entries > 0 {
+        info!(
+            entries,
+            "the write-ahead log is whole again: the other members had what could not be read"
+        );
+    }
     info!(name = %me.name, clients = %urls, "{READY}");
 }

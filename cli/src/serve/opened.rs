@@ -98,8 +98,9 @@ fn meet_damage(flags: &Flags, survival: Survival, members: usize) -> Result<()> 
         Survival::Fresh | Survival::Intact => {}
         Survival::Damaged if members >= MEMBERS_MIN => warn!(
             "the write-ahead log in {folder} is damaged: something that this member acknowledged cannot be read. \
-             It asks all other members what it may have forgotten, catches up from them, and takes no part in \
-             elections until then. If it does not come to serve, see whether another member is down or damaged too"
+             It asks the other members for what is missing, or, if it cannot tell where its log ended, for all of it, \
+             and takes no part in elections until it has it. If it does not come to serve, see whether another member \
+             is down or damaged too"
         ),
         Survival::Damaged => bail!(
             "the write-ahead log in {folder} is damaged: something that this member acknowledged cannot be read. \

@@ -9,7 +9,7 @@ use crate::harness::cluster::{Cluster, Settings};
 use crate::harness::{PATIENCE, eventually, server};
 
 /// A page's status and body, by HTTP/1.1 as monitoring speaks it.
-async fn page(port: u16, path: &str) -> (u16, String) {
+pub(crate) async fn page(port: u16, path: &str) -> (u16, String) {
     let fetch = async {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
         let request =

@@ -124,6 +124,11 @@ fn of_the_member(context: &Context) -> Vec<Metric> {
             revision(view.compacted()),
         ),
         gauge(
+            "quorate_log_repaired_entries",
+            "Entries of the write-ahead log that could not be read and were put back since the start",
+            status.repaired,
+        ),
+        gauge(
             "quorate_epoch",
             "The term in which this member is",
             status.epoch,

@@ -305,6 +305,7 @@ impl Builder {
                     head: 0,
                     decided: 0,
                     whole: true,
+                    repaired: 0,
                 };
                 self.lives[process] = Life::Up(fresh);
                 self.begin(process, Mark::Started(*incarnation));

@@ -73,6 +73,7 @@ impl Tale {
             head: 0,
             decided: 0,
             whole: true,
+            repaired: 0,
         };
         let node = NodeId(node);
         self.add(What::Became { node, status });

@@ -279,6 +279,7 @@ impl Reader {
                 head: at.number("head").unwrap_or(0),
                 decided: at.number("decided").unwrap_or(0),
                 whole: at.switch("whole").unwrap_or(true),
+                repaired: 0,
             },
         })
     }

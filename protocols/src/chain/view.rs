@@ -23,6 +23,7 @@ impl Chain {
             head: self.log.last().index.0,
             decided: self.commit.0,
             whole: !self.forgot && self.seat.is_whole(),
+            repaired: 0,
         }
     }
 

@@ -64,6 +64,7 @@ impl MultiPaxos {
             head: self.slots.last().max(self.chosen).0,
             decided: self.chosen.0,
             whole: self.ailment().is_none(),
+            repaired: 0,
         }
     }
 

@@ -28,6 +28,7 @@ impl PaxosCommit {
             head: u64::from(self.vote.is_some()),
             decided: u64::from(self.outcome.is_some()),
             whole: true,
+            repaired: 0,
         }
     }
 

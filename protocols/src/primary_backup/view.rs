@@ -31,6 +31,7 @@ impl<M: Replicator> PrimaryBackup<M> {
             head: self.log.last().index.0,
             decided: self.commit.0,
             whole: !self.forgot && self.seat.is_whole(),
+            repaired: 0,
         }
     }
 

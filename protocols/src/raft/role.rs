@@ -60,6 +60,7 @@ impl Raft {
             head: self.log.last().index.0,
             decided: self.commit.0,
             whole: self.ailment().is_none(),
+            repaired: self.repaired,
         }
     }
 

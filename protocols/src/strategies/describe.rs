@@ -53,6 +53,7 @@ impl Strategies {
             head: self.number,
             decided: self.number,
             whole: true,
+            repaired: 0,
         }
     }
 

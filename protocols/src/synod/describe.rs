@@ -23,6 +23,7 @@ impl Synod {
             head: u64::from(self.acceptor.accepted().is_some()),
             decided: u64::from(self.decided.is_some()),
             whole: true,
+            repaired: 0,
         }
     }
 

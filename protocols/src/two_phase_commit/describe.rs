@@ -34,6 +34,7 @@ impl TwoPhaseCommit {
             head: u64::from(!matches!(self.standing, Standing::Working)),
             decided: u64::from(decided),
             whole: true,
+            repaired: 0,
         }
     }
 

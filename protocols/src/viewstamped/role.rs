@@ -54,6 +54,7 @@ impl Viewstamped {
             head: self.log.last().index.0,
             decided: self.commit.0,
             whole: !matches!(self.role, Role::Recovering(_) | Role::Transitioning(_)),
+            repaired: 0,
         }
     }
 

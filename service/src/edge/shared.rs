@@ -166,6 +166,7 @@ impl Shared {
             head: checkpoint.position,
             decided: checkpoint.position,
             whole: true,
+            repaired: 0,
         };
         Shared {
             options,

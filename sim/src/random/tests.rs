@@ -81,6 +81,7 @@ impl Protocol for Chatter {
             head: 0,
             decided: 0,
             whole: true,
+            repaired: 0,
         }
     }
 
