@@ -204,3 +204,32 @@ apply_us=500 leases=3 option.flight=1 option.message=1
     let summary = planned(&SUITE, plan);
     assert!(summary.leases > 0, "{summary:?}");
 }
+
+/// Old parts of the logs of a majority rot, then all lose power. With what is left of each they put all of them
+/// together again. `SEEDS=0..400` says how many, `HOLES` at how many places of each.
+#[test]
+fn most_logs_rot_in_the_middle_and_all_come_back() {
+    let range = std::env::var("SEEDS").unwrap_or("0..6".to_owned());
+    let (from, to) = range.split_once("..").expect("SEEDS=from..to");
+    let (mut damaged, mut places) = (0, 0);
+    for seed in from.parse::<u64>().expect("a number")..to.parse().expect("a number") {
+        let mut plan = format!(
+            "cluster seed={seed} members=3 core=3 hurt_ms=3500 clients=4 flush_ms=1000 segment_bytes=16384\n"
+        );
+        // What is written for a second from now on is behind it.
+        for place in 0..seed % 4 + 1 {
+            let node = 1 + (seed + place) % 2;
+            plan += &format!("{} rot n{node} log\n", 800 + 200 * place);
+            places += 1;
+        }
+        for node in 1..=3 {
+            plan += &format!("{}.{node} crash n{node}\n", 2500);
+        }
+        for node in 1..=3 {
+            plan += &format!("{} start n{node}\n", 2600 + 100 * node);
+        }
+        damaged += planned(&SUITE, &plan).damaged;
+    }
+    println!("{places} places, {damaged} starts on damaged logs");
+    assert!(damaged > 0, "some of it is noticed");
+}
