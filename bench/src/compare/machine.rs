@@ -20,8 +20,8 @@ pub(super) fn about(rounds: u32, quick: bool, etcd: Option<&str>, quorate: &str)
         .unwrap_or(0.0);
     let kernel = read("/proc/sys/kernel/osrelease").trim().to_owned();
     let programs = match etcd {
-        Some(etcd) => format!("etcd {etcd} and Quorate {quorate}{}", commit()),
-        None => format!("Quorate {quorate}{} alone, without etcd", commit()),
+        Some(etcd) => format!("etcd {etcd} and Quorate {quorate}"),
+        None => format!("Quorate {quorate} alone, without etcd"),
     };
     let how = match (quick, rounds) {
         (true, _) => "one quick round, which says little".to_owned(),
@@ -46,7 +46,7 @@ fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// The commit of the folder that we run in, if it is one of git's.
-fn commit() -> String {
+pub(super) fn commit() -> String {
     let output = Command::new("git")
         .args(["rev-parse", "--short", "HEAD"])
         .output();

@@ -171,7 +171,11 @@ fn measure(
     if flags.alone {
         programs.etcd = None;
     }
-    let (etcd, quorate) = programs.versions();
+    let (etcd, mut quorate) = programs.versions();
+    if flags.quorate.is_none() {
+        // Built with this bench, from what lies here.
+        quorate += &machine::commit();
+    }
     match &etcd {
         None if flags.alone => {}
         None => eprintln!("{ETCD_HOW}"),

@@ -46,11 +46,16 @@ pub(super) fn markdown(results: &Results) -> String {
 
 fn goals_in_markdown(results: &Results) -> String {
     let (title, table) = goals(results);
-    format!("{title}\n\n{}", table.markdown())
+    format!("{title}\n\n{}\n{}", table.markdown(), measured(results))
+}
+
+/// Under which conditions, without which the numbers say nothing.
+fn measured(results: &Results) -> String {
+    format!("Measured: {}.\n", about(results).join("; "))
 }
 
 fn tables_in_markdown(results: &Results) -> String {
-    let mut text = format!("Measured: {}.\n", about(results).join("; "));
+    let mut text = measured(results);
     for (title, table) in tables(results) {
         if !table.is_empty() {
             text.push_str(&format!("\n{title}\n\n{}", table.markdown()));
