@@ -76,9 +76,14 @@ impl Context {
         let begun = Instant::now();
         let outcome = self.0.service.read_barrier().await;
         outcome.map_err(|error| error::status(&error))?;
-        let mut fresh = self.fresh();
-        *fresh = (*fresh).max(Some(begun));
+        self.was_latest(begun);
         Ok(self.0.service.view())
+    }
+
+    /// The state here has everything that had happened by then.
+    pub(crate) fn was_latest(&self, at: Instant) {
+        let mut fresh = self.fresh();
+        *fresh = (*fresh).max(Some(at));
     }
 
     /// The state, at most so old. As long as that is known of what is here nobody else is asked.
@@ -228,7 +233,13 @@ pub(crate) fn max_age(metadata: &MetadataMap) -> Result<Option<Duration>, Status
     }
 }
 
-fn wants_leader(metadata: &MetadataMap) -> bool {
+/// Whether it does.
+pub(crate) fn has_max_age(metadata: &MetadataMap) -> bool {
+    metadata.contains_key(MAX_AGE)
+}
+
+/// Whether the client would rather ask another member than wait.
+pub(crate) fn wants_leader(metadata: &MetadataMap) -> bool {
     let value = metadata.get("hasleader");
     value.is_some_and(|value| value.as_bytes() == b"true")
 }

@@ -10,9 +10,10 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use quorate_core::{Checkpoint, Payload};
 
 use crate::edge::Work;
-use crate::edge::reads::Reader;
-use crate::edge::shared::{Reply, Shared, count};
+use crate::edge::callers::{Reader, Reply};
+use crate::edge::shared::{Shared, count};
 use crate::error::Error;
+use crate::gathered::Wakers;
 use crate::machine::{Machine, Outcome};
 use crate::reply::{Applied, Revision};
 use crate::store::shared::lock;
@@ -216,12 +217,12 @@ impl Applier {
             self.publish_changes();
         }
         let position = self.position;
+        let mut wakers = Wakers::default();
         self.readers.retain_mut(|(wanted, readers)| {
             let ready = *wanted <= position;
             if ready {
                 for reader in readers.drain(..) {
-                    // A reader that has given up does not listen.
-                    let _ = reader.send(());
+                    reader.send(&mut wakers);
                 }
             }
             !ready
@@ -240,10 +241,11 @@ impl Applier {
             .on_applied(self.position, round.positions, round.bytes);
         (round.positions, round.bytes) = (0, 0);
         // Callers first: they wait, while watches are told in passing.
+        let mut wakers = Wakers::default();
         for (reply, result) in round.answers.drain(..) {
-            // A caller that has given up does not listen.
-            let _ = reply.send(result);
+            reply.send(result, &mut wakers);
         }
+        drop(wakers);
         self.hub.publish(&round.revisions, view.revision());
         round.revisions.clear();
         self.shared.set_has_leases(view.lease_count() > 0);

@@ -10,6 +10,7 @@ pub mod codec;
 pub mod command;
 pub mod edge;
 pub mod error;
+pub mod gathered;
 pub mod health;
 pub mod introduction;
 pub mod machine;
@@ -22,6 +23,8 @@ mod works;
 
 pub use applier::{Applier, Flushing, Workers};
 pub use edge::Batcher;
+pub use edge::callers::{Answer, Answers};
 pub use service::{
-    Assembly, Reading, Service, ServiceMetrics, ServiceOptions, ServiceStatus, Writing, assemble,
+    Assembly, Promise, Reading, Service, ServiceMetrics, ServiceOptions, ServiceStatus, Waiting,
+    Writing, assemble,
 };

@@ -19,11 +19,11 @@ use crate::applier::{Applier, Flushing, read};
 use crate::codec;
 use crate::command::{Command, KeyRange};
 use crate::edge::Batcher;
-use crate::edge::reads::Reader;
+use crate::edge::callers::{Answers, Reader, Reply, Ticket};
 use crate::edge::shared::{Claim, Shared, Submission, count};
 use crate::error::Error;
 use crate::machine::Machine;
-use crate::reply::{Applied, Reply, Revision};
+use crate::reply::{self, Applied, Revision};
 use crate::store::snapshot::Snapshot;
 use crate::store::{Upkeep, View, Views};
 use crate::watch::{Hub, Past, WatchCounts, WatchOptions, WatchStream};
@@ -287,7 +287,7 @@ impl Service {
     ) -> Result<Applied, Error> {
         let adds = matches!(command, Command::MemberAdd { .. });
         let applied = self.write(command).await?;
-        let Reply::Members { version } = applied.reply else {
+        let reply::Reply::Members { version } = applied.reply else {
             return Ok(applied);
         };
         let is_member = {
@@ -315,16 +315,28 @@ impl Service {
     /// [`Error::TooManyRequests`], [`Error::TooLarge`] or [`Error::Stopped`], and it was certainly not
     /// carried out.
     pub fn begin_write(&self, command: &Command) -> Result<Writing, Error> {
-        let (claim, answer) = self.submit(command)?;
-        Ok(Writing {
-            shared: self.0.shared.clone(),
-            claim,
-            answer,
-        })
+        let (reply, answer) = oneshot::channel();
+        let promise = self.submit(command, Reply::One(reply))?;
+        Ok(Writing { promise, answer })
+    }
+
+    /// As [`Service::begin_write`], for callers who look after many answers together: this one will be
+    /// among `answers`, with this number.
+    ///
+    /// # Errors
+    /// As [`Service::begin_write`]; then no answer comes, or none that has to be looked at.
+    pub fn write_among(
+        &self,
+        command: &Command,
+        number: u64,
+        answers: &Arc<Answers>,
+    ) -> Result<Promise, Error> {
+        let ticket = Ticket::new(number, false, answers);
+        self.submit(command, Reply::OfMany(ticket))
     }
 
     /// Leaves a command for the edge.
-    pub(crate) fn submit(&self, command: &Command) -> Result<(Arc<Claim>, Answer), Error> {
+    pub(crate) fn submit(&self, command: &Command, reply: Reply) -> Result<Promise, Error> {
         let Inner {
             shared,
             submissions,
@@ -347,7 +359,6 @@ impl Service {
             count(&shared.counters.refused, 1);
             return Err(Error::TooManyRequests);
         }
-        let (reply, answer) = oneshot::channel();
         let claim = Arc::new(Claim::default());
         let submission = Submission {
             bytes,
@@ -356,7 +367,10 @@ impl Service {
         };
         submissions.send(submission).map_err(|_| Error::Stopped)?;
         shared.wake();
-        Ok((claim, answer))
+        Ok(Promise {
+            shared: shared.clone(),
+            claim,
+        })
     }
 
     /// Waits until [`Service::view`] contains everything that any client was told, or could read,
@@ -378,23 +392,44 @@ impl Service {
     /// # Errors
     /// [`Error::TooManyRequests`] or [`Error::Stopped`].
     pub fn begin_read(&self) -> Result<Reading, Error> {
-        let shared = &self.0.shared;
-        count(&shared.counters.reads, 1);
-        let waiting = Waiting::new(shared.clone());
-        if waiting.before >= shared.options.readers_max {
-            count(&shared.counters.refused, 1);
-            return Err(Error::TooManyRequests);
-        }
-        let ready = self.ask()?;
+        let (reader, ready) = oneshot::channel();
+        let waiting = self.ask(1, Reader::One(reader))?;
         Ok(Reading { waiting, ready })
     }
 
+    /// As [`Service::begin_read`], for so many readers that come together; their answer will be among
+    /// `answers`, with this number.
+    ///
+    /// # Errors
+    /// As [`Service::begin_read`]; then no answer comes, or none that has to be looked at.
+    pub fn read_among(
+        &self,
+        readers: usize,
+        number: u64,
+        answers: &Arc<Answers>,
+    ) -> Result<Waiting, Error> {
+        let ticket = Ticket::new(number, true, answers);
+        self.ask(readers, Reader::OfMany(ticket))
+    }
+
     /// Leaves a wish to read for the edge.
-    pub(crate) fn ask(&self) -> Result<oneshot::Receiver<()>, Error> {
-        let (reader, ready) = oneshot::channel();
+    pub(crate) fn ask(&self, readers: usize, reader: Reader) -> Result<Waiting, Error> {
+        let shared = &self.0.shared;
+        count(&shared.counters.reads, readers);
+        let waiting = Waiting::new(shared.clone(), readers);
+        if waiting.before >= shared.options.readers_max {
+            count(&shared.counters.refused, readers);
+            return Err(Error::TooManyRequests);
+        }
         self.0.readers.send(reader).map_err(|_| Error::Stopped)?;
-        self.0.shared.wake();
-        Ok(ready)
+        shared.wake();
+        Ok(waiting)
+    }
+
+    /// How long a caller waits at most.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        self.0.shared.options.timeout
     }
 
     /// The state as it is here now; as new as the last [`Service::read_barrier`] at least.
@@ -535,22 +570,12 @@ impl Service {
 }
 
 /// A command under way. If this is dropped, so is the command, unless it is on its way already.
-pub struct Writing {
+pub struct Promise {
     shared: Arc<Shared>,
-    claim: Arc<Claim>,
-    answer: Answer,
+    pub(crate) claim: Arc<Claim>,
 }
 
-impl Writing {
-    /// The answer, once it is there; asked no more after that.
-    pub fn answered(&mut self) -> Option<Result<Applied, Error>> {
-        match self.answer.try_recv() {
-            Ok(outcome) => Some(outcome),
-            Err(TryRecvError::Empty) => None,
-            Err(TryRecvError::Closed) => Some(Err(Error::Stopped)),
-        }
-    }
-
+impl Promise {
     /// The caller waits no longer: [`Error::NoLeader`] if the command was certainly not carried out,
     /// and [`Error::Timeout`] if that is not known.
     #[must_use]
@@ -564,9 +589,32 @@ impl Writing {
     }
 }
 
-impl Drop for Writing {
+impl Drop for Promise {
     fn drop(&mut self) {
         self.claim.take();
+    }
+}
+
+/// A [`Promise`] with a way to its answer.
+pub struct Writing {
+    promise: Promise,
+    answer: Answer,
+}
+
+impl Writing {
+    /// The answer, once it is there; asked no more after that.
+    pub fn answered(&mut self) -> Option<Result<Applied, Error>> {
+        match self.answer.try_recv() {
+            Ok(outcome) => Some(outcome),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Closed) => Some(Err(Error::Stopped)),
+        }
+    }
+
+    /// See [`Promise::give_up`].
+    #[must_use]
+    pub fn give_up(self) -> Error {
+        self.promise.give_up()
     }
 }
 
@@ -586,34 +634,46 @@ impl Reading {
         }
     }
 
-    /// The caller waits no longer: [`Error::NoLeader`] or [`Error::Timeout`].
+    /// See [`Waiting::give_up`].
     #[must_use]
     pub fn give_up(self) -> Error {
-        let shared = &self.waiting.shared;
-        count(&shared.counters.timeouts, 1);
-        match shared.leader() {
+        self.waiting.give_up()
+    }
+}
+
+/// Readers are counted as long as they wait.
+pub struct Waiting {
+    shared: Arc<Shared>,
+    readers: usize,
+    before: usize,
+}
+
+impl Waiting {
+    fn new(shared: Arc<Shared>, readers: usize) -> Waiting {
+        let before = shared.reading.fetch_add(readers, Ordering::Relaxed);
+        Waiting {
+            shared,
+            readers,
+            before,
+        }
+    }
+
+    /// They wait no longer: [`Error::NoLeader`] or [`Error::Timeout`].
+    #[must_use]
+    pub fn give_up(self) -> Error {
+        count(&self.shared.counters.timeouts, self.readers);
+        match self.shared.leader() {
             None => Error::NoLeader,
             Some(_) => Error::Timeout,
         }
     }
 }
 
-/// A reader is counted as long as it waits.
-struct Waiting {
-    shared: Arc<Shared>,
-    before: usize,
-}
-
-impl Waiting {
-    fn new(shared: Arc<Shared>) -> Waiting {
-        let before = shared.reading.fetch_add(1, Ordering::Relaxed);
-        Waiting { shared, before }
-    }
-}
-
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.shared.reading.fetch_sub(1, Ordering::Relaxed);
+        self.shared
+            .reading
+            .fetch_sub(self.readers, Ordering::Relaxed);
     }
 }
 

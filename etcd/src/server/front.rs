@@ -39,6 +39,7 @@ type Unnamed = Arc<dyn Fn(Request<Body>) -> Answering + Send + Sync>;
 pub(super) struct Front(Arc<Services>);
 
 struct Services {
+    context: Context,
     kv: KvServer<Kv>,
     watch: Watch,
     lease: LeaseServer<Lease>,
@@ -92,6 +93,7 @@ impl Front {
             others.push((name, unnamed!(reflection)));
         }
         Front(Arc::new(Services {
+            context: context.clone(),
             kv: KvServer::new(Kv::new(context.clone())).max_decoding_message_size(max),
             watch: Watch::new(context.clone()),
             lease: LeaseServer::new(Lease::new(context.clone())).max_decoding_message_size(max),
@@ -111,6 +113,16 @@ fn descriptors() -> tonic_reflection::server::Builder<'static> {
 }
 
 impl Front {
+    /// What all services share.
+    pub(super) fn context(&self) -> &Context {
+        &self.0.context
+    }
+
+    /// Where calls are counted.
+    pub(super) fn stats(&self) -> &Arc<Stats> {
+        &self.0.stats
+    }
+
     /// Answers a request.
     pub(super) async fn answer(&self, request: Request<Body>) -> Response<Body> {
         let services = &self.0;

@@ -50,11 +50,25 @@ pub(super) struct Stats {
     pub(super) methods: [MethodStats; METHODS.len()],
 }
 
+/// A place among [`METHODS`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Method(usize);
+
 impl Stats {
+    /// Where a service's method is counted.
+    pub(super) fn method(service: &str, method: &str) -> Method {
+        let known = METHODS.iter().position(|&known| known == (service, method));
+        Method(known.unwrap_or(METHODS.len() - 1))
+    }
+
     /// Counts an answer to a call of this service and method.
     pub(super) fn count(&self, service: &str, method: &str, code: Code, took: Duration) {
-        let known = METHODS.iter().position(|&known| known == (service, method));
-        let stats = &self.methods[known.unwrap_or(METHODS.len() - 1)];
+        self.count_of(Stats::method(service, method), code, took);
+    }
+
+    /// Counts an answer to a call of this method.
+    pub(super) fn count_of(&self, method: Method, code: Code, took: Duration) {
+        let stats = &self.methods[method.0];
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let bucket = BOUNDS_US.partition_point(|&bound| bound < micros);
         stats.codes[code as usize % CODES].fetch_add(1, Ordering::Relaxed);

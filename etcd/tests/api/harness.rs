@@ -15,6 +15,7 @@ use pb::request_op::Request as OpRequest;
 use pb::response_op::Response as OpResponse;
 use pb::watch_request::RequestUnion;
 
+pub(crate) mod by_hand;
 mod real;
 mod replica;
 
@@ -28,6 +29,8 @@ pub(crate) struct Limits {
     pub(crate) quota_bytes: Option<u64>,
     /// How long it keeps history.
     pub(crate) retention: Option<Duration>,
+    /// How often it asks quiet clients whether they are there, and how long they may take to answer.
+    pub(crate) keepalive: Option<Duration>,
 }
 
 /// A server with nothing in it.

@@ -8,6 +8,7 @@
 
 mod backup;
 mod compaction;
+mod connections;
 mod harness;
 mod leaderless;
 mod leases;

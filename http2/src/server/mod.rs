@@ -266,6 +266,11 @@ impl<H: From<Head>> Server<H> {
             return false;
         };
         self.queued -= queued(&stream);
+        // Streams that are over leave the line when their turn comes, which it may never.
+        if self.line.len() > 4 * self.limits.streams_max as usize {
+            let streams = &self.streams;
+            self.line.retain(|stream| streams.contains_key(stream));
+        }
         true
     }
 

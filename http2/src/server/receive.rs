@@ -96,7 +96,7 @@ impl<H: From<Head>> Server<H> {
             frame::HEADERS => self.on_headers(head, &payload, now, events),
             frame::CONTINUATION => self.on_continuation(head, &payload, now, events),
             frame::RST_STREAM => self.on_reset(head, &payload, events),
-            frame::SETTINGS => self.on_settings(head, &payload),
+            frame::SETTINGS => self.on_settings(head, &payload, now),
             frame::PING => self.on_ping(head, &payload),
             frame::WINDOW_UPDATE => self.on_window_update(head, &payload, now, events),
             frame::PUSH_PROMISE => Err(fault(Code::PROTOCOL, "clients do not push")),
@@ -351,7 +351,12 @@ impl<H: From<Head>> Server<H> {
         Ok(())
     }
 
-    fn on_settings(&mut self, head: &frame::Head, payload: &[u8]) -> Result<(), Fault> {
+    fn on_settings(
+        &mut self,
+        head: &frame::Head,
+        payload: &[u8],
+        now: Instant,
+    ) -> Result<(), Fault> {
         if head.stream != 0 {
             return Err(on_wrong_stream());
         }
@@ -362,6 +367,8 @@ impl<H: From<Head>> Server<H> {
         if is_ack {
             return Ok(());
         }
+        // Each may concern every stream.
+        self.spend((payload.len() / 6) as u32, now)?;
         for setting in payload.chunks_exact(6) {
             let name = u16::from_be_bytes([setting[0], setting[1]]);
             let value = u32::from_be_bytes([setting[2], setting[3], setting[4], setting[5]]);

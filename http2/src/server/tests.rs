@@ -467,7 +467,10 @@ fn floods_end_the_connection() {
         bytes.extend(frame(WINDOW_UPDATE, 0, made, &[0; 4]));
         bytes
     };
-    let floods: [&mut dyn FnMut() -> Vec<u8>; 5] = [
+    let setting = [&SET_WINDOW.to_be_bytes()[..], &7_u32.to_be_bytes()].concat();
+    let settings = setting.repeat(FRAME_MAX / 6);
+    let floods: [&mut dyn FnMut() -> Vec<u8>; 6] = [
+        &mut || frame(SETTINGS, 0, 0, &settings),
         &mut || empty(PING, 8),
         &mut || empty(SETTINGS, 0),
         &mut || empty(200, 0),
@@ -504,6 +507,25 @@ fn pings_are_answered() {
     assert_eq!(talk.written(), [(PING, 0, 0, 8)]);
     talk.frame(PING, ACK, 0, &[0; 8]).expect("an answer");
     assert_eq!(talk.server.pongs(), 1);
+}
+
+/// A client with a closed window has answers wait, and gives them up again and again.
+#[test]
+fn streams_that_are_over_are_not_kept() {
+    let mut talk = Talk::new();
+    talk.ask(1, true).expect("a request");
+    answer(&mut talk, 1, &[0; 70_000]);
+    let mut outcome = Ok(Vec::new());
+    for stream in 1..1_000 {
+        talk.now += std::time::Duration::from_millis(10);
+        talk.ask(2 * stream + 1, true).expect("a request");
+        answer(&mut talk, 2 * stream + 1, b"answer");
+        outcome = talk.frame(RST_STREAM, 0, 2 * stream + 1, &[0; 4]);
+        talk.written();
+    }
+    outcome.expect("slowly enough");
+    assert_eq!(talk.server.streams(), 1);
+    assert!(talk.server.line.len() <= 4 * LIMITS.streams_max as usize);
 }
 
 /// Whatever comes, nothing panics, and what may grow has a bound.

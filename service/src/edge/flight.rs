@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use quorate_core::{Instant, Payload};
 
-use super::shared::Reply;
+use super::callers::Reply;
 
 /// How much longer each further repetition waits at most.
 const PATIENCE_FACTOR_MAX: u32 = 16;

@@ -5,6 +5,7 @@
 //! delivered and broadcast again when they may have been lost. What is delivered goes to the apply
 //! thread. Nothing here blocks.
 
+pub(crate) mod callers;
 mod flight;
 mod membership;
 pub(crate) mod reads;
@@ -24,11 +25,13 @@ use quorate_problems::total_order::{Output, Request, TotalOrder};
 
 use crate::codec::{self, Packer};
 use crate::error::Error;
+use crate::gathered::Wakers;
 use crate::works::Desk;
+use callers::{Reader, Reply};
 use flight::{Flight, Sent};
 use membership::Following;
-use reads::{Reader, Reads};
-use shared::{Reply, Shared, Submission, count};
+use reads::Reads;
+use shared::{Shared, Submission, count};
 use ticks::Ticks;
 use voice::Voice;
 
@@ -295,9 +298,9 @@ impl Batcher {
     fn send_anew(&mut self, mut sent: Sent) {
         if sent.is_uncertain() {
             self.shared.pending.subtract(sent.count, sent.bytes);
+            let mut wakers = Wakers::default();
             for reply in sent.replies.into_iter().flatten() {
-                // A caller that has given up does not listen.
-                let _ = reply.send(Err(Error::Timeout));
+                reply.send(Err(Error::Timeout), &mut wakers);
             }
             return;
         }
@@ -357,9 +360,9 @@ impl Batcher {
             Output::ReadReady { id, position } => {
                 let readers = self.reads.on_ready(id);
                 if self.shared.applied() >= position {
+                    let mut wakers = Wakers::default();
                     for reader in readers {
-                        // A reader that has given up does not listen.
-                        let _ = reader.send(());
+                        reader.send(&mut wakers);
                     }
                 } else if !readers.is_empty() {
                     self.work(Work::Read { position, readers });

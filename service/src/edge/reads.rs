@@ -4,10 +4,8 @@ use std::mem;
 use std::time::Duration;
 
 use quorate_core::Instant;
-use tokio::sync::oneshot;
 
-/// Who waits to be told that a read may begin.
-pub(crate) type Reader = oneshot::Sender<()>;
+use super::callers::Reader;
 
 /// The reads of this replica.
 pub(super) struct Reads {

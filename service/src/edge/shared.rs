@@ -6,16 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 use quorate_core::{Checkpoint, NodeId, Status};
 use quorate_problems::total_order::Membership;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
-use crate::error::Error;
+use super::callers::Reply;
 use crate::health::{Alarm, AlarmKind, Health};
 use crate::members::Members;
-use crate::reply::Applied;
 use crate::service::ServiceOptions;
-
-/// Where the answer to a command goes.
-pub(crate) type Reply = oneshot::Sender<Result<Applied, Error>>;
 
 /// Who leads in which epoch, once anything is known.
 pub(crate) type Lead = Option<(u64, Option<NodeId>)>;

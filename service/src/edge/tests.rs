@@ -76,6 +76,7 @@ impl Bench {
         codec::encode_command(&Command::Put(put), &mut bytes);
         self.shared.pending.add(1, bytes.len());
         let (reply, answer) = oneshot::channel();
+        let reply = Reply::One(reply);
         let claim = Arc::new(Claim::default());
         let submission = Submission {
             bytes,
@@ -88,7 +89,7 @@ impl Bench {
 
     fn read(&self) -> oneshot::Receiver<()> {
         let (reader, ready) = oneshot::channel();
-        self.readers.send(reader).unwrap();
+        self.readers.send(Reader::One(reader)).unwrap();
         ready
     }
 

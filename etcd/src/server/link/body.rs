@@ -9,7 +9,7 @@ use bytes::Bytes;
 use hyper::body::Frame;
 use tonic::Status;
 
-use super::outbox::{Outbox, Said};
+use super::said::{Outbox, Said};
 
 /// So much is read before the client hears of it: enough to be worth a word, and little beside the
 /// windows.
@@ -35,19 +35,22 @@ pub(super) struct Feed(Arc<Mutex<Shared>>);
 pub(super) struct Incoming {
     shared: Arc<Mutex<Shared>>,
     stream: u32,
-    outbox: Arc<Outbox>,
+    outbox: Outbox,
     /// How much was read and not reported.
     unreported: usize,
+    /// How much of what will be read was reported before.
+    reported: usize,
 }
 
-/// A body on a stream, and its two ends.
-pub(super) fn body(stream: u32, outbox: Arc<Outbox>) -> (Feed, Incoming) {
+/// A body on a stream, and its two ends. So much of it was `reported` to the client already.
+pub(super) fn body(stream: u32, outbox: Outbox, reported: usize) -> (Feed, Incoming) {
     let shared = Arc::new(Mutex::default());
     let incoming = Incoming {
         shared: Arc::clone(&shared),
         stream,
         outbox,
         unreported: 0,
+        reported,
     };
     (Feed(shared), incoming)
 }
@@ -86,6 +89,9 @@ fn wake(mut shared: MutexGuard<'_, Shared>) {
 impl Incoming {
     fn report(&mut self, bytes: usize) {
         let bytes = std::mem::take(&mut self.unreported) + bytes;
+        let before = bytes.min(self.reported);
+        self.reported -= before;
+        let bytes = bytes - before;
         if bytes > 0 {
             let stream = self.stream;
             self.outbox.push(Said::Consumed { stream, bytes });

@@ -1,11 +1,12 @@
 //! One HTTP/2 connection: a task that reads, has calls answered, and writes what has come together.
 //!
-//! `http2` says what the bytes mean, without I/O. What is asked goes to the services through
-//! [`Front`], a task for each call.
+//! `http2` says what the bytes mean, without I/O. What is asked most is answered here ([`hot`]); the
+//! rest goes to the services through [`Front`], a task for each call.
 
 mod asked;
 mod body;
-mod outbox;
+mod hot;
+mod said;
 mod slow;
 
 use std::collections::HashMap;
@@ -17,7 +18,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use ::http::HeaderMap;
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use quorate_http2::frame::Code;
 use quorate_http2::server::{Event, Limits, Server};
 use tokio::io::{AsyncReadExt, AsyncWrite};
@@ -27,7 +28,8 @@ use tonic::body::Body;
 
 use super::front::Front;
 use asked::Asked;
-use outbox::{Outbox, Said};
+use hot::{Hot, Unusual};
+use said::{Outbox, Said};
 use slow::{Outlet, Slow};
 
 /// How much is read at once.
@@ -48,10 +50,16 @@ pub(super) struct Link {
     input: BytesMut,
     /// What was read and has not been looked at, reused.
     events: Vec<Event<Asked>>,
+    hot: Hot,
+    /// Calls for [`Hot`] whose bodies are not complete.
+    partial: HashMap<u32, (Arc<Asked>, BytesMut)>,
+    /// When calls there may have waited for too long.
+    overdue: Pin<Box<Sleep>>,
+    is_overdue_set: bool,
     slow: HashMap<u32, Slow>,
     /// Those whose answers wait on their streams.
     owing: Vec<u32>,
-    outbox: Arc<Outbox>,
+    outbox: Outbox,
     said: Vec<Said>,
     keep_alive: KeepAlive,
     /// When we last heard of the client, and when it last took something from us.
@@ -73,12 +81,16 @@ impl Link {
         Link {
             stream,
             server: Server::new(limits, now.into_std()),
+            hot: Hot::new(front.context().clone(), Arc::clone(front.stats())),
+            partial: HashMap::new(),
+            overdue: Box::pin(sleep(Duration::ZERO)),
+            is_overdue_set: false,
             front,
             input: BytesMut::with_capacity(READ_BYTES),
             events: Vec::new(),
             slow: HashMap::new(),
             owing: Vec::new(),
-            outbox: Arc::default(),
+            outbox: Outbox::default(),
             said: Vec::new(),
             keep_alive,
             alive_at: now,
@@ -101,12 +113,20 @@ impl Link {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             self.take_said(cx);
+            self.hot.answer(&mut self.server, cx.waker());
             let wrote = self.poll_write(cx)?;
             self.pay();
+            // There may be room again for what had to wait.
+            if self.hot.can_answer(&self.server) {
+                continue;
+            }
             if self.server.is_over() && wrote.is_ready() {
                 return Pin::new(&mut self.stream).poll_shutdown(cx);
             }
             self.poll_look(cx)?;
+            if self.poll_overdue(cx).is_ready() {
+                continue;
+            }
             // A client that does not read its answers is not listened to.
             if !self.server.has_room() {
                 return Poll::Pending;
@@ -117,16 +137,14 @@ impl Link {
             let now = Instant::now();
             self.alive_at = now;
             let mut events = std::mem::take(&mut self.events);
-            let received = self
-                .server
-                .receive(&mut self.input, now.into_std(), &mut events);
-            for event in events.drain(..) {
-                self.on_event(event);
-            }
+            let server = &mut self.server;
+            let received = server.receive(&mut self.input, now.into_std(), &mut events);
+            self.on_events(&mut events, now);
             self.events = events;
             if let Err(fault) = received {
                 tracing::debug!(why = fault.why, "a client broke the rules");
                 self.slow.clear();
+                self.partial.clear();
                 self.server.fail(fault);
             }
         }
@@ -186,33 +204,101 @@ impl Link {
         Ok(())
     }
 
-    fn on_event(&mut self, event: Event<Asked>) {
-        match event {
-            Event::Request { stream, head, ends } => self.begin(stream, &head, ends),
-            Event::Data { stream, data, ends } => {
-                let call = self.slow.get_mut(&stream);
-                let Some(feed) = call.and_then(|slow| slow.feed.as_ref()) else {
-                    return self.server.consumed(stream, data.len());
-                };
-                feed.push(data, ends);
+    /// Refuses what has waited for too long, and sees to it that this is done in time.
+    fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.hot.is_waiting() {
+            return Poll::Pending;
+        }
+        if self.is_overdue_set {
+            ready!(self.overdue.as_mut().poll(cx));
+        }
+        let next = self.hot.expire(&mut self.server, Instant::now());
+        self.is_overdue_set = next.is_some();
+        if let Some(next) = next {
+            self.overdue.as_mut().reset(next);
+        }
+        Poll::Ready(())
+    }
+
+    fn on_events(&mut self, events: &mut Vec<Event<Asked>>, now: Instant) {
+        let mut events = events.drain(..).peekable();
+        while let Some(event) = events.next() {
+            match event {
+                Event::Request { stream, head, ends } => {
+                    if ends || head.call.is_none() {
+                        self.begin_slow(stream, &head, Bytes::new(), ends);
+                        continue;
+                    }
+                    let is_all = |next: &Event<Asked>| match next {
+                        Event::Data {
+                            stream: on, ends, ..
+                        } => *ends && *on == stream,
+                        _ => false,
+                    };
+                    match events.next_if(is_all) {
+                        Some(Event::Data { data, .. }) => self.begin_hot(stream, &head, data, now),
+                        _ => drop(self.partial.insert(stream, (head, BytesMut::new()))),
+                    }
+                }
+                Event::Data { stream, data, ends } => self.on_data(stream, data, ends, now),
+                Event::Reset { stream } => {
+                    self.slow.remove(&stream);
+                    self.partial.remove(&stream);
+                    self.hot.reset(stream);
+                }
             }
-            Event::Reset { stream } => drop(self.slow.remove(&stream)),
+        }
+        drop(events);
+        self.hot.ask(&mut self.server, now);
+    }
+
+    fn on_data(&mut self, stream: u32, data: Bytes, ends: bool, now: Instant) {
+        if let Some(slow) = self.slow.get(&stream) {
+            return slow.feed(data, ends);
+        }
+        self.server.consumed(stream, data.len());
+        let Some((_, body)) = self.partial.get_mut(&stream) else {
+            return;
+        };
+        body.extend_from_slice(&data);
+        if ends || body.len() > self.front.context().options().receive_bytes_max() {
+            let Some((asked, body)) = self.partial.remove(&stream) else {
+                return;
+            };
+            match ends {
+                true => self.try_hot(stream, &asked, body.freeze(), now),
+                false => self.begin_slow(stream, &asked, body.freeze(), false),
+            }
         }
     }
 
-    /// Begins to answer a request.
-    fn begin(&mut self, stream: u32, asked: &Asked, ends: bool) {
-        let (feed, body) = match ends {
-            true => (None, Body::empty()),
-            false => {
-                let (feed, body) = body::body(stream, Arc::clone(&self.outbox));
-                (Some(feed), Body::new(body))
-            }
+    fn begin_hot(&mut self, stream: u32, asked: &Asked, body: Bytes, now: Instant) {
+        self.server.consumed(stream, body.len());
+        self.try_hot(stream, asked, body, now);
+    }
+
+    /// Answers a call whose body is complete the short way, if that can be.
+    fn try_hot(&mut self, stream: u32, asked: &Asked, body: Bytes, now: Instant) {
+        let outcome = match asked.call {
+            Some(call) => self
+                .hot
+                .begin(stream, asked, call, &body, &mut self.server, now),
+            None => Err(Unusual),
         };
-        let Some(request) = asked.request(body) else {
+        if outcome.is_err() {
+            self.begin_slow(stream, asked, body, true);
+        }
+    }
+
+    /// Has a request answered whose body begins with this, or is this. The client was told that it
+    /// was taken.
+    fn begin_slow(&mut self, stream: u32, asked: &Asked, first: Bytes, ends: bool) {
+        let (feed, body) = body::body(stream, self.outbox.clone(), first.len());
+        feed.push(first, ends);
+        let Some(request) = asked.request(Body::new(body)) else {
             return self.server.reset(stream, Code::PROTOCOL);
         };
-        let outlet = Outlet::new(stream, asked.wants_head_only(), Arc::clone(&self.outbox));
+        let outlet = Outlet::new(stream, asked.wants_head_only(), self.outbox.clone());
         let slow = Slow::begin(&self.front, request, feed, outlet);
         self.slow.insert(stream, slow);
     }
@@ -221,7 +307,7 @@ impl Link {
     fn take_said(&mut self, cx: &Context<'_>) {
         loop {
             let mut said = std::mem::take(&mut self.said);
-            self.outbox.take(&mut said, cx.waker());
+            self.outbox.0.take(&mut said, cx.waker());
             let is_empty = said.is_empty();
             said.drain(..).for_each(|said| self.on_said(said));
             self.said = said;
@@ -295,4 +381,10 @@ fn fields(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
     headers
         .iter()
         .map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()))
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.outbox.0.close();
+    }
 }

@@ -12,7 +12,7 @@ use tokio::task::AbortHandle;
 use tonic::body::Body;
 
 use super::body::Feed;
-use super::outbox::{Outbox, Said};
+use super::said::{Outbox, Said};
 use crate::server::front::Front;
 
 /// How much of an answer may wait to be sent before whoever answers has to wait.
@@ -21,7 +21,7 @@ const ROOM_BYTES: u32 = 256 << 10;
 /// A call under way. If this is dropped it ends.
 pub(super) struct Slow {
     /// Where the rest of the request goes.
-    pub(super) feed: Option<Feed>,
+    feed: Feed,
     task: AbortHandle,
     room: Arc<Semaphore>,
     /// How much of the answer waits on its stream.
@@ -30,12 +30,7 @@ pub(super) struct Slow {
 
 impl Slow {
     /// Begins to answer a request.
-    pub(super) fn begin(
-        front: &Front,
-        request: Request<Body>,
-        feed: Option<Feed>,
-        outlet: Outlet,
-    ) -> Slow {
+    pub(super) fn begin(front: &Front, request: Request<Body>, feed: Feed, outlet: Outlet) -> Slow {
         let room = Arc::clone(&outlet.room);
         let answering = answer(front.clone(), request, outlet);
         Slow {
@@ -44,6 +39,11 @@ impl Slow {
             room,
             owed: 0,
         }
+    }
+
+    /// A part of the request.
+    pub(super) fn feed(&self, data: Bytes, ends: bool) {
+        self.feed.push(data, ends);
     }
 
     /// So much of the answer was handed over and may have to wait.
@@ -78,13 +78,13 @@ fn permits(bytes: usize) -> u32 {
 pub(super) struct Outlet {
     stream: u32,
     head_only: bool,
-    outbox: Arc<Outbox>,
+    outbox: Outbox,
     room: Arc<Semaphore>,
     ended: bool,
 }
 
 impl Outlet {
-    pub(super) fn new(stream: u32, head_only: bool, outbox: Arc<Outbox>) -> Outlet {
+    pub(super) fn new(stream: u32, head_only: bool, outbox: Outbox) -> Outlet {
         Outlet {
             stream,
             head_only,
@@ -118,13 +118,14 @@ impl Drop for Outlet {
 async fn answer(front: Front, request: Request<Body>, mut outlet: Outlet) {
     let stream = outlet.stream;
     let (mut parts, mut body) = front.answer(request).await.into_parts();
-    if let Some(size) = body.size_hint().exact()
+    let ends = outlet.head_only || body.is_end_stream();
+    if !ends
+        && let Some(size) = body.size_hint().exact()
         && !parts.headers.contains_key(::http::header::CONTENT_LENGTH)
     {
         let size = ::http::HeaderValue::from(size);
         parts.headers.insert(::http::header::CONTENT_LENGTH, size);
     }
-    let ends = outlet.head_only || body.is_end_stream();
     let parts = Box::new(parts);
     outlet.ended = ends;
     outlet.outbox.push(Said::Head {

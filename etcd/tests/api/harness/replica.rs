@@ -104,11 +104,15 @@ impl Replica {
             &Handle::current(),
         );
         let (stop, stopped) = oneshot::channel();
-        let options = ServerOptions {
+        let mut options = ServerOptions {
             election_timeout: ELECTION_TIMEOUT,
             retention: limits.retention.map(Retention::Time),
             ..ServerOptions::new(CLUSTER, MEMBER)
         };
+        if let Some(keepalive) = limits.keepalive {
+            options.keepalive_interval = keepalive;
+            options.keepalive_timeout = 4 * keepalive;
+        }
         let server = tokio::spawn(serve(vec![listener], parts.service, options, async {
             // Dropped or told: either way the test is over.
             let _ = stopped.await;

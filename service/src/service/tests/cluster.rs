@@ -3,7 +3,6 @@
 //! often it was carried out.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 use std::time::Duration;
 
 use quorate_core::{Choice, Instant, NodeId, Payload};
@@ -11,11 +10,11 @@ use quorate_problems::total_order::{Output, Request};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
-use super::super::{Answer, Assembly, Service, ServiceOptions, assemble};
+use super::super::{Answer, Assembly, Promise, Service, ServiceOptions, Waiting, assemble};
 use super::{everything, get, put};
 use crate::codec;
 use crate::command::{Command, Member};
-use crate::edge::shared::Claim;
+use crate::edge::callers::{Reader, Reply};
 use crate::error::Error;
 use crate::machine::Machine;
 use crate::store;
@@ -45,7 +44,7 @@ struct Watch {
 struct Write {
     key: String,
     replica: usize,
-    claim: Arc<Claim>,
+    promise: Promise,
     answer: Answer,
 }
 
@@ -54,6 +53,7 @@ struct Read {
     replica: usize,
     known: i64,
     ready: oneshot::Receiver<()>,
+    _waiting: Waiting,
 }
 
 #[derive(Default)]
@@ -191,22 +191,27 @@ impl World {
         self.numbers += 1;
         let key = format!("{}", self.numbers);
         let service = &self.replicas[replica].assembly.service;
-        let (claim, answer) = service.submit(&put(&key, "value", 0)).unwrap();
+        let (reply, answer) = oneshot::channel();
+        let promise = service.submit(&put(&key, "value", 0), Reply::One(reply));
+        let promise = promise.unwrap();
         self.writes.push(Write {
             key,
             replica,
-            claim,
+            promise,
             answer,
         });
     }
 
     fn read(&mut self, replica: usize) {
         let known = self.seen.acknowledged.values().copied().max().unwrap_or(1);
-        let ready = self.replicas[replica].assembly.service.ask().unwrap();
+        let (reader, ready) = oneshot::channel();
+        let service = &self.replicas[replica].assembly.service;
+        let waiting = service.ask(1, Reader::One(reader)).unwrap();
         self.reads.push(Read {
             replica,
             known,
             ready,
+            _waiting: waiting,
         });
     }
 
@@ -381,7 +386,7 @@ impl World {
         }
         let at = self.choice.choose(self.writes.len() as u32) as usize;
         let write = self.writes.swap_remove(at);
-        match write.claim.take() {
+        match write.promise.claim.take() {
             true => self.seen.refused.push(write.key),
             false => self.seen.unknown += 1,
         }

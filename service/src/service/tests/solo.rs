@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use super::super::*;
 use super::{everything, get, put};
 use crate::applier::Workers;
+use crate::edge::callers::{Answer, Answers};
 use crate::reply::Reply;
 use crate::store;
 use crate::watch::Kind;
@@ -281,7 +282,7 @@ async fn too_much_is_refused_at_once() {
     let large = put("a", &"v".repeat(1000), 0);
     assert_eq!(solo.service.write(large).await, Err(Error::TooLarge));
     // Nobody leads, so these wait.
-    let submit = || solo.service.submit(&put("a", "v", 0)).unwrap();
+    let submit = || solo.service.begin_write(&put("a", "v", 0)).unwrap();
     let waiting = [submit(), submit()];
     let one_more = solo.service.write(put("a", "v", 0));
     assert_eq!(one_more.await, Err(Error::TooManyRequests));
@@ -294,11 +295,71 @@ async fn too_much_is_refused_at_once() {
     assert_eq!(one_more.await, Err(Error::TooManyRequests));
     solo.lead();
     assert_eq!(reading.await.unwrap(), Ok(()));
-    for (_, answer) in waiting {
-        assert!(answer.await.unwrap().is_ok());
+    for mut writing in waiting {
+        let answer = loop {
+            match writing.answered() {
+                Some(answer) => break answer,
+                None => tokio::task::yield_now().await,
+            }
+        };
+        assert!(answer.is_ok());
     }
     assert!(solo.service.write(put("a", "v", 0)).await.is_ok());
     assert_eq!(solo.service.metrics().refused, 2);
+}
+
+/// Waits for so many answers, and sorts them by their numbers.
+async fn among(answers: &Answers, count: usize) -> Vec<(u64, Answer)> {
+    let mut came = Vec::new();
+    std::future::poll_fn(|cx| {
+        answers.take(&mut came, cx.waker());
+        match came.len() < count {
+            true => {
+                // What was left since may have woken nobody.
+                answers.take(&mut came, cx.waker());
+                std::task::Poll::Pending
+            }
+            false => std::task::Poll::Ready(()),
+        }
+    })
+    .await;
+    came.sort_by_key(|(number, _)| *number);
+    came
+}
+
+#[tokio::test]
+async fn one_caller_may_ask_for_many_things() {
+    let mut solo = Solo::start(|options| options.readers_max = 5);
+    let answers = Arc::new(Answers::default());
+    let service = solo.service.clone();
+    let write = |number| service.write_among(&put("a", "v", 0), number, &answers);
+    let promises = [write(7).unwrap(), write(8).unwrap(), write(9).unwrap()];
+    // One that nobody waits for any more is not carried out, and its number still comes.
+    let [first, second, third] = promises;
+    drop(second);
+    let reading = service.read_among(5, 20, &answers).unwrap();
+    assert_eq!(service.metrics().readers, 5);
+    let refused = service.read_among(1, 21, &answers).err();
+    assert_eq!(refused, Some(Error::TooManyRequests));
+    solo.lead();
+    let came = among(&answers, 5).await;
+    let numbers: Vec<u64> = came.iter().map(|(number, _)| *number).collect();
+    assert_eq!(numbers, [7, 8, 9, 20, 21]);
+    for (number, answer) in came {
+        let fits = match (number, &answer) {
+            (7, Answer::Written(Ok(applied))) => applied.revision == 2,
+            (9, Answer::Written(Ok(applied))) => applied.revision == 3,
+            (8, Answer::Written(Err(Error::Stopped))) => true,
+            (20, Answer::Readable(Ok(()))) => true,
+            (21, Answer::Readable(Err(Error::Stopped))) => true,
+            _ => false,
+        };
+        assert!(fits, "{number}: {answer:?}");
+    }
+    drop((first, third, reading));
+    assert_eq!(service.metrics().readers, 0);
+    solo.stop();
+    assert!(matches!(write(30), Err(Error::Stopped)) || among(&answers, 1).await.len() == 1);
 }
 
 #[tokio::test]
