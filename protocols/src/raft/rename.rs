@@ -24,6 +24,7 @@ impl Raft {
         raft.vote = self.vote.map(&name);
         raft.leader = self.leader.map(&name);
         raft.told.1 = self.told.1.map(&name);
+        raft.sealed.1 = self.sealed.1.map(&name);
         raft.rejoining = self.rejoining.map(|rejoining| rejoining.renamed(name));
         match &mut raft.role {
             Role::PreCandidate { granted } | Role::Candidate { granted, .. } => {
