@@ -2,6 +2,7 @@
 //! byte before alternatives. `docs/file-format.md` and the peer protocol are written in these terms.
 
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -272,10 +273,7 @@ impl<A: Wire, B: Wire> Wire for (A, B) {
 
 impl<T: Wire> Wire for Vec<T> {
     fn encode(&self, out: &mut Vec<u8>) {
-        encode_count(self.len(), out);
-        for element in self {
-            element.encode(out);
-        }
+        encode_all(self, out);
     }
 
     fn decode(input: &mut Reader<'_>) -> Result<Vec<T>, Malformed> {
@@ -286,6 +284,16 @@ impl<T: Wire> Wire for Vec<T> {
             elements.push(T::decode(input)?);
         }
         Ok(elements)
+    }
+}
+
+impl<T: Wire> Wire for Arc<[T]> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        encode_all(self, out);
+    }
+
+    fn decode(input: &mut Reader<'_>) -> Result<Arc<[T]>, Malformed> {
+        Ok(Vec::decode(input)?.into())
     }
 }
 
@@ -302,6 +310,13 @@ impl Wire for String {
         core::str::from_utf8(bytes)
             .map(String::from)
             .map_err(|_| malformed)
+    }
+}
+
+fn encode_all<T: Wire>(elements: &[T], out: &mut Vec<u8>) {
+    encode_count(elements.len(), out);
+    for element in elements {
+        element.encode(out);
     }
 }
 

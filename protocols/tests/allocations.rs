@@ -2,13 +2,10 @@
 //! steps reuse their buffers, entries travel alone, and payloads are shared.
 //!
 //! The replicas are whole nodes, driven as a server drives them, with links and disks that reuse their
-//! memory too. Heartbeats and compactions are part of it, but for a view service inside a protocol: that one
-//! is pinged by the clock, however many commands there are, and orders its pings like any command; and what
-//! it knows is written down again when the log is cut.
+//! memory too. Heartbeats and compactions are part of it, and so is the view service inside a protocol, with its
+//! own heartbeats and pings, and what it writes down again when the log is cut.
 
 mod steady;
-
-use std::time::Duration;
 
 use quorate_core::{NodeId, Protocol};
 use quorate_problems::total_order::TotalOrder;
@@ -23,38 +20,20 @@ const WARM_UP: u64 = 4_000;
 /// How many commands must then cost nothing.
 const MEASURED: u64 = 2_000;
 
-/// What costs nothing.
-enum Free {
-    /// Commands, heartbeats and compactions.
-    All,
-    /// Commands. Time stands still, and a compaction costs copies of the present view.
-    Commands,
-}
-
-/// How many allocations a compaction may cost that restates a view service.
-const RESTATED_MAX: u64 = 4;
-
-fn costs_nothing<P>(free: Free, config: fn(Vec<NodeId>) -> P::Config)
+fn costs_nothing<P>(config: fn(Vec<NodeId>) -> P::Config)
 where
     P: Protocol<Problem = TotalOrder>,
 {
     let mut cluster = Cluster::<P>::start(config);
     cluster.order(WARM_UP);
     let before = cluster.compactions();
-    if let Free::Commands = free {
-        cluster.round = Duration::ZERO;
-    }
     let counted = allocation_counter::measure(|| cluster.order(MEASURED));
     let compactions = cluster.compactions() - before;
     assert!(compactions > 0, "logs were cut meanwhile");
-    let allowed = match free {
-        Free::All => 0,
-        Free::Commands => compactions * RESTATED_MAX,
-    };
     let allocations = counted.count_total;
-    assert!(
-        allocations <= allowed,
-        "{allocations} allocations for {MEASURED} commands and {compactions} compactions"
+    assert_eq!(
+        allocations, 0,
+        "for {MEASURED} commands and {compactions} compactions"
     );
     assert_eq!(cluster.delivered(), [WARM_UP + MEASURED; 3]);
 }
@@ -68,7 +47,7 @@ fn the_counter_sees_an_allocation() {
 
 #[test]
 fn raft() {
-    costs_nothing::<raft::Raft>(Free::All, |members| raft::Config {
+    costs_nothing::<raft::Raft>(|members| raft::Config {
         retention_bytes: RETENTION_BYTES,
         ..raft::Config::new(members)
     });
@@ -76,7 +55,7 @@ fn raft() {
 
 #[test]
 fn multipaxos() {
-    costs_nothing::<multipaxos::MultiPaxos>(Free::All, |members| multipaxos::Config {
+    costs_nothing::<multipaxos::MultiPaxos>(|members| multipaxos::Config {
         retention_bytes: RETENTION_BYTES,
         ..multipaxos::Config::new(members)
     });
@@ -84,7 +63,7 @@ fn multipaxos() {
 
 #[test]
 fn viewstamped() {
-    costs_nothing::<viewstamped::Viewstamped>(Free::All, |members| viewstamped::Config {
+    costs_nothing::<viewstamped::Viewstamped>(|members| viewstamped::Config {
         retention_bytes: RETENTION_BYTES,
         ..viewstamped::Config::new(members)
     });
@@ -92,7 +71,7 @@ fn viewstamped() {
 
 #[test]
 fn primary_backup() {
-    costs_nothing::<primary_backup::PrimaryBackup>(Free::Commands, |members| {
+    costs_nothing::<primary_backup::PrimaryBackup>(|members| {
         primary_backup::Config {
             retention_bytes: RETENTION_BYTES,
             ..primary_backup::Config::new(members)
@@ -102,7 +81,7 @@ fn primary_backup() {
 
 #[test]
 fn chain() {
-    costs_nothing::<chain::Chain>(Free::Commands, |members| chain::Config {
+    costs_nothing::<chain::Chain>(|members| chain::Config {
         retention_bytes: RETENTION_BYTES,
         ..chain::Config::new(members)
     });

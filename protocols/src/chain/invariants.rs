@@ -4,7 +4,7 @@
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
-use alloc::vec::Vec;
+use alloc::sync::Arc;
 
 use quorate_core::{Frame, NodeId};
 
@@ -54,7 +54,7 @@ impl Chain {
 #[derive(Clone, Default, Hash, Debug)]
 pub struct Chains {
     /// The members of each view that was active.
-    views: BTreeMap<ViewNumber, Vec<NodeId>>,
+    views: BTreeMap<ViewNumber, Arc<[NodeId]>>,
     /// What is committed, and the first view that somebody knew it in.
     committed: BTreeMap<Index, (Entry, ViewNumber)>,
 }

@@ -80,7 +80,7 @@ impl Chain {
 
     /// Asks those who have not answered yet.
     fn ask_versions(&self, fx: &mut Effects<Chain>) {
-        for &member in &self.view.members {
+        for &member in self.view.members.iter() {
             if member != self.me && !self.reads.answered.contains(&member) {
                 self.ask_version(member, self.question(), false, fx);
             }

@@ -6,6 +6,7 @@
 //! members count.
 
 use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use quorate_core::{Checkpoint, Effects, NodeId};
@@ -24,7 +25,7 @@ pub(super) struct Primary {
     /// Whether it stopped itself, since the view service does not answer.
     pub(super) lapsed: bool,
     /// The members of its view, itself first.
-    pub(super) members: Vec<NodeId>,
+    pub(super) members: Arc<[NodeId]>,
     /// How often the view service's state had changed when it last looked who keeps copies.
     pub(super) changes: u64,
     /// All that keep copies, itself among them: it counts itself by what it mailed itself.
@@ -316,7 +317,7 @@ impl<S> Source<'_, S> {
 impl<M: Replicator> PrimaryBackup<M> {
     /// The view service made this replica the primary of its view. It has everything that was ever
     /// acknowledged; now it brings all other members to what it has.
-    pub(super) fn become_primary(&mut self, members: Vec<NodeId>, fx: &mut Effects<Self>) {
+    pub(super) fn become_primary(&mut self, members: Arc<[NodeId]>, fx: &mut Effects<Self>) {
         assert_eq!(members.first(), Some(&self.me), "the first member is it");
         let last = self.log.last().index;
         let peer = |id: NodeId| (id, Peer::new(last.next()));

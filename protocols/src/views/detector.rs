@@ -272,12 +272,12 @@ impl<S> Decision<'_, S> {
         };
         let missing = |id: &NodeId| self.reports().any(|report| report.missing.contains(id));
         let members = self.view.members.iter().copied();
-        let there: Vec<NodeId> = members.filter(|&id| present(id)).collect();
-        let stays = there.contains(&first) && !restarted;
-        let kept: Vec<NodeId> = there.iter().copied().filter(|id| !missing(id)).collect();
-        if stays && kept.len() == self.view.members.len() {
+        let stays = present(first) && !restarted;
+        if stays && members.clone().all(|id| present(id) && !missing(&id)) {
             return None; // It works.
         }
+        let there: Vec<NodeId> = members.filter(|&id| present(id)).collect();
+        let kept: Vec<NodeId> = there.iter().copied().filter(|id| !missing(id)).collect();
         // As a rule the first member remains what it is, and those who are gone make room.
         if stays && self.may_lead(first) {
             let spares = |id: NodeId| self.is_usable(id) && !missing(&id);
@@ -307,12 +307,27 @@ impl<S> Decision<'_, S> {
         Some(self.settled(next))
     }
 
+    /// Whether a spare that is ready becomes a member.
+    fn joins(&self, id: NodeId) -> bool {
+        self.is_usable(id) && self.is_voter(id) && !self.view.contains(id)
+    }
+
     /// The members of the next view if this one works, but another would be better.
     fn improved(&self) -> Option<Vec<NodeId>> {
         let report = self.first_report().filter(|_| self.views.is_active())?;
-        let mut next = self.view.members.clone();
-        for &id in self.reports().flat_map(|report| &report.ready) {
-            if self.is_usable(id) && self.is_voter(id) && !next.contains(&id) {
+        let ready = self.reports().flat_map(|report| &report.ready).copied();
+        let mut joining = ready.filter(|&id| self.joins(id)).peekable();
+        let members = self.view.members.iter();
+        let stays = joining.peek().is_none() && report.successor.is_none();
+        if stays
+            && members.copied().all(|id| self.is_voter(id))
+            && self.may_lead(self.view.first()?)
+        {
+            return None; // As almost always, nothing would be better.
+        }
+        let mut next = self.view.members.to_vec();
+        for id in joining {
+            if !next.contains(&id) {
                 next.push(id);
             }
         }
@@ -324,7 +339,7 @@ impl<S> Decision<'_, S> {
             next.insert(0, successor);
         }
         let next = self.settled(next);
-        (next != self.view.members).then_some(next)
+        (*next != *self.view.members).then_some(next)
     }
 
     /// The members and, if they are too few, other voters.

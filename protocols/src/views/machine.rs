@@ -3,8 +3,10 @@
 //! It is pure and deterministic, so it can be one process, or be replicated like any other.
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
+use core::ops::Deref;
 
 use quorate_core::{Malformed, NodeId, Reader, Wire, wire};
 use quorate_problems::total_order::Membership;
@@ -16,8 +18,8 @@ use super::Number;
 pub struct View {
     /// Its number. View 0 is before the first one.
     pub number: Number,
-    /// Its members. The first is the primary, or the head of the chain.
-    pub members: Vec<NodeId>,
+    /// Its members, shared by all copies. The first is the primary, or the head of the chain.
+    pub members: Arc<[NodeId]>,
 }
 
 impl View {
@@ -46,8 +48,14 @@ impl View {
 /// that it has; only then may it acknowledge updates. So whatever was acknowledged is at every member of
 /// the view that was active last: the *holders*. The first member of the next view is one of them. A view
 /// that was never active has acknowledged nothing, and may be left for another.
+///
+/// Replicas write it down whenever they cut their logs, so copies share what they say.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Views {
+pub struct Views(Arc<State>);
+
+/// What the view service knows.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct State {
     /// How often the state has changed: of two states, the one with more changes is newer.
     changes: u64,
     view: View,
@@ -122,7 +130,7 @@ impl Views {
     /// No view yet, and nobody has anything.
     #[must_use]
     pub fn new() -> Views {
-        Views {
+        Views(Arc::new(State {
             changes: 0,
             view: View::default(),
             active: false,
@@ -134,9 +142,25 @@ impl Views {
             least_before: 0,
             slack: 1,
             doubted: Number(0),
-        }
+        }))
     }
 
+    /// Carries out a command. Answers whether it changed anything: what is late, or was sent twice, does
+    /// not. `trusting` lets the first member of a view be anybody.
+    pub fn apply(&mut self, command: &Command, trusting: bool) -> bool {
+        Arc::make_mut(&mut self.0).apply(command, trusting)
+    }
+}
+
+impl Deref for Views {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.0
+    }
+}
+
+impl State {
     /// How often the state has changed.
     #[must_use]
     pub fn changes(&self) -> u64 {
@@ -237,9 +261,7 @@ impl Views {
             && first.is_some_and(|first| self.holders.contains(first))
     }
 
-    /// Carries out a command. Answers whether it changed anything: what is late, or was sent twice, does
-    /// not. `trusting` lets the first member of a view be anybody.
-    pub fn apply(&mut self, command: &Command, trusting: bool) -> bool {
+    fn apply(&mut self, command: &Command, trusting: bool) -> bool {
         let news = match command {
             Command::Begin { servers, members } => self.begin(servers, members),
             Command::Change { from, members } => {
@@ -291,7 +313,7 @@ impl Views {
     fn change(&mut self, members: &[NodeId]) {
         self.view = View {
             number: self.view.number.next(),
-            members: members.to_vec(),
+            members: members.into(),
         };
         self.active = false;
         self.absent.clear();
@@ -405,7 +427,7 @@ impl Wire for Views {
     }
 
     fn decode(input: &mut Reader<'_>) -> Result<Views, Malformed> {
-        Ok(Views {
+        Ok(Views(Arc::new(State {
             changes: Wire::decode(input)?,
             view: Wire::decode(input)?,
             active: Wire::decode(input)?,
@@ -417,7 +439,7 @@ impl Wire for Views {
             least_before: Wire::decode(input)?,
             slack: u32::decode(input)?.clamp(1, SLACK_MAX),
             doubted: Wire::decode(input)?,
-        })
+        })))
     }
 }
 

@@ -312,7 +312,7 @@ impl<M: Replicator> Seat<M> {
     pub fn copies(&self) -> impl Iterator<Item = NodeId> + '_ {
         let begun = self.known.view.number > Number(0);
         let first = self.config.servers.iter().filter(move |_| !begun);
-        let members = first.chain(&self.known.view.members).copied();
+        let members = first.chain(self.known.view.members.iter()).copied();
         members.chain(self.known.servers.iter())
     }
 
@@ -411,7 +411,7 @@ impl<M: Replicator> Seat<M> {
         if matches!(self.body, Body::Alone) {
             fx.persist(P::record(Record::Operator { first }));
             let view = self.views.view();
-            let mut members = view.members.clone();
+            let mut members = view.members.to_vec();
             members.retain(|&id| id != first && Some(id) != view.first());
             members.insert(0, first);
             let command = Command::Change {

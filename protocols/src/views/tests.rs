@@ -100,7 +100,7 @@ fn what_was_lost_while_a_view_began_does_not_count_as_brought_there() {
     assert!(views.apply(&lost, false));
     assert!(views.apply(&acknowledge(2), false));
     assert_eq!(views.holders(), [B]);
-    assert_eq!(views.view().members, vec![B, A]);
+    assert_eq!(*views.view().members, [B, A]);
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn the_first_view_is_decided_once_and_by_whoever_is_asked_first() {
     assert!(!views.apply(&servers(7, &[A], &[]), false), "nobody yet");
     assert!(views.apply(&begin(&[B, A]), false));
     assert!(!views.apply(&begin(&[A, B]), false));
-    assert_eq!(views.view().members, vec![B, A]);
+    assert_eq!(*views.view().members, [B, A]);
     assert_eq!(views.servers().voters, vec![A, B, C]);
 }
 
