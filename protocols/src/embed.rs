@@ -73,6 +73,12 @@ impl<R> Replay<R> {
         self.records.push((frame, record));
     }
 
+    /// Whether the child has never written anything.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty() && !self.damaged
+    }
+
     /// What was before is replaced by what follows.
     pub fn restated(&mut self, restated: Restated) {
         self.records.clear();

@@ -123,7 +123,10 @@ impl Replay {
                 self.log.reset(position);
                 self.grounded = true;
             }
-            Record::Entered(view) => self.view = view,
+            Record::Entered(view) => {
+                self.seat.enter(view.number);
+                self.view = view;
+            }
             Record::Lost => self.lost = true,
             Record::Excused => self.lost = false,
         }

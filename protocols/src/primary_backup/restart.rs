@@ -103,7 +103,10 @@ impl<R> Default for Replay<R> {
 impl<R> Replay<R> {
     fn record(&mut self, frame: Frame, record: Record<R>) {
         match record {
-            Record::View { number } => (self.number, self.lost) = (number, false),
+            Record::View { number } => {
+                (self.number, self.lost) = (number, false);
+                self.seat.enter(number);
+            }
             Record::Append { index, entry } => self.append(index, entry, frame),
             Record::Base(position) => self.base(position),
             Record::Reset(position) => {

@@ -52,14 +52,32 @@ pub enum Careless {
 
 /// A protocol for total order that can replicate the view service.
 pub trait Replicator: Protocol<Problem = TotalOrder> + Clone {
-    /// The configuration with these times: how often leaders let others hear of them, and after how long
-    /// a silence they are given up. The state that it orders is tiny, so no log is kept for laggards.
-    fn paced(config: &Self::Config, heartbeat: Duration, silence: Duration) -> Self::Config;
+    /// Who takes part at first.
+    fn members(config: &Self::Config) -> &[NodeId];
+
+    /// The configuration with these members and times: how often leaders let others hear of them, and after
+    /// how long a silence they are given up. The state that it orders is tiny, so no log is kept for laggards.
+    fn paced(
+        config: &Self::Config,
+        members: &[NodeId],
+        heartbeat: Duration,
+        silence: Duration,
+    ) -> Self::Config;
 }
 
 impl Replicator for Raft {
-    fn paced(config: &raft::Config, heartbeat: Duration, silence: Duration) -> raft::Config {
+    fn members(config: &raft::Config) -> &[NodeId] {
+        &config.members
+    }
+
+    fn paced(
+        config: &raft::Config,
+        members: &[NodeId],
+        heartbeat: Duration,
+        silence: Duration,
+    ) -> raft::Config {
         raft::Config {
+            members: members.to_vec(),
             heartbeat,
             election_timeout: silence,
             retention_bytes: 0,

@@ -116,6 +116,12 @@ pub enum Record<R> {
     },
     /// A record of the replicated service.
     Service(R),
+    /// Who replicated the service when this server, which did not, was started. It is written down, since
+    /// later it may be started as one of those who are to.
+    Joining {
+        /// They.
+        members: Vec<NodeId>,
+    },
     /// The records of the replicated service begin behind this one.
     Anew,
     /// The replicated service lost records here.
@@ -232,4 +238,5 @@ wire!(enum Record<R>, "the tag of a record about views" {
     4 => Service(record);
     5 => Anew;
     6 => Damaged;
+    7 => Joining { members };
 });

@@ -73,6 +73,8 @@ pub struct Seat<M: Replicator> {
     in_force: u64,
     /// The replicated service lost its records, and has made up for it now.
     mended: bool,
+    /// Who replicated the service when this server joined, until the service has written something here.
+    joining: Option<Vec<NodeId>>,
 }
 
 /// What a server has of the service.
@@ -100,6 +102,9 @@ enum Body<M: Replicator> {
 pub struct SeatReplay<R> {
     state: Option<(Checkpoint, Views)>,
     staged: Vec<(Checkpoint, Views)>,
+    joining: Option<Vec<NodeId>>,
+    /// Whether the host has been in a view.
+    entered: bool,
     child: embed::Replay<R>,
 }
 
@@ -108,18 +113,26 @@ impl<R> Default for SeatReplay<R> {
         SeatReplay {
             state: None,
             staged: Vec::new(),
+            joining: None,
+            entered: false,
             child: embed::Replay::default(),
         }
     }
 }
 
 impl<R> SeatReplay<R> {
+    /// The host has been in this view. If it is one, somebody has replicated the service.
+    pub fn enter(&mut self, view: Number) {
+        self.entered |= view > Number(0);
+    }
+
     /// The next record about views.
     pub fn record(&mut self, frame: Frame, record: Record<R>) {
         match record {
             Record::State { checkpoint, views } => self.state = Some((checkpoint, views)),
             Record::Staged { checkpoint, views } => self.staged.push((checkpoint, views)),
             Record::Operator { .. } => {} // It is there for people to read.
+            Record::Joining { members } => self.joining = Some(members),
             Record::Service(record) => self.child.record(frame, record),
             Record::Anew => self.child.restated(Restated::Anew),
             Record::Damaged => self.child.restated(Restated::Damaged),
@@ -171,7 +184,7 @@ impl<M: Replicator> Seat<M> {
             (replay.state, replay.staged) = (None, Vec::new());
         }
         let fresh = || (Checkpoint::default(), Views::new());
-        let (checkpoint, views) = replay.state.unwrap_or_else(fresh);
+        let (checkpoint, views) = replay.state.take().unwrap_or_else(fresh);
         let mut seat = Seat {
             me,
             config: config.clone(),
@@ -187,12 +200,13 @@ impl<M: Replicator> Seat<M> {
             views,
             checkpoint,
             written: checkpoint.position,
-            staged: replay.staged,
+            staged: mem::take(&mut replay.staged),
             detector: None,
             states: 0,
             proposed: None,
             in_force: 0,
             mended: false,
+            joining: None,
         };
         match &config.service {
             Service::Alone { node } if *node != me => {
@@ -204,9 +218,12 @@ impl<M: Replicator> Seat<M> {
                 seat.preside(None, fx);
             }
             Service::Replicated(service) => {
+                let survival = seat.resume(service, survival, &mut replay, fx);
                 let (ping, patience) = (config.ping, config.patience);
+                let members = seat.joining.as_deref();
                 let service = M::paced(
                     service,
+                    members.unwrap_or(M::members(service)),
                     ping,
                     ping * patience.clamp(SILENCE_TICKS_MIN, SILENCE_TICKS_MAX),
                 );
@@ -230,6 +247,37 @@ impl<M: Replicator> Seat<M> {
         let soon = seat.config.ping;
         fx.set_timer(P::timer(Timer::Ping), Duration::ZERO..soon);
         seat
+    }
+
+    /// What the replicated service starts from, if it has never written anything here. The host may have been
+    /// started with the newest servers that were asked for. They replicate the service last of all, so
+    /// nobody must found another one because of that: who joined goes on as it began, and anybody else
+    /// must be told who takes part, like one who has forgotten it.
+    fn resume<P: Host<M>>(
+        &mut self,
+        service: &M::Config,
+        survival: Survival,
+        replay: &mut SeatReplay<M::Record>,
+        fx: &mut Effects<P>,
+    ) -> Survival {
+        if survival == Survival::Damaged || !replay.child.is_empty() {
+            return survival;
+        }
+        self.joining = replay.joining.take();
+        if self.joining.is_none() && !M::members(service).contains(&self.me) {
+            self.joining = Some(M::members(service).to_vec());
+            self.write_joining(fx);
+        }
+        match self.joining.is_none() && replay.entered {
+            true => Survival::Damaged,
+            false => survival,
+        }
+    }
+
+    fn write_joining<P: Host<M>>(&self, fx: &mut Effects<P>) {
+        if let Some(members) = self.joining.clone() {
+            fx.persist(P::record(Record::Joining { members }));
+        }
     }
 
     /// The present view, as far as this server was told.
@@ -447,6 +495,10 @@ impl<M: Replicator> Seat<M> {
             for record in records {
                 fx.persist(P::record(Record::Service(record)));
             }
+            if child.kept() > 0 {
+                self.joining = None;
+            }
+            self.write_joining(fx);
         }
     }
 

@@ -29,6 +29,14 @@ impl Alone {
     }
 
     fn open_with(me: u64, records: Vec<Record>, survival: Survival, memory: Memory) -> Alone {
+        let config = Config {
+            memory,
+            ..Config::new([1, 2, 3].map(NodeId))
+        };
+        Alone::start(me, records, survival, &config)
+    }
+
+    fn start(me: u64, records: Vec<Record>, survival: Survival, config: &Config) -> Alone {
         let mut fx = Effects::new(Choice::Seeded(1));
         fx.frame = Frame(records.len() as u64 + 1);
         let boot = Boot {
@@ -38,11 +46,7 @@ impl Alone {
             records: Box::new((1..).map(Frame).zip(records)),
             checkpoint: Checkpoint::default(),
         };
-        let config = Config {
-            memory,
-            ..Config::new([1, 2, 3].map(NodeId))
-        };
-        let replica = Viewstamped::open(&config, boot, &mut fx);
+        let replica = Viewstamped::open(config, boot, &mut fx);
         replica.invariants();
         Alone { replica, fx }
     }
@@ -508,6 +512,44 @@ fn section_7_4_who_is_behind_is_told_of_the_epoch() {
     let told = [(2, Message::StartEpoch { epoch })];
     assert_eq!(one.on(2, wants(1, 2)), told);
     assert_eq!(one.on(2, prepare_ok(1, 1)), [], "once is enough");
+}
+
+/// n1 is the cluster; n2 and n3 are to take its place, and start with a command line that says so.
+#[test]
+fn section_7_who_joins_or_has_forgotten_may_not_know_who_takes_part_in_the_first_epoch() {
+    let epoch = Epoch::initial(&Config::new([NodeId(1)]));
+    let start = Message::StartEpoch { epoch };
+    let presiding = Message::Presiding {
+        view: View(1),
+        round: 1,
+        commit: Index(1),
+        matched: Index(0),
+        sent: Index(1),
+    };
+    let ask = |after| {
+        let view = View(0);
+        [(1, Message::GetState { view, after })]
+    };
+    let mut one = Alone::start(3, Vec::new(), Survival::Fresh, &Config::new([NodeId(2)]));
+    assert_eq!(one.on(1, presiding.clone()), ask(at(0, 0)));
+    let entered = Message::EpochEntered { epoch: 0 };
+    assert_eq!(one.on(1, start.clone()), [(3, entered.clone())]);
+    assert_eq!(one.on(3, entered), [], "it has nothing to offer");
+    let (view, after) = (View(1), at(0, 0));
+    let behind = [(1, Message::GetState { view, after })];
+    assert_eq!(one.on(1, presiding.clone()), behind);
+
+    let config = Config::new([2, 3].map(NodeId));
+    let mut one = Alone::start(3, Vec::new(), Survival::Damaged, &config);
+    assert_eq!(one.on(1, presiding), ask(at(0, 0)));
+    let (nonce, epoch) = (2, 0);
+    let recovery = Message::Recovery { nonce, epoch };
+    assert_eq!(one.on(1, start.clone()), [(1, recovery)]);
+
+    let mut primary = Alone::start(1, Vec::new(), Survival::Fresh, &Config::new([NodeId(1)]));
+    let (view, after) = (View(0), at(0, 0));
+    let mail = primary.on(3, Message::GetState { view, after });
+    assert_eq!(mail, [(3, start)]);
 }
 
 #[test]

@@ -13,6 +13,9 @@ use crate::members::Members;
 /// The view that everybody begins in.
 pub(super) const FIRST: View = View(1);
 
+/// The view of who does not know who takes part.
+pub(super) const UNKNOWN: View = View(0);
+
 /// No epoch has so many views: with one view change a second it would last for fifteen years.
 const VIEWS: u64 = 1_000_000_000;
 

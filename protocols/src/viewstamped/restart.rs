@@ -111,7 +111,7 @@ impl Viewstamped {
             });
             self.maybe_begin_epoch(fx);
         } else if !self.epoch.members.contains(self.me) {
-            self.leave(epoch > 0 && self.has_start(), fx);
+            self.leave(self.has_start(), fx);
         } else if self.normal < self.view {
             self.await_view(fx);
             self.do_view_change(fx);

@@ -115,7 +115,11 @@ impl Viewstamped {
             self.on_other_epoch(from, epoch, message, fx);
             return false;
         }
-        if !self.may_say(from, message) || !self.has_use_for(message) {
+        if !self.may_say(from, message) {
+            self.maybe_ask_epoch(from, message, fx);
+            return false;
+        }
+        if !self.has_use_for(message) {
             return false;
         }
         let Some(view) = message.view() else {

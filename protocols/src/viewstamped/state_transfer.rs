@@ -17,6 +17,7 @@ use crate::log::{Entries, Epoch as View, Index, Position};
 
 use super::Viewstamped;
 use super::message::{Message, Record};
+use super::replicas::UNKNOWN;
 use super::role::Role;
 
 impl Viewstamped {
@@ -87,6 +88,9 @@ impl Viewstamped {
         after: Position,
         fx: &mut Effects<Viewstamped>,
     ) {
+        if view == UNKNOWN {
+            return self.tell_epoch(from, fx);
+        }
         let next = self.replicas.primary(self.view);
         let answers = match &self.role {
             Role::Primary(_) => view == self.view,
@@ -241,10 +245,7 @@ impl Viewstamped {
         if stamp.epoch() > epoch || (stamp.epoch() == epoch && stamp.is_last()) {
             // Its sender has gone on since it promised a state, and nobody must have a state that is
             // ahead of the epoch that it knows.
-            let (view, after) = (self.epoch.first, self.committed());
-            // Early: a question promises nothing.
-            fx.send_early(from, Message::GetState { view, after });
-            return;
+            return self.ask_epoch(from, self.epoch.first, fx);
         }
         if self.log.matches(end) {
             self.deliver_through(end.index, fx);

@@ -17,6 +17,7 @@ use crate::log::Epoch as View;
 
 use super::message::{Message, Record, Timer};
 use super::recovery::Recovery;
+use super::replicas::UNKNOWN;
 use super::role::Role;
 use super::suspicion::Suspicion;
 use super::{Epoch, Flaw, Replicas, Viewstamped};
@@ -39,7 +40,7 @@ impl Viewstamped {
         fx: &mut Effects<Viewstamped>,
     ) {
         let (mine, other) = (self.epoch.number(), epoch.number());
-        if other > mine {
+        if other > mine || (other == mine && epoch != self.epoch && self.guesses()) {
             self.enter_epoch(from, epoch, fx);
         } else if from == self.me {
             // It was told twice.
@@ -67,15 +68,36 @@ impl Viewstamped {
         }
         match epoch < self.epoch.number() {
             true => self.tell_epoch(from, fx),
-            false => {
-                let (view, after) = (self.epoch.first, self.committed());
-                // Early: a question promises nothing.
-                fx.send_early(from, Message::GetState { view, after });
-            }
+            false => self.ask_epoch(from, self.epoch.first, fx),
         }
     }
 
-    fn tell_epoch(&self, to: NodeId, fx: &mut Effects<Viewstamped>) {
+    pub(super) fn ask_epoch(&self, to: NodeId, view: View, fx: &mut Effects<Viewstamped>) {
+        let after = self.committed();
+        // Early: a question promises nothing.
+        fx.send_early(to, Message::GetState { view, after });
+    }
+
+    /// Whether this replica does not know who takes part in the first epoch: who joins during that one, or
+    /// has forgotten everything, was told the newest voters that were asked for, and they may be of the next.
+    fn guesses(&self) -> bool {
+        let forgot = matches!(self.role, Role::Recovering(_));
+        self.epoch.number() == 0 && (forgot || !self.epoch.members.contains(self.me))
+    }
+
+    /// Somebody presides who does not take part, as far as this replica knows: that may be a guess.
+    pub(super) fn maybe_ask_epoch(
+        &self,
+        from: NodeId,
+        message: &Message,
+        fx: &mut Effects<Viewstamped>,
+    ) {
+        if message.presides() && self.guesses() {
+            self.ask_epoch(from, UNKNOWN, fx);
+        }
+    }
+
+    pub(super) fn tell_epoch(&self, to: NodeId, fx: &mut Effects<Viewstamped>) {
         let epoch = self.epoch.clone();
         // Early: that the epoch before is over is committed.
         fx.send_early(to, Message::StartEpoch { epoch });
@@ -108,7 +130,8 @@ impl Viewstamped {
             return;
         }
         self.persist(Record::Epoch(written), fx);
-        self.view = self.epoch.first;
+        // It may have followed a primary of an epoch of which it did not know everybody.
+        self.view = self.view.max(self.epoch.first);
         self.suspicion = Suspicion::new(self.view);
         self.role = Role::Transitioning(Transition {
             written: false,
@@ -182,6 +205,7 @@ impl Viewstamped {
     /// This replica is not a member. If it has what the epoch begins with, it offers that to those who are,
     /// until they do not need it any more (7.1.2).
     pub(super) fn leave(&mut self, offers: bool, fx: &mut Effects<Viewstamped>) {
+        let offers = offers && self.epoch.number() > 0;
         self.role = Role::Outside { offers };
         match offers {
             true => self.offer_epoch(fx),
