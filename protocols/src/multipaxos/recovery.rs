@@ -67,13 +67,25 @@ impl MultiPaxos {
         if !matches!(self.role, Role::Damaged(_)) && !self.is_unsure() {
             return;
         }
-        let incarnation = self.incarnation;
         for peer in self.witnesses() {
-            // Early: a question promises nothing.
-            fx.send_early(peer, Message::Recovering { incarnation });
+            self.ask(peer, fx);
         }
         let (heartbeat, timeout) = (self.config.heartbeat, self.config.election_timeout);
         fx.set_timer(Timer::Recovery, heartbeat..heartbeat.max(timeout));
+    }
+
+    fn ask(&self, peer: NodeId, fx: &mut Effects<MultiPaxos>) {
+        let incarnation = self.incarnation;
+        // Early: a question promises nothing.
+        fx.send_early(peer, Message::Recovering { incarnation });
+    }
+
+    /// The members that this replica was configured with may be long gone: here is one who leads, and can
+    /// say who takes part.
+    pub(super) fn maybe_ask_leader(&self, leader: NodeId, fx: &mut Effects<MultiPaxos>) {
+        if !self.witnesses().any(|id| id == leader) {
+            self.ask(leader, fx);
+        }
     }
 
     /// Who may know what this replica forgot: the other voters of the last membership that it heard of.

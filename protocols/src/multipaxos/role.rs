@@ -83,6 +83,9 @@ impl MultiPaxos {
             return false;
         }
         if matches!(self.role, Role::Damaged(_)) {
+            if matches!(message, Message::Leading { .. }) {
+                self.maybe_ask_leader(from, fx);
+            }
             return message.recovers();
         }
         if let Some(ballot) = message.answered_ballot() {

@@ -8,10 +8,11 @@ use quorate_core::{Boot, Checkpoint, Choice, Effects, Frame, NodeId, Payload, Pr
 use quorate_problems::total_order::{Membership, Output, Request};
 
 use super::{
-    Config, Content, Entries, Entry, Epoch, Index, Message, Number, Position, PrimaryBackup, Record,
+    Config, Content, Entries, Entry, Epoch, Index, Message, Number, Position, PrimaryBackup,
+    Record, Timer,
 };
 use crate::raft::{self, Raft};
-use crate::views::{Known, Report, Service, Standing, View};
+use crate::views::{self, Known, Report, Service, Standing, View};
 
 type Mail = Message<raft::Message>;
 type Records = Vec<Record<raft::Record>>;
@@ -25,6 +26,19 @@ struct Alone {
 impl Alone {
     /// `me` of n1, n2 and n3, with these records on its disk.
     fn open_with(me: u64, records: Records, survival: Survival) -> Alone {
+        let mut config = Config::new([1, 2, 3, 4].map(NodeId));
+        config.service = Service::Alone { node: NodeId(4) };
+        config.copies = [1, 2, 3].map(NodeId).to_vec();
+        config.members_min = Some(1);
+        Alone::start(me, records, survival, &config)
+    }
+
+    fn start(
+        me: u64,
+        records: Records,
+        survival: Survival,
+        config: &Config<raft::Config>,
+    ) -> Alone {
         let mut fx = Effects::new(Choice::Seeded(1));
         fx.frame = Frame(records.len() as u64 + 1);
         let boot = Boot {
@@ -34,11 +48,7 @@ impl Alone {
             records: Box::new((1..).map(Frame).zip(records)),
             checkpoint: Checkpoint::default(),
         };
-        let mut config = Config::new([1, 2, 3, 4].map(NodeId));
-        config.service = Service::Alone { node: NodeId(4) };
-        config.copies = [1, 2, 3].map(NodeId).to_vec();
-        config.members_min = Some(1);
-        let replica = PrimaryBackup::open(&config, boot, &mut fx);
+        let replica = PrimaryBackup::open(config, boot, &mut fx);
         replica.invariants();
         Alone { replica, fx }
     }
@@ -354,4 +364,32 @@ fn who_lost_records_takes_part_in_nothing_until_the_service_knows() {
     assert!(!lost.replica.status().whole, "it may not have everything");
     lost.on(4, known(3, &[1, 3, 2], true, 1));
     assert!(lost.replica.status().whole);
+}
+
+/// n2 is started with the newest servers that were asked for, which is n2 alone. They replicate the view
+/// service last of all, so they must not found another one, whose view would be its own.
+#[test]
+fn nobody_founds_a_second_view_service() {
+    // Whether it wants to lead those who replicate the service.
+    let restarted = |records: Records| {
+        let config = Config::new([NodeId(2)]);
+        let mut one = Alone::start(2, records, Survival::Intact, &config);
+        one.clear();
+        let election = Timer::Service(raft::Timer::Election);
+        one.replica.on_timer(election, &mut one.fx);
+        let mut messages = one.fx.mail.iter().map(|mail| &mail.message);
+        messages.any(|message| matches!(message, Message::Service(_)))
+    };
+    assert!(restarted(Vec::new()), "somebody has to begin");
+
+    let config = Config::new([NodeId(1)]);
+    let joins = Alone::start(2, Vec::new(), Survival::Fresh, &config);
+    let members = vec![NodeId(1)];
+    let joining = vec![Record::Views(views::Record::Joining { members })];
+    assert_eq!(joins.fx.records, joining);
+    assert!(!restarted(joining), "it was not one of them");
+
+    let number = Number(1);
+    let entered = vec![Record::View { number }];
+    assert!(!restarted(entered), "somebody has made that view");
 }
