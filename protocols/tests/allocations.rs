@@ -71,11 +71,9 @@ fn viewstamped() {
 
 #[test]
 fn primary_backup() {
-    costs_nothing::<primary_backup::PrimaryBackup>(|members| {
-        primary_backup::Config {
-            retention_bytes: RETENTION_BYTES,
-            ..primary_backup::Config::new(members)
-        }
+    costs_nothing::<primary_backup::PrimaryBackup>(|members| primary_backup::Config {
+        retention_bytes: RETENTION_BYTES,
+        ..primary_backup::Config::new(members)
     });
 }
 

@@ -13,7 +13,7 @@ use quorate_problems::total_order::{Output, Request, TotalOrder};
 const WINDOW: u64 = 32;
 /// After how many commands replicas say that their state is durable.
 const COMPACT_EVERY: u64 = 128;
-/// How much time passes in a round, if any.
+/// How much time passes in a round.
 const ROUND: Duration = Duration::from_millis(5);
 
 /// One of three replicas, and how far it is.
@@ -32,8 +32,6 @@ pub(crate) struct Cluster<P: Protocol> {
     inboxes: [VecDeque<(NodeId, P::Message)>; 3],
     leader: usize,
     now: Instant,
-    /// How much time passes in a round.
-    pub(crate) round: Duration,
     frames: Frames,
     command: Payload,
 }
@@ -57,7 +55,6 @@ impl<P: Protocol<Problem = TotalOrder>> Cluster<P> {
             inboxes: [const { VecDeque::new() }; 3],
             leader: 0,
             now,
-            round: ROUND,
             frames: Frames::default(),
             command: Payload::new(block, 0..256, 0),
         };
@@ -109,7 +106,7 @@ impl<P: Protocol<Problem = TotalOrder>> Cluster<P> {
     }
 
     fn round(&mut self) {
-        self.now = self.now + self.round;
+        self.now = self.now + ROUND;
         for after in 0..=3 {
             self.turn((self.leader + after) % 3);
         }
