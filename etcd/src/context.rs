@@ -1,10 +1,10 @@
 //! What all services share: the handle to the machine, who we are, and the rules that hold for
 //! every call.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
-use quorate_core::NodeId;
+use quorate_core::{Instant, NodeId};
 use quorate_service::Service;
 use quorate_service::command::Command;
 use quorate_service::reply::Applied;
@@ -29,8 +29,8 @@ struct Shared {
     options: ServerOptions,
     /// Becomes true when the server begins to stop.
     stopping: watch::Receiver<bool>,
-    /// The state here has everything that had happened by then.
-    fresh: Mutex<Option<Instant>>,
+    /// Where this server's own time begins.
+    begun: std::time::Instant,
 }
 
 impl Context {
@@ -43,7 +43,7 @@ impl Context {
             service,
             options,
             stopping,
-            fresh: Mutex::default(),
+            begun: std::time::Instant::now(),
         }))
     }
 
@@ -73,7 +73,7 @@ impl Context {
 
     /// The state, as new as anything that had happened when this was called.
     pub(crate) async fn latest(&self) -> Result<View, Status> {
-        let begun = Instant::now();
+        let begun = self.now();
         let outcome = self.0.service.read_barrier().await;
         outcome.map_err(|error| error::status(&error))?;
         self.was_latest(begun);
@@ -82,24 +82,21 @@ impl Context {
 
     /// The state here has everything that had happened by then.
     pub(crate) fn was_latest(&self, at: Instant) {
-        let mut fresh = self.fresh();
-        *fresh = (*fresh).max(Some(at));
+        self.0.service.on_confirmed(at, self.now());
     }
 
     /// The state, at most so old. As long as that is known of what is here nobody else is asked.
     pub(crate) async fn at_most(&self, age: Duration) -> Result<View, Status> {
-        let view = self.view();
-        // Looked at behind the state, so that it is not older than it was found to be.
-        let fresh = *self.fresh();
-        if fresh.is_some_and(|at| at.elapsed() <= age) {
-            return Ok(view);
+        match self.0.service.view_at_most(age, self.now()) {
+            Some(view) => Ok(view),
+            None => self.latest().await,
         }
-        drop(view);
-        self.latest().await
     }
 
-    fn fresh(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.0.fresh.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The present moment, by this server's own clock.
+    pub(crate) fn now(&self) -> Instant {
+        let nanos = self.0.begun.elapsed().as_nanos();
+        Instant(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
     /// The state as it is here.
@@ -168,7 +165,8 @@ impl Context {
     }
 
     /// Waits for the reason, if any ever comes, for which a stream must end before its client ends
-    /// it: the server stops, or the client wants a leader and there has been none for long.
+    /// it: the server stops, its state turns out not to be that of the others, or the client wants a leader and
+    /// there has been none for long.
     pub(crate) fn end_of_stream(
         &self,
         metadata: &MetadataMap,
@@ -176,18 +174,30 @@ impl Context {
         let wants_leader = wants_leader(metadata);
         let context = self.clone();
         async move {
-            let stopped = context.stopped();
-            if wants_leader {
-                let changes = context.0.service.leader_changes();
-                let patience = context.0.options.election_timeout * PATIENCE_TIMEOUTS;
-                tokio::select! {
-                    () = stopped => error::STOPPED.into(),
-                    () = leaderless(changes, patience) => error::NO_LEADER.into(),
+            let leaderless = async {
+                if !wants_leader {
+                    return std::future::pending().await;
                 }
-            } else {
-                stopped.await;
-                error::STOPPED.into()
+                let changes = context.0.service.leader_changes();
+                leaderless(
+                    changes,
+                    context.0.options.election_timeout * PATIENCE_TIMEOUTS,
+                )
+                .await;
+            };
+            tokio::select! {
+                () = context.stopped() => error::STOPPED.into(),
+                () = context.fenced() => error::CORRUPT.into(),
+                () = leaderless => error::NO_LEADER.into(),
             }
+        }
+    }
+
+    async fn fenced(&self) {
+        let mut fenced = self.0.service.fenced();
+        if fenced.wait_for(|fenced| *fenced).await.is_err() {
+            // The replica is gone, which is another reason.
+            std::future::pending().await
         }
     }
 

@@ -17,8 +17,8 @@ mod tests;
 const VERSION: u32 = 1;
 const MAGIC: [u8; 8] = *b"QUORDIR\0";
 const BYTES: usize = 32;
-const IDENTITY: &str = "identity";
-const IDENTITY_UNNAMED: &str = "identity.next";
+/// Where it stands whose directory this is: twice, so that one can be lost, or damaged.
+const IDENTITIES: [&str; 2] = ["identity", "identity.copy"];
 const LOCK: &str = "lock";
 const LOG: &str = "log";
 
@@ -96,6 +96,12 @@ pub enum DirectoryError {
         .0.display()
     )]
     Damaged(PathBuf),
+    #[error(
+        "two files in {} say whose it is, {} and {}, and each another: one of them was put there from elsewhere; \
+         move the one that does not belong there away",
+        .0.display(), IDENTITIES[0], IDENTITIES[1]
+    )]
+    Contradictory(PathBuf),
 }
 
 impl Directory {
@@ -109,7 +115,8 @@ impl Directory {
         let disk = RealDisk::new(path).map_err(at("open", path))?;
         let lock = disk.lock(LOCK).map_err(at("lock", &path.join(LOCK)))?;
         let lock = lock.ok_or_else(|| DirectoryError::Locked(path.to_owned()))?;
-        let found = read_identity(&path.join(IDENTITY), path)?;
+        let disk = Arc::new(disk);
+        let found = read_identity(path)?;
         if let Some(found) = found {
             let (path, wanted) = (path.to_owned(), identity);
             if found.cluster != wanted.cluster {
@@ -127,13 +134,17 @@ impl Directory {
                 });
             }
         }
-        Ok(Directory {
+        let directory = Directory {
             path: path.to_owned(),
             identity,
             is_new: found.is_none(),
-            disk: Arc::new(disk),
+            disk,
             _lock: Arc::new(lock),
-        })
+        };
+        if !directory.is_new {
+            directory.restore_identity()?;
+        }
+        Ok(directory)
     }
 
     /// Whose data an existing directory holds; nothing if it is new. Takes no lock.
@@ -141,7 +152,7 @@ impl Directory {
     /// # Errors
     /// If it cannot be read, is damaged or of a newer format.
     pub fn identity_at(path: &Path) -> Result<Option<Identity>, DirectoryError> {
-        read_identity(&path.join(IDENTITY), path)
+        read_identity(path)
     }
 
     /// Where it is.
@@ -182,9 +193,20 @@ impl Directory {
         if !self.is_new {
             return Ok(());
         }
-        let path = self.path.join(IDENTITY);
-        self.write_identity().map_err(at("write", &path))?;
+        self.write_identity(IDENTITIES)?;
         self.is_new = false;
+        Ok(())
+    }
+
+    /// One of the two may have been damaged, or never been written before the power failed.
+    fn restore_identity(&self) -> Result<(), DirectoryError> {
+        for name in IDENTITIES {
+            let path = self.path.join(name);
+            if !matches!(read_copy(&path, &self.path), Ok(Some(_))) {
+                tracing::warn!(file = %path.display(), "it was damaged or missing, and is written again");
+                self.write_identity([name])?;
+            }
+        }
         Ok(())
     }
 
@@ -197,8 +219,11 @@ impl Directory {
         written.map_err(at("write", &self.path.join(name)))
     }
 
-    fn write_identity(&self) -> io::Result<()> {
-        self.write(IDENTITY, IDENTITY_UNNAMED, &encode(self.identity))
+    fn write_identity<const N: usize>(&self, names: [&str; N]) -> Result<(), DirectoryError> {
+        let bytes = encode(self.identity);
+        names
+            .into_iter()
+            .try_for_each(|name| self.keep(name, &bytes))
     }
 
     fn write(&self, name: &str, unnamed: &str, bytes: &[u8]) -> io::Result<()> {
@@ -266,7 +291,24 @@ fn checksum(bytes: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&bytes[..12]), &bytes[16..])
 }
 
-fn read_identity(file: &Path, path: &Path) -> Result<Option<Identity>, DirectoryError> {
+/// What either copy says. Damage to one is none as long as the other can be read; that there is none at all is
+/// only certain if neither says anything.
+fn read_identity(path: &Path) -> Result<Option<Identity>, DirectoryError> {
+    let [first, second] = IDENTITIES.map(|name| read_copy(&path.join(name), path));
+    match (first, second) {
+        // Whoever wrote that knows more.
+        (Err(newer @ DirectoryError::Newer { .. }), _)
+        | (_, Err(newer @ DirectoryError::Newer { .. })) => Err(newer),
+        (Ok(Some(one)), Ok(Some(other))) if one != other => {
+            Err(DirectoryError::Contradictory(path.to_owned()))
+        }
+        (Ok(Some(found)), _) | (_, Ok(Some(found))) => Ok(Some(found)),
+        (Err(error), _) | (_, Err(error)) => Err(error),
+        (Ok(None), Ok(None)) => Ok(None),
+    }
+}
+
+fn read_copy(file: &Path, path: &Path) -> Result<Option<Identity>, DirectoryError> {
     let bytes = match fs::read(file) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

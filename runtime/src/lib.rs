@@ -30,7 +30,7 @@ pub use directory::{Directory, DirectoryError, Identity};
 pub use fail_stop::FailStop;
 pub use mailbox::{Mailbox, Waker, mailbox};
 pub use metrics::{BUCKETS, Histogram, Metrics, PeerMetrics};
-pub use pace::SLOW_SYNC;
+pub use pace::{DiskWatch, Pace, SLOW_PATIENCE, SLOW_SYNC, SlowDisk};
 pub use peers::{
     Checkpoints, Introductions, NoCheckpoints, NoIntroductions, PeerList, PeerOptions, PeersHandle,
     Receiving, ask,

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use quorate_core::NodeId;
 
+use crate::clock::Clock;
 use crate::log::LogCounts;
 use crate::pace::Pace;
 
@@ -91,10 +92,11 @@ impl AtomicHistogram {
 }
 
 /// The counters behind [`Metrics`].
-#[derive(Default)]
 pub(crate) struct Counters {
-    pub(crate) sync_time: AtomicHistogram,
-    pub(crate) pace: Pace,
+    /// By which the disk's pace is measured.
+    clock: Clock,
+    sync_time: AtomicHistogram,
+    pace: Pace,
     log_frames: AtomicU64,
     log_bytes: AtomicU64,
     log_syncs: AtomicU64,
@@ -150,6 +152,31 @@ impl PeerCounters {
 }
 
 impl Counters {
+    pub(crate) fn new(clock: Clock) -> Counters {
+        Counters {
+            clock,
+            sync_time: AtomicHistogram::default(),
+            pace: Pace::default(),
+            log_frames: AtomicU64::default(),
+            log_bytes: AtomicU64::default(),
+            log_syncs: AtomicU64::default(),
+            log_segments: AtomicU64::default(),
+            peers: ArcSwap::default(),
+        }
+    }
+
+    /// A sync of the log begins.
+    pub(crate) fn on_sync(&self) {
+        self.pace.begin(self.clock.now());
+    }
+
+    /// It has ended; answers how long it took.
+    pub(crate) fn on_synced(&self) -> Duration {
+        let took = self.pace.end(self.clock.now());
+        self.sync_time.add(took);
+        took
+    }
+
     pub(crate) fn on_log(&self, counts: LogCounts, segments: usize) {
         self.log_frames.store(counts.frames, Ordering::Relaxed);
         self.log_bytes.store(counts.bytes, Ordering::Relaxed);
@@ -167,7 +194,7 @@ impl Counters {
             },
             log_segments: self.log_segments.load(Ordering::Relaxed),
             sync_time: self.sync_time.read(),
-            disk_slow_for: self.pace.slow_for(Instant::now()),
+            disk_slow_for: self.pace.slow_for(self.clock.now()),
             peers: peers.iter().map(|peer| peer.read()).collect(),
         }
     }

@@ -105,7 +105,7 @@ impl Replica {
         let storage = options.storage;
         let me = storage.identity().member;
         let incarnation = storage.incarnation();
-        let counters = Arc::new(Counters::default());
+        let counters = Arc::new(Counters::new(options.clock));
         let start = peers::Start {
             myself: Myself {
                 cluster: storage.identity().cluster,

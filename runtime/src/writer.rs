@@ -122,12 +122,10 @@ impl Writer {
     }
 
     fn sync(&self, state: &mut State) -> Result<Frame, LogError> {
-        let pace = &self.counters.pace;
-        pace.begin(Instant::now());
+        self.counters.on_sync();
         let durable = state.log.sync()?;
+        state.sync_took = self.counters.on_synced();
         state.synced_at = Instant::now();
-        state.sync_took = pace.end(state.synced_at);
-        self.counters.sync_time.add(state.sync_took);
         state.marked = false;
         Ok(durable)
     }

@@ -240,6 +240,8 @@ impl Applier {
         self.shared
             .on_applied(self.position, round.positions, round.bytes);
         (round.positions, round.bytes) = (0, 0);
+        // Before anybody is told anything: it may turn out that nobody must be.
+        self.shared.set_health(view.health(), view.bytes_in_use());
         // Callers first: they wait, while watches are told in passing.
         let mut wakers = Wakers::default();
         for (reply, result) in round.answers.drain(..) {
@@ -250,7 +252,6 @@ impl Applier {
         round.revisions.clear();
         self.shared.set_has_leases(view.lease_count() > 0);
         self.shared.set_members(view.members());
-        self.shared.set_health(view.health(), view.bytes_in_use());
         self.shared
             .set_checked(self.machine.noted(), self.machine.wants_check());
         if self.machine.differs() {

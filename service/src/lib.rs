@@ -10,6 +10,7 @@ pub mod codec;
 pub mod command;
 pub mod edge;
 pub mod error;
+mod fresh;
 pub mod gathered;
 pub mod health;
 pub mod introduction;

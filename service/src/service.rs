@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
-use quorate_core::{NodeId, Status};
+use quorate_core::{Instant, NodeId, Status};
 use quorate_problems::total_order::Membership;
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{oneshot, watch};
@@ -22,10 +22,11 @@ use crate::edge::Batcher;
 use crate::edge::callers::{Answers, Reader, Reply, Ticket};
 use crate::edge::shared::{Claim, Shared, Submission, count};
 use crate::error::Error;
+use crate::fresh::Fresh;
 use crate::machine::Machine;
 use crate::reply::{self, Applied, Revision};
 use crate::store::snapshot::Snapshot;
-use crate::store::{Upkeep, View, Views};
+use crate::store::{Flaw, Upkeep, View, Views};
 use crate::watch::{Hub, Past, WatchCounts, WatchOptions, WatchStream};
 use crate::works::works;
 
@@ -49,6 +50,8 @@ pub struct ServiceOptions {
     pub tick_interval: Duration,
     /// How often the leader has the replicas compare their states, while these change; zero for never.
     pub check_interval: Duration,
+    /// After how many changes it does not wait that long.
+    pub check_changes: u64,
     /// How much the store may hold before nothing is added any more, if there is a limit.
     pub quota_bytes: Option<u64>,
     /// How much the disk must have left, bytes, for anything to be added: what is agreed on already, and
@@ -94,7 +97,8 @@ impl ServiceOptions {
             election_timeout,
             timeout: Duration::from_secs(5) + 2 * election_timeout,
             tick_interval: Duration::from_millis(500),
-            check_interval: Duration::from_secs(5),
+            check_interval: Duration::from_secs(1),
+            check_changes: 10_000,
             quota_bytes: None,
             disk_reserve_bytes: 128 << 20,
             request_bytes_max: 8 << 20,
@@ -146,6 +150,7 @@ pub fn assemble(
     // One signal is as good as many.
     let (flush, signal) = crossbeam_channel::bounded(1);
     let flusher = machine.flusher();
+    let flaw = machine.flaw();
     Assembly {
         service: Service(Arc::new(Inner {
             shared: shared.clone(),
@@ -154,6 +159,7 @@ pub fn assemble(
             views,
             upkeep: machine.upkeep(),
             hub: hub.clone(),
+            fresh: Fresh::new(flaw == Some(Flaw::FreshWhenAnswered)),
         })),
         batcher: Batcher::new(shared.clone(), submitted, reading, desk, checkpoint),
         applier: Applier::new(machine, hub, shared.clone(), found, flush),
@@ -176,6 +182,7 @@ struct Inner {
     views: Views,
     upkeep: Upkeep,
     hub: Arc<Hub>,
+    fresh: Fresh,
 }
 
 /// What a replica says of itself.
@@ -438,6 +445,21 @@ impl Service {
         self.0.views.view()
     }
 
+    /// The state as it is here, if it is known that at `now` it was at most so old, without asking anybody: a
+    /// read that began within that time was confirmed.
+    #[must_use]
+    pub fn view_at_most(&self, age: Duration, now: Instant) -> Option<View> {
+        let view = self.view();
+        // Looked at behind the state, so that it is not older than it was found to be.
+        self.0.fresh.is_within(age, now).then_some(view)
+    }
+
+    /// A read that began at `begun` was confirmed, and it is `now`: what [`Service::view_at_most`] goes by.
+    /// Both moments, and those that it is asked about, are of one clock.
+    pub fn on_confirmed(&self, begun: Instant, now: Instant) {
+        self.0.fresh.on_confirmed(begun, now);
+    }
+
     /// A stream of watches: one per client connection.
     #[must_use]
     pub fn watches(&self) -> WatchStream {
@@ -561,6 +583,13 @@ impl Service {
     #[must_use]
     pub fn differing(&self) -> watch::Receiver<bool> {
         self.0.shared.differing.subscribe()
+    }
+
+    /// Whether this replica's state is known not to be the others', or nobody's to be right: it must not be
+    /// shown to anybody as long as this is true.
+    #[must_use]
+    pub fn fenced(&self) -> watch::Receiver<bool> {
+        self.0.shared.fenced.subscribe()
     }
 
     /// Asks that leadership be handed over, which happens if this replica leads.

@@ -119,6 +119,7 @@ impl Member {
             retention_bytes: flags.log_bytes,
             lease_drift_ppm: flags.lease_reads.then_some(flags.clock_drift_ppm),
         });
+        let clock = Clock::start();
         let options = Options {
             storage: opened.storage,
             peers: first_peers,
@@ -126,7 +127,7 @@ impl Member {
             listeners: into_std(start.peers)?,
             peer_options: PeerOptions::default(),
             fail_stop: FailStop::exit(),
-            clock: Clock::start(),
+            clock,
         };
         let replica = Replica::spawn(
             options,
@@ -151,6 +152,7 @@ impl Member {
         attending.spawn(slow_disk::watch(
             service.clone(),
             replica.observer(),
+            clock,
             slow_disk,
         ));
         attending.spawn(rebuild::give_up_if_differing(service.clone()));

@@ -45,8 +45,10 @@ impl Opened {
         let me = identity.member;
         let directory = Directory::open(&flags.data_dir, identity)?;
         origin.keep(&directory)?;
-        let mut storage = Storage::open(directory.clone(), SEGMENT_BYTES)?;
+        // The store first: who has a log and an identity must have one too, so that a store which is missing was
+        // lost, even if the first start ended halfway because the disk was full.
         let (machine, checkpoint) = open_machine(flags, origin, !directory.is_new())?;
+        let mut storage = Storage::open(directory.clone(), SEGMENT_BYTES)?;
         if storage.survival() == Survival::Fresh {
             machine.on_new_log()?;
         }
@@ -181,5 +183,42 @@ impl io::Write for Arriving {
 impl Receiving for Arriving {
     fn finish(self: Box<Self>) -> io::Result<()> {
         self.0.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::super::config::Config;
+    use super::*;
+
+    #[derive(Parser)]
+    struct Serve {
+        #[command(flatten)]
+        flags: Flags,
+    }
+
+    #[test]
+    fn a_first_start_that_cannot_make_the_store_leaves_nothing_that_looks_like_damage() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let data = folder.path().join("data");
+        let data_dir = data.display().to_string();
+        let flags = Serve::parse_from(["serve", "--data-dir", &data_dir]).flags;
+        let origin = Origin::by_flags(&flags, &Config::from_flags(&flags).expect("usual flags"));
+        std::fs::create_dir(&data).expect("a folder");
+        let mut private = std::fs::metadata(&data).expect("it is there").permissions();
+        std::os::unix::fs::PermissionsExt::set_mode(&mut private, 0o700);
+        std::fs::set_permissions(&data, private).expect("it is ours");
+        // As when the disk is full: there can be no store.
+        std::fs::write(data.join("store"), "in the way").expect("a file");
+        assert!(Opened::open(&flags, &origin).is_err(), "it has no store");
+        std::fs::remove_file(data.join("store")).expect("it is there");
+        for survival in [Survival::Fresh, Survival::Fresh] {
+            let opened = Opened::open(&flags, &origin).expect("it starts");
+            let rebuilds = opened.machine.is_rebuilding().expect("the disk works");
+            assert!(!rebuilds, "nothing was lost");
+            assert_eq!(opened.storage.survival(), survival);
+        }
     }
 }

@@ -181,12 +181,16 @@ async fn a_folder_that_is_not_this_members_is_refused() {
 
     let mut broken = intact.clone();
     broken[20] ^= 1;
-    fs::write(&identity, broken).expect("it is ours");
+    let copy = Path::new(&folders[0]).join("identity.copy");
+    for file in [&identity, &copy] {
+        fs::write(file, &broken).expect("it is ours");
+    }
     expect(&member.start_and_fail(), &["identity", "damaged"]);
 
-    // None of this has changed anything.
-    fs::write(&identity, intact).expect("it is ours");
+    // None of this has changed anything, and one of the two will do.
+    fs::write(&copy, &intact).expect("it is ours");
     cluster.start_all().await;
+    assert_eq!(fs::read(&identity).expect("it is there"), intact);
 }
 
 /// The same identity as a program of the future would write it: see `docs/file-format.md`.

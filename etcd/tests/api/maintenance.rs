@@ -90,9 +90,19 @@ async fn an_alarm_for_corruption() {
     let server = Server::start().await;
     let me = server.member_id().await;
     server.put("a", "1").await;
+    let mut watcher = server.watch();
+    watcher.created(watch("a")).await;
+    let renewals = futures::stream::pending::<pb::LeaseKeepAliveRequest>();
+    let renewed = server.lease().lease_keep_alive(renewals).await;
+    let mut renewed = renewed.unwrap().into_inner();
     let raise = alarm(&server, AlarmAction::Activate, me, AlarmType::Corrupt).await;
     assert_eq!(raise.unwrap(), [(me, AlarmType::Corrupt)]);
     let corrupt = refusal(DataLoss, "corrupt cluster");
+    // Its streams go on.
+    if !server.is_real() {
+        assert_eq!(refused(watcher.try_next().await), corrupt);
+        assert_eq!(refused(renewed.message().await), corrupt);
+    }
     assert_eq!(refused(server.kv().put(put("a", "2")).await), corrupt);
     assert_eq!(refused(server.grant(7, 60).await), corrupt);
     // It shows its rows all the same.

@@ -1,6 +1,7 @@
 //! Whole replicas in the simulated world of clusters.
 
 mod chain;
+mod disks;
 mod every;
 mod leases;
 mod multipaxos;

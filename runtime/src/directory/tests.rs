@@ -97,20 +97,75 @@ fn a_file_in_the_place_of_a_directory_is_refused() {
     assert!(refusal(&path, MINE).contains("is not a directory"));
 }
 
+/// Every way in which one of the files that say whose a directory is can be spoiled: any byte changed, cut
+/// anywhere, gone.
+fn spoiled(intact: &[u8]) -> Vec<Option<Vec<u8>>> {
+    let changed = (0..intact.len()).map(|at| {
+        let mut changed = intact.to_vec();
+        changed[at] ^= 0x10;
+        Some(changed)
+    });
+    let cut = (0..intact.len()).map(|at| Some(intact[..at].to_vec()));
+    changed.chain(cut).chain([None]).collect()
+}
+
+fn spoil(file: &Path, content: Option<&[u8]>) {
+    match content {
+        Some(bytes) => fs::write(file, bytes).unwrap(),
+        None => fs::remove_file(file).unwrap(),
+    }
+}
+
 #[test]
-fn an_identity_with_any_bit_changed_or_cut_is_refused() {
+fn either_copy_of_an_identity_will_do_and_brings_the_other_back() {
     let above = tempfile::tempdir().unwrap();
     let path = above.path().join("data");
     sealed(&path);
-    let file = path.join(IDENTITY);
-    let intact = fs::read(&file).unwrap();
-    for at in 0..intact.len() {
-        let mut changed = intact.clone();
-        changed[at] ^= 0x10;
-        fs::write(&file, &changed).unwrap();
-        assert!(refusal(&path, MINE).contains("is damaged"), "byte {at}");
-        fs::write(&file, &intact[..at]).unwrap();
-        assert!(refusal(&path, MINE).contains("is damaged"), "cut at {at}");
+    let files = IDENTITIES.map(|name| path.join(name));
+    let intact = fs::read(&files[0]).unwrap();
+    for file in &files {
+        for content in spoiled(&intact) {
+            spoil(file, content.as_deref());
+            assert_eq!(Directory::identity_at(&path).unwrap(), Some(MINE));
+            assert!(!Directory::open(&path, MINE).unwrap().is_new());
+            assert_eq!(fs::read(file).unwrap(), intact, "it is there again");
+        }
+    }
+}
+
+#[test]
+fn an_identity_of_which_no_copy_is_left_is_refused() {
+    let above = tempfile::tempdir().unwrap();
+    let path = above.path().join("data");
+    sealed(&path);
+    let [first, second] = IDENTITIES.map(|name| path.join(name));
+    let intact = fs::read(&first).unwrap();
+    for content in spoiled(&intact) {
+        spoil(&first, content.as_deref());
+        for other in [Some(&intact[..7]), None] {
+            fs::write(&second, &intact).unwrap();
+            spoil(&second, other);
+            if content.is_some() || other.is_some() {
+                assert!(refusal(&path, MINE).contains("is damaged"));
+            }
+        }
+        fs::write(&first, &intact).unwrap();
+    }
+}
+
+#[test]
+fn copies_of_which_each_says_something_else_are_refused() {
+    let above = tempfile::tempdir().unwrap();
+    let path = above.path().join("data");
+    sealed(&path);
+    let other = Identity {
+        member: NodeId(0xa2),
+        ..MINE
+    };
+    fs::write(path.join(IDENTITIES[1]), encode(other)).unwrap();
+    for identity in [MINE, other] {
+        let text = refusal(&path, identity);
+        assert!(text.contains("does not belong there"), "{text}");
     }
 }
 
@@ -119,7 +174,7 @@ fn a_newer_format_is_refused() {
     let above = tempfile::tempdir().unwrap();
     let path = above.path().join("data");
     sealed(&path);
-    let file = path.join(IDENTITY);
+    let file = path.join(IDENTITIES[1]);
     let mut newer = fs::read(&file).unwrap();
     newer[8] = 2;
     let crc = checksum(&newer);

@@ -74,7 +74,7 @@ pub(super) fn start_with(
     let address = listener.local_addr().unwrap();
     let (sender, events) = unbounded();
     let (failed, failures) = unbounded();
-    let counters = Arc::new(Counters::default());
+    let counters = Arc::new(Counters::new(crate::Clock::start()));
     let heard = Arc::new(Heard::default());
     let start = Start {
         myself: Myself {

@@ -9,6 +9,7 @@ use quorate_node::Written;
 
 use super::*;
 use crate::SLOW_SYNC;
+use crate::clock::Clock;
 use crate::disk::{Disk, File, Lock, MemoryDisk};
 use crate::fail_stop::FailStop;
 use crate::log::LogOptions;
@@ -100,7 +101,7 @@ fn what_piled_up_is_acknowledged_and_an_idle_log_is_marked() {
     let (to_disk, frames) = unbounded();
     let (spare, spares) = unbounded();
     let (events, arrived) = unbounded::<Event<Toy>>();
-    let counters = Arc::new(Counters::default());
+    let counters = Arc::new(Counters::new(Clock::start()));
     for number in 1..=5 {
         to_disk.send(frame(number)).unwrap();
     }
@@ -146,7 +147,7 @@ fn a_failed_sync_acknowledges_nothing_and_is_the_end() {
     let fail_stop = FailStop::with(move |reason| failed.send(reason.to_owned()).unwrap());
     let thread = fail_stop
         .thread("wal", move || {
-            Writer::new(log, Arc::default()).run(&frames, &spare, &events)
+            Writer::new(log, Arc::new(Counters::new(Clock::start()))).run(&frames, &spare, &events)
         })
         .unwrap();
     thread.join().unwrap();
@@ -189,7 +190,7 @@ fn a_disk_is_known_to_be_slow_while_it_is_and_not_when_it_works_again() {
     let (to_disk, frames) = unbounded();
     let (spare, _spares) = unbounded();
     let (events, arrived) = unbounded::<Event<Toy>>();
-    let counters = Arc::new(Counters::default());
+    let counters = Arc::new(Counters::new(Clock::start()));
     let counted = counters.clone();
     let thread = FailStop::exit()
         .thread("wal", move || {
@@ -253,7 +254,7 @@ fn who_has_nobody_to_keep_waiting_writes_past_the_thread_which_marks_the_log_in_
 #[test]
 fn a_slow_disk_is_left_to_the_thread() {
     let (log, _) = Log::open(Arc::new(MemoryDisk::default()), &LogOptions::default()).unwrap();
-    let writer = Writer::new(log, Arc::default());
+    let writer = Writer::new(log, Arc::new(Counters::new(Clock::start())));
     writer.state().sync_took = DIRECT_SYNC_MAX * 2;
     assert!(writer.write_directly(&frame(1)).unwrap().is_none());
     writer.state().sync_took = DIRECT_SYNC_MAX;

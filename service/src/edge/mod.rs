@@ -92,7 +92,8 @@ impl Batcher {
     ) -> Batcher {
         let patience = shared.options.election_timeout;
         let ticks = Ticks::new(shared.options.tick_interval);
-        let voice = Voice::new(shared.options.check_interval, patience);
+        let options = &shared.options;
+        let voice = Voice::new(options.check_interval, options.check_changes, patience);
         Batcher {
             shared,
             submissions,

@@ -133,6 +133,8 @@ pub(crate) struct Shared {
     /// Whether the others have another state, says the machine.
     pub(crate) differing: watch::Sender<bool>,
     is_differing: AtomicBool,
+    /// Whether what is here must not be shown.
+    pub(crate) fenced: watch::Sender<bool>,
     durable: Mutex<Checkpoint>,
     durable_position: AtomicU64,
     /// Who should take part, says the machine.
@@ -182,6 +184,7 @@ impl Shared {
             is_raised: AtomicBool::new(false),
             differing: watch::Sender::default(),
             is_differing: AtomicBool::new(false),
+            fenced: watch::Sender::default(),
             durable: Mutex::new(checkpoint),
             durable_position: AtomicU64::new(checkpoint.position),
             members: Mutex::default(),
@@ -280,6 +283,9 @@ impl Shared {
         if is_raised {
             self.wants_raise.store(false, Ordering::Release);
         }
+        let is_fenced = health.is_corrupt(member);
+        self.fenced
+            .send_if_modified(|fenced| std::mem::replace(fenced, is_fenced) != is_fenced);
         let is_differing = raised(AlarmKind::Corrupt);
         if self.is_differing.swap(is_differing, Ordering::AcqRel) != is_differing {
             self.wake();

@@ -328,6 +328,24 @@ fn a_leader_has_states_compared_while_they_change_and_says_what_it_found() {
 }
 
 #[test]
+fn many_changes_are_compared_before_their_time() {
+    let mut bench = Bench::new(|options| options.check_changes = 100);
+    bench.lead(2, Some(ME));
+    bench.shared.set_checked((0, 0), true);
+    bench.assert_quiet();
+    count(&bench.shared.counters.revisions, 99);
+    bench.wait(1);
+    bench.assert_quiet();
+    count(&bench.shared.counters.revisions, 1);
+    bench.wait(1);
+    let (batch, payload) = bench.batch();
+    assert_eq!(batch.commands, [Command::Check { epoch: 2 }]);
+    bench.deliver(payload);
+    bench.wait(1);
+    bench.assert_quiet();
+}
+
+#[test]
 fn want_of_room_is_told_until_it_is_known() {
     let mut bench = Bench::new(|options| {
         options.quota_bytes = Some(1000);

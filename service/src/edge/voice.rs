@@ -6,6 +6,7 @@ use std::time::Duration;
 use quorate_core::Instant;
 
 use super::shared::Shared;
+use crate::applier::read;
 use crate::command::Command;
 use crate::health::{Alarm, AlarmKind, Report};
 
@@ -13,6 +14,9 @@ use crate::health::{Alarm, AlarmKind, Report};
 pub(super) struct Voice {
     /// How often states are compared, if there is a reason to; never if this is zero.
     interval: Duration,
+    /// After how many changes a check does not wait that long, and how many there had been by the last one.
+    changes: u64,
+    checked: u64,
     epoch: u64,
     leading: bool,
     /// When the next check may be asked for; `None` while there is no reason to.
@@ -28,9 +32,11 @@ pub(super) struct Voice {
 }
 
 impl Voice {
-    pub(super) fn new(interval: Duration, patience: Duration) -> Voice {
+    pub(super) fn new(interval: Duration, changes: u64, patience: Duration) -> Voice {
         Voice {
             interval,
+            changes,
+            checked: 0,
             epoch: 0,
             leading: false,
             check_at: None,
@@ -55,13 +61,19 @@ impl Voice {
         if !self.leading || !shared.wants_check() || self.interval.is_zero() {
             self.check_at = None;
             self.is_check_due = false;
-        } else if self.check_at.is_none_or(|at| at <= now) {
+        } else if self.check_at.is_none_or(|at| at <= now) || self.has_changed_much(shared) {
             self.is_check_due = self.check_at.is_some();
             self.check_at = Some(now + self.interval);
+            self.checked = read(&shared.counters.revisions);
         }
         if !shared.wants_raise() {
             self.raise_at = None;
         }
+    }
+
+    fn has_changed_much(&self, shared: &Shared) -> bool {
+        let revisions = read(&shared.counters.revisions);
+        revisions.saturating_sub(self.checked) >= self.changes
     }
 
     /// Whether there is something to say.

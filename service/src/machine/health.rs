@@ -7,6 +7,7 @@ use crate::command::Command;
 use crate::error::Error;
 use crate::health::{Alarm, AlarmKind, Report};
 use crate::reply::Reply;
+use crate::store::Flaw;
 
 /// What this replica found at the last check. Not part of the agreed state: others may find another.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,7 +34,9 @@ impl Machine {
         if command.is_data() && health.alarms().contains(&nobody_knows_who) {
             return Err(Error::Corrupt);
         }
-        if command.price() > 0 && health.has(AlarmKind::NoSpace) {
+        let flawed =
+            self.flaw() == Some(Flaw::NoRoomToDelete) && matches!(command, Command::DeleteRange(_));
+        if (command.price() > 0 || flawed) && health.has(AlarmKind::NoSpace) {
             return Err(Error::NoSpace);
         }
         Ok(())

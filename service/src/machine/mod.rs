@@ -142,6 +142,11 @@ impl Machine {
         Ok((machine, checkpoint))
     }
 
+    /// The famous bug that it has, if a search wants one.
+    pub(crate) fn flaw(&self) -> Option<Flaw> {
+        self.shared.options.flaw
+    }
+
     /// Applies the payload at the next position; an empty one only moves the position. Replies are
     /// filled in only if `wanted`.
     ///

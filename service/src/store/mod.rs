@@ -90,11 +90,24 @@ pub enum Flaw {
     /// delivered again after it takes effect again (Ongaro's thesis, 6.3: sessions are part of the
     /// state and of every snapshot).
     SnapshotDropsSessions,
+    /// A state that was confirmed to be new is taken to be as new as the answer, not as the question: what
+    /// others acknowledged in between is missing from a read that may be so old and no older.
+    FreshWhenAnswered,
+    /// Under the alarm NOSPACE deletions are refused too, so that nobody can make room.
+    NoRoomToDelete,
+    /// Leadership is handed over as soon as a disk stalls, for however short a moment.
+    HastyHandOver,
 }
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Flaw; 2] = [Flaw::DuplicateAppliedTwice, Flaw::SnapshotDropsSessions];
+    pub const ALL: [Flaw; 5] = [
+        Flaw::DuplicateAppliedTwice,
+        Flaw::SnapshotDropsSessions,
+        Flaw::FreshWhenAnswered,
+        Flaw::NoRoomToDelete,
+        Flaw::HastyHandOver,
+    ];
 
     /// Its name on a command line.
     #[must_use]
@@ -102,6 +115,9 @@ impl Flaw {
         match self {
             Flaw::DuplicateAppliedTwice => "duplicate-applied-twice",
             Flaw::SnapshotDropsSessions => "snapshot-drops-sessions",
+            Flaw::FreshWhenAnswered => "fresh-when-answered",
+            Flaw::NoRoomToDelete => "no-room-to-delete",
+            Flaw::HastyHandOver => "hasty-hand-over",
         }
     }
 }

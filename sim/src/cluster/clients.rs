@@ -1,6 +1,6 @@
 //! Clients in the world: how what they ask gets to a machine, and the answer back.
 
-use quorate_core::Protocol;
+use quorate_core::{Instant, Protocol};
 use quorate_problems::total_order::TotalOrder;
 use quorate_service::Service;
 use quorate_service::error::Error;
@@ -17,12 +17,13 @@ pub(super) const PATIENCE_MS: u64 = 20_000;
 impl<P: Protocol<Problem = TotalOrder>> World<P> {
     /// Tells clients what has been answered.
     pub(super) fn answer(&mut self, at: usize) -> Outcome {
+        let here = self.machines[at].clock.here(self.agenda.now());
         let process = self.machines[at].process.as_mut().expect("it runs");
         let mut place = 0;
         while place < process.waiting.len() {
             let waiting = &mut process.waiting[place];
             let action = self.judge.action(waiting.operation);
-            let step = match poll(&process.service, waiting, action)? {
+            let step = match poll(&process.service, waiting, action, here)? {
                 None => {
                     place += 1;
                     continue;
@@ -40,9 +41,16 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
         Ok(())
     }
 
-    pub(super) fn client(&mut self, number: usize, step: Step) -> Outcome {
+    pub(super) fn client(&mut self, number: usize, mut step: Step) -> Outcome {
         let now = self.now();
         let members = self.machines.len();
+        if let Step::NoRoom(operation) = step {
+            let action = self.judge.action(operation);
+            if let Some(command) = session::command(action, self.settings.value_bytes) {
+                self.on_no_room(self.clients[number].machine, &command)?;
+            }
+            step = Step::Refused(operation);
+        }
         match step {
             Step::Think if self.quiet => return Ok(()),
             Step::Think => {
@@ -60,7 +68,7 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
             | Step::Refused(operation)
             | Step::Lost(operation)
             | Step::GiveUp(operation) => *operation,
-            Step::Think | Step::Ask(_) => return Ok(()),
+            Step::Think | Step::Ask(_) | Step::NoRoom(_) => return Ok(()),
         };
         if client.open != Some(operation) {
             return Ok(()); // It has given up, or been answered, before.
@@ -77,6 +85,8 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
             Step::Answered(_, answer) => {
                 self.summary.answered += 1;
                 client.learn(self.judge.action(operation), &answer.0);
+                let clocks = self.machines.iter().map(|machine| machine.clock.here(now));
+                self.judge.told.on_answer(answer.1, clocks);
                 self.judge.on_answer(operation, now.0, answer);
             }
             Step::Refused(_) => {
@@ -137,30 +147,33 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
         if self.machines[at].paused {
             return self.hold(at, Event::Client(number, Step::Ask(operation)));
         }
-        let refused = |world: &mut World<P>| {
-            let delay = world.settings.delay_us * 1000;
-            world
-                .agenda
-                .plan_in(delay, Event::Client(number, Step::Refused(operation)));
-            Ok(())
-        };
-        let Some(process) = &mut self.machines[at].process else {
-            return refused(self);
-        };
-        let action = self.judge.action(operation);
-        let pending = match session::command(action, self.settings.value_bytes) {
-            Some(command) => process.service.begin_write(&command).map(Pending::Write),
+        let delay = self.settings.delay_us * 1000;
+        let begun = self.machines[at].clock.here(self.agenda.now());
+        let command = session::command(self.judge.action(operation), self.settings.value_bytes);
+        let process = self.machines[at].process.as_mut();
+        let pending = process.map(|process| match &command {
+            Some(command) => process.service.begin_write(command).map(Pending::Write),
             None => process.service.begin_read().map(Pending::Read),
+        });
+        let step = match pending {
+            Some(Ok(pending)) => {
+                if let Some(command) = &command {
+                    self.on_admitted(at, command)?;
+                }
+                let process = self.machines[at].process.as_mut().expect("it runs");
+                process.waiting.push(Waiting {
+                    client: number,
+                    operation,
+                    begun,
+                    pending,
+                });
+                self.nudge(at);
+                return Ok(());
+            }
+            Some(Err(Error::NoSpace)) => Step::NoRoom(operation),
+            Some(Err(_)) | None => Step::Refused(operation),
         };
-        match pending {
-            Ok(pending) => process.waiting.push(Waiting {
-                client: number,
-                operation,
-                pending,
-            }),
-            Err(_) => return refused(self),
-        }
-        self.nudge(at);
+        self.agenda.plan_in(delay, Event::Client(number, step));
         Ok(())
     }
 
@@ -184,6 +197,7 @@ fn poll(
     service: &Service,
     waiting: &mut Waiting,
     action: &session::Action,
+    here: Instant,
 ) -> Result<Option<Step>, String> {
     let operation = waiting.operation;
     let answered = match &mut waiting.pending {
@@ -195,6 +209,7 @@ fn poll(
         Pending::Read(reading) => match (reading.answered(), action) {
             (None, _) => return Ok(None),
             (Some(Ok(())), session::Action::Get(key)) => {
+                service.on_confirmed(waiting.begun, here);
                 session::look_up(*key, &service.view())?.ok_or(Error::Stopped)
             }
             (Some(Ok(())), other) => return Err(format!("{other:?} is no read")),
@@ -204,6 +219,7 @@ fn poll(
     Ok(Some(match answered {
         Ok(answer) => Step::Answered(operation, answer),
         Err(Error::NoLeader | Error::TooManyRequests | Error::TooLarge) => Step::Refused(operation),
+        Err(Error::NoSpace) => Step::NoRoom(operation),
         Err(Error::Timeout | Error::Stopped) => Step::Lost(operation),
         Err(error) => return Err(format!("{action:?} was refused: {error}")),
     }))

@@ -133,6 +133,8 @@ fn world(seed: u64, hurt: &Hurt, choice: &mut Choice) -> Settings {
         watchers: pick(&[0, 1, 2]),
         leases,
         glances: [0, 1, 4][chores.choose(3) as usize],
+        aged: [0, 0, 1, 3][chores.choose(4) as usize],
+        reserve_bytes: [0, 20_000, 150_000][chores.choose(3) as usize],
         compact_ms,
         spares,
         stay,

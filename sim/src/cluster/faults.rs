@@ -43,7 +43,11 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
                     self.nudge(at(node));
                 }
             }
-            Fault::Full { node, bytes } => self.machines[at(node)].disk.fill(bytes),
+            Fault::Full { node, bytes } => {
+                let machine = &mut self.machines[at(node)];
+                machine.was_filled = true;
+                machine.disk.fill(bytes);
+            }
             Fault::Mend { node } => self.machines[at(node)].disk.mend(),
             Fault::Disk { node, area, fault } => {
                 let machine = &mut self.machines[at(node)];
@@ -83,7 +87,10 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
     }
 
     pub(super) fn resume(&mut self, at: usize) {
-        self.machines[at].paused = false;
+        let machine = &mut self.machines[at];
+        machine.paused = false;
+        // It could not look.
+        machine.low_since = None;
         let (resumed, held): (Vec<_>, Vec<_>) = std::mem::take(&mut self.held)
             .into_iter()
             .partition(|(held, _)| *held == at);

@@ -28,6 +28,10 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
         let core = self.core();
         self.network.heal(&core);
         self.leave_out(&core);
+        // Whoever is heard, and has no room, keeps everybody from adding anything.
+        self.machines
+            .iter()
+            .for_each(|machine| machine.disk.make_room());
         for &at in &core {
             self.resume(at);
             let machine = &mut self.machines[at];

@@ -16,6 +16,7 @@ use quorate_service::store::View;
 use quorate_service::watch::{Found, Item, Kind, WatchCreate, WatchStream};
 
 use super::ClientHistory;
+use super::aged::Told;
 use super::glances::Glances;
 use super::leases::Leases;
 use super::machine::Heard;
@@ -40,6 +41,7 @@ pub(super) struct Judge<P: Protocol> {
     compact_max: i64,
     pub(super) leases: Leases,
     pub(super) glances: Glances,
+    pub(super) told: Told,
     /// The lists of members that states had, by version.
     lists: BTreeMap<u64, Membership>,
     /// The version that each machine showed last.
@@ -82,6 +84,7 @@ impl<P: Protocol<Problem = TotalOrder>> Judge<P> {
             compact_max: 0,
             leases: Leases::new(rate_max),
             glances: Glances::default(),
+            told: Told::default(),
             lists: BTreeMap::new(),
             shown: BTreeMap::new(),
             operations: Vec::new(),

@@ -223,6 +223,12 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
                 keeper.machine = (keeper.machine + 1) % members;
                 return Ok(());
             }
+            Err(Error::NoSpace)
+                if matches!(open.chore, Chore::Grant { .. } | Chore::Attach { .. }) =>
+            {
+                keeper.machine = (keeper.machine + 1) % members;
+                return Ok(());
+            }
             Err(error) => {
                 return match (&open.chore, error) {
                     (Chore::Attach { id, .. }, Error::LeaseNotFound) => leases.ended(*id, now),

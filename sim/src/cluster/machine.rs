@@ -26,6 +26,7 @@ use super::disk::SimDisk;
 use super::engine::Clock;
 use super::members::member;
 use super::plan::Settings;
+use super::slow_disk::DiskPace;
 use crate::Parsed;
 
 /// A larger incarnation than any that was counted, for a log that cannot tell.
@@ -38,14 +39,16 @@ pub(super) struct Machine<P: Protocol<Problem = TotalOrder>> {
     pub(super) process: Option<Process<P>>,
     /// How many processes there were.
     pub(super) life: u32,
-    /// Whether a log was ever made here.
+    /// Whether this is its owner's for good: it has a store and a log, and if one is missing it was lost.
     sealed: bool,
-    /// Whether a store was ever opened here: one that is missing before was never made.
-    pub(super) stored: bool,
     /// It stands still.
     pub(super) paused: bool,
     /// How much longer its disk takes.
     pub(super) slow_disk: u64,
+    /// Its disk had no room at times.
+    pub(super) was_filled: bool,
+    /// Since when the process here could know that its disk is nearly full.
+    pub(super) low_since: Option<Instant>,
     /// Something on its disk was damaged on purpose.
     pub(super) damaged: bool,
     /// What its replica was when it was last looked at.
@@ -85,6 +88,8 @@ pub(super) struct Process<P: Protocol<Problem = TotalOrder>> {
     pub(super) syncs: bool,
     /// How often the log was written, so that an idle one is noticed.
     pub(super) written: u64,
+    /// How its disk does.
+    pub(super) disk_pace: DiskPace,
 }
 
 /// What came for the replica's thread.
@@ -119,6 +124,8 @@ impl<P: Protocol> Outside<P> for Out<P> {
 pub(super) struct Waiting {
     pub(super) client: usize,
     pub(super) operation: usize,
+    /// Since when, by the machine's clock.
+    pub(super) begun: Instant,
     pub(super) pending: Pending,
 }
 
@@ -186,9 +193,10 @@ impl<P: Protocol<Problem = TotalOrder>> Machine<P> {
             process: None,
             life: 0,
             sealed: false,
-            stored: false,
             paused: false,
             slow_disk: 0,
+            was_filled: false,
+            low_since: None,
             damaged: false,
             role: None,
             broken: None,
@@ -239,11 +247,12 @@ impl<P: Protocol<Problem = TotalOrder>> Machine<P> {
             expected: self.sealed,
             incarnation_after_loss: INCARNATION_AFTER_LOSS + world.0,
         };
+        // In the order in which a member of `quorate serve` makes them.
+        let store = self.store_options(settings);
+        let (machine, checkpoint) = StateMachine::open(store).map_err(|error| self.end(error))?;
         let (log, recovered) =
             Log::open(self.disk.log(), &options).map_err(|error| self.end(error))?;
-        let store = self.store_options(settings);
         self.sealed = true;
-        let (machine, checkpoint) = StateMachine::open(store).map_err(|error| self.end(error))?;
         let rebuilds = machine.is_rebuilding().map_err(|error| self.end(error))?;
         let survival = match recovered.survival {
             // What the log does not have any more was in the store.
@@ -264,13 +273,16 @@ impl<P: Protocol<Problem = TotalOrder>> Machine<P> {
         };
         let node = Node::open(&config, boot, recovered.durable, Choice::Seeded(seed), now);
         let patience = Duration::from_millis(settings.election_ms);
-        let options = ServiceOptions::new(self.id, recovered.incarnation, patience);
+        let mut options = ServiceOptions::new(self.id, recovered.incarnation, patience);
+        options.disk_reserve_bytes = settings.reserve_bytes;
         let woken = Arc::new(AtomicBool::new(true));
         let wake = woken.clone();
         let assembly = assemble(options, machine, move || {
             wake.store(true, Ordering::Relaxed)
         });
-        self.process = Some(Process::new(assembly, node, log, woken));
+        self.low_since = None;
+        let disk_pace = DiskPace::new(settings.flaw);
+        self.process = Some(Process::new(assembly, node, log, woken, disk_pace));
         Ok(Started {
             survival,
             rebuilds,
@@ -329,7 +341,13 @@ impl<P: Protocol<Problem = TotalOrder>> Machine<P> {
 }
 
 impl<P: Protocol<Problem = TotalOrder>> Process<P> {
-    fn new(assembly: Assembly, node: Node<P>, log: Log, woken: Arc<AtomicBool>) -> Process<P> {
+    fn new(
+        assembly: Assembly,
+        node: Node<P>,
+        log: Log,
+        woken: Arc<AtomicBool>,
+        disk_pace: DiskPace,
+    ) -> Process<P> {
         let ear = Ear {
             batcher: assembly.batcher,
             heard: Vec::new(),
@@ -357,6 +375,7 @@ impl<P: Protocol<Problem = TotalOrder>> Process<P> {
             flushes: false,
             syncs: false,
             written: 0,
+            disk_pace,
         }
     }
 

@@ -10,6 +10,7 @@
 //! healed, and must make progress. A plan that ends badly is shortened as long as it still does.
 
 mod admit;
+mod aged;
 mod clients;
 mod disk;
 mod draw;
@@ -28,6 +29,8 @@ mod plan;
 mod run;
 mod session;
 mod shrink;
+mod slow_disk;
+mod space;
 mod world;
 
 pub use disk::{Area, DiskCounts, DiskFault, SimDisk};
@@ -90,6 +93,16 @@ pub struct Summary {
     pub row: u64,
     /// Serializable reads.
     pub glances: u64,
+    /// Reads of bounded age that nobody else was asked for.
+    pub aged: u64,
+    /// How often leadership was handed over because a disk stayed slow.
+    pub handed_over: u64,
+    /// States with the alarm NOSPACE that were shown.
+    pub alarms: u64,
+    /// Operations that were refused for want of room.
+    pub no_room: u64,
+    /// Alarms that were disarmed.
+    pub disarmed: u64,
     /// The last position anywhere.
     pub positions: u64,
     /// The last epoch anywhere.

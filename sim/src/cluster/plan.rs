@@ -118,6 +118,10 @@ settings! {
     leases = 0,
     /// How many clients read whatever a machine has applied.
     glances = 0,
+    /// How many clients read what may be old, but only so old.
+    aged = 0,
+    /// How many bytes a disk must have left for anything to be added.
+    reserve_bytes = 0,
     /// How often a client compacts what was superseded; 0 for never.
     compact_ms = 0,
     /// Whether a member that learns that it was removed goes on as before: 0 or 1.

@@ -5,6 +5,7 @@ use quorate_node::Letter;
 use quorate_problems::total_order::{Output, TotalOrder};
 
 use super::Summary;
+use super::aged::AgedReader;
 use super::engine::Agenda;
 use super::glances::Reader;
 use super::judge::{Judge, Outcome, Watcher};
@@ -14,6 +15,7 @@ use super::members::Operator;
 use super::network::{Network, draw};
 use super::plan::{Plan, Settings};
 use super::session::{Answer, Client};
+use super::space::Janitor;
 use crate::{Options, Parsed, Suite};
 
 /// A machine's process is started again so long after it ended by itself.
@@ -47,6 +49,10 @@ pub(super) enum Event {
     Operator,
     /// Somebody reads whatever there is.
     Glance(usize),
+    /// Somebody reads what may be so old.
+    Aged(usize),
+    /// Whoever disarms alarms looks around.
+    Janitor,
     /// A process ends, since its machine takes part no more.
     Retire(usize, u32),
 }
@@ -61,6 +67,8 @@ pub(super) enum Thread {
     Apply,
     Flush,
     Look,
+    /// Whoever watches the disk.
+    Disk,
 }
 
 /// What happens to a client.
@@ -72,6 +80,8 @@ pub(super) enum Step {
     Answered(usize, (Answer, i64)),
     /// It learns that its operation was certainly not carried out.
     Refused(usize),
+    /// It learns that it was not carried out for want of room.
+    NoRoom(usize),
     /// It learns that nobody knows.
     Lost(usize),
     /// It has waited long enough.
@@ -102,6 +112,8 @@ pub(super) struct World<P: Protocol<Problem = TotalOrder>> {
     pub(super) keepers: Vec<Keeper>,
     pub(super) operator: Operator,
     pub(super) readers: Vec<Reader>,
+    pub(super) aged: Vec<AgedReader>,
+    pub(super) janitor: Janitor,
     pub(super) judge: Judge<P>,
     pub(super) watchers: Vec<Vec<Watcher>>,
     pub(super) choice: Choice,
@@ -156,6 +168,8 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
             machines,
             operator: Operator::default(),
             readers: Reader::all(&settings),
+            aged: AgedReader::all(&settings),
+            janitor: Janitor::default(),
             choice: Choice::Seeded(settings.seed ^ 0x0c1a_57e5),
             summary: Summary::default(),
             held: Vec::new(),
@@ -188,6 +202,12 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
         }
         for reader in 0..self.readers.len() {
             self.agenda.plan_in(0, Event::Glance(reader));
+        }
+        for reader in 0..self.aged.len() {
+            self.agenda.plan_in(0, Event::Aged(reader));
+        }
+        if self.settings.reserve_bytes > 0 {
+            self.agenda.plan_in(0, Event::Janitor);
         }
         for client in 0..self.clients.len() {
             let think = self.settings.think_us * 1000;
@@ -238,6 +258,8 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
             Event::Keeper(number) => self.keep(number),
             Event::Operator => self.operate(),
             Event::Glance(reader) => self.glance(reader),
+            Event::Aged(reader) => self.read_aged(reader),
+            Event::Janitor => self.tidy_up(),
             Event::Retire(at, life) => {
                 if self.machines[at].life == life && self.machines[at].process.is_some() {
                     self.kill(at);
@@ -269,10 +291,9 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
         };
         self.summary.damaged += u64::from(started.survival == Survival::Damaged);
         self.summary.rebuilt += u64::from(started.rebuilds);
-        let stored = std::mem::replace(&mut machine.stored, true);
         // What it begins with may be older than what it had seen: that is no removal.
         machine.belonged = false;
-        let damaged = started.survival == Survival::Damaged || (started.rebuilds && stored);
+        let damaged = started.survival == Survival::Damaged || started.rebuilds;
         if damaged && !machine.damaged {
             return Err(format!(
                 "disk: {} finds damage that nothing has done",
@@ -291,6 +312,7 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
         }
         self.agenda
             .plan_in(LOOK, Event::Thread(at, life, Thread::Look));
+        self.watch_disk(at, life)?;
         self.after(at)
     }
 
@@ -364,6 +386,7 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
             Thread::Round => return Ok(()),
             Thread::Synced => {
                 process.syncs = false;
+                process.disk_pace.end(here, now);
                 let written = process.written + 1;
                 self.agenda
                     .plan_in(IDLE, Event::Thread(at, life, Thread::Mark(written)));
@@ -378,6 +401,7 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
                 let applied = process.apply();
                 applied.map_err(|error| error.to_string())
             }
+            Thread::Disk => return self.watch_disk(at, life),
             Thread::Look => {
                 self.agenda
                     .plan_in(LOOK, Event::Thread(at, life, Thread::Look));
@@ -398,6 +422,9 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
         if let Err(error) = done {
             let end = self.machines[at].end(error);
             return self.ended(at, end);
+        }
+        if matches!(thread, Thread::Look) {
+            self.on_look(at);
         }
         if matches!(thread, Thread::Apply | Thread::Look) {
             self.on_applied(at, life)?;
@@ -427,6 +454,9 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
         let view = process.service.view();
         self.judge.on_state(machine.id, &view)?;
         self.judge.leases.on_state(at, &view, now)?;
+        self.on_alarms(&view)?;
+        let machine = &mut self.machines[at];
+        let process = machine.process.as_ref().expect("it was there");
         self.summary.positions = self.summary.positions.max(view.position());
         for (watcher, stream) in self.watchers[at].iter_mut().zip(&process.watches) {
             self.judge.on_watch(machine.id, watcher, stream)?;
@@ -457,11 +487,15 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
         }
         heard.clear();
         self.heard = heard;
-        let Some(process) = &mut self.machines[at].process else {
+        let now = self.now();
+        let machine = &mut self.machines[at];
+        let here = machine.clock.here(now);
+        let Some(process) = &mut machine.process else {
             return Ok(());
         };
         if !process.syncs && process.begin_write() {
             process.syncs = true;
+            process.disk_pace.begin(here, now);
             let took = draw(&mut self.choice, self.settings.sync_us * 1000) + slow;
             self.agenda
                 .plan_in(took, Event::Thread(at, life, Thread::Synced));

@@ -102,6 +102,21 @@ impl SimDisk {
         state.capacity = state.used() + bytes_left;
     }
 
+    /// Whatever filled it is gone.
+    pub fn make_room(&self) {
+        lock(&self.state).capacity = u64::MAX;
+    }
+
+    /// How many bytes files may still grow by, together.
+    #[must_use]
+    pub fn free_bytes(&self) -> u64 {
+        let state = lock(&self.state);
+        match state.capacity {
+            u64::MAX => u64::MAX,
+            capacity => capacity.saturating_sub(state.used()),
+        }
+    }
+
     /// One bit rots, somewhere in an area where something durable is. Answers where, if anywhere.
     pub fn rot(&self, area: Area) -> Option<(String, usize)> {
         let mut state = lock(&self.state);

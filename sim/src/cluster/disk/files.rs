@@ -238,6 +238,10 @@ impl Files for StoreFolder {
         })
     }
 
+    fn free_bytes(&self) -> io::Result<Option<u64>> {
+        Ok(Some(self.0.free_bytes()))
+    }
+
     fn len(&self, name: &str) -> io::Result<u64> {
         let state = lock(&self.0.state);
         let inode = state.store.get(name).ok_or(io::ErrorKind::NotFound)?;
