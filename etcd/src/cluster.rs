@@ -49,7 +49,8 @@ impl Cluster {
         id == options.member_id || (options.connected)(NodeId(id))
     }
 
-    /// A cluster that misses somebody should not grow: the new one may miss too.
+    /// A cluster that misses a majority, or had it back only just now, should not grow: the new one may miss too.
+    /// (etcd wants everybody before 3.6.11, and a majority since.)
     fn check_add(&self, view: &View, is_learner: bool) -> Result<(), Status> {
         let rules = self.context.options().rules;
         if !rules.strict {
@@ -58,7 +59,7 @@ impl Cluster {
         let may_add = view.members().may_add(is_learner, rules);
         may_add.map_err(|error| error::status(&error))?;
         let (all, connected) = self.connected(view);
-        match connected == all {
+        match connected > all / 2 {
             true => Ok(()),
             false => Err(error::UNHEALTHY.into()),
         }

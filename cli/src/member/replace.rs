@@ -1,13 +1,14 @@
 //! `quorate member replace`.
 //!
 //! The list of members itself says how far the work has come, so every step begins by reading it, and a run
-//! that was interrupted goes on where it was.
+//! that was interrupted goes on where it was. That is why the new member is always added before the old one is
+//! removed: whichever step was the last, one of the two is there to tell.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
-use quorate_client::proto::{Member, MemberAddRequest, MemberListRequest};
+use quorate_client::proto::{Member, MemberAddRequest, MemberListRequest, MemberUpdateRequest};
 use quorate_client::{Client, Code, Error};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
@@ -51,13 +52,13 @@ struct New {
 /// What comes next, by the list of members.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Step {
-    /// The old one is lost: the others do better without it.
-    RemoveLost(u64),
-    /// The new one is to become a learner.
+    /// The old one is lost, and the new one is to be reached where it was.
+    MoveAside(u64),
+    /// The new one is to become a learner, which changes no majority.
     Add,
     /// The new one is a learner, and to get a vote once it has caught up.
     Promote(u64),
-    /// The new one has a vote: the old one can go.
+    /// The old one can go: it is lost and counts against the others, or the new one has a vote.
     Remove(u64),
     /// Nothing is left to do.
     Done(u64),
@@ -93,7 +94,8 @@ impl Replacing<'_> {
         loop {
             let members = self.members().await?;
             let outcome = match next(&members, self.old, &self.new, lost)? {
-                Step::RemoveLost(id) | Step::Remove(id) => self.remove(id).await,
+                Step::MoveAside(id) => self.move_aside(id).await,
+                Step::Remove(id) => self.remove(id).await,
                 Step::Add => self.add().await,
                 Step::Promote(id) => self.promote(id).await,
                 Step::Done(id) => {
@@ -130,7 +132,6 @@ impl Replacing<'_> {
 
     /// Refuses early what cannot end well. Answers whether the old member is lost.
     async fn check(&self, members: &[Member]) -> Result<bool> {
-        let first = next(members, self.old, &self.new, false)?;
         let old = find_old(members, self.old)?;
         let mut silent = Vec::new();
         for member in members.iter().filter(|member| !member.is_learner) {
@@ -138,12 +139,13 @@ impl Replacing<'_> {
                 silent.push(member);
             }
         }
-        let is_silent = |id: u64| silent.iter().any(|member| member.id == id);
+        let lost = old.is_some_and(|old| silent.iter().any(|member| member.id == old.id));
+        let first = next(members, self.old, &self.new, lost)?;
         let others = silent
             .iter()
             .filter(|one| old.is_none_or(|old| old.id != one.id));
         let others: Vec<&str> = others.map(|one| one.name.as_str()).collect();
-        if first == Step::Add {
+        if matches!(first, Step::Add | Step::MoveAside(_)) {
             ensure!(
                 others.is_empty(),
                 "{} of the members that stay do not answer: {}. Bring them back first, or the cluster may lose its \
@@ -160,7 +162,7 @@ impl Replacing<'_> {
                 );
             }
         }
-        Ok(old.is_some_and(|old| is_silent(old.id)))
+        Ok(lost)
     }
 
     /// The position that a member has applied, if it answers.
@@ -218,6 +220,19 @@ impl Replacing<'_> {
         Ok(())
     }
 
+    /// Nobody has to reach a lost member any more, and two members must not have the same URL.
+    async fn move_aside(&self, id: u64) -> Result<(), Error> {
+        let request = MemberUpdateRequest {
+            id,
+            // A host that never is (RFC 2606, section 2).
+            peer_ur_ls: vec![format!("http://lost-{id:x}.invalid:1")],
+        };
+        self.client.member_update(request).await?;
+        let text = format!("{} ({id:x}) is lost; its URL is free", self.old);
+        self.tell(&text, json!({"step": "moved", "member": hex(id)}));
+        Ok(())
+    }
+
     async fn remove(&self, id: u64) -> Result<(), Error> {
         self.client.member_remove(id).await?;
         let text = format!("removed {} ({id:x})", self.old);
@@ -262,6 +277,11 @@ impl Replacing<'_> {
 }
 
 impl New {
+    fn shares_url(&self, member: &Member) -> bool {
+        let mut urls = member.peer_ur_ls.iter();
+        urls.any(|url| self.peer_urls.contains(url))
+    }
+
     fn is(&self, member: &Member) -> bool {
         let mut urls = member.peer_ur_ls.clone();
         urls.sort();
@@ -330,7 +350,8 @@ fn find_old<'a>(members: &'a [Member], old: &str) -> Result<Option<&'a Member>> 
     }
 }
 
-/// What comes next. A lost member is removed first: it counts against the others and cannot help them.
+/// What comes next. A lost member is removed as soon as the new one is listed: it counts against the others and
+/// cannot help them.
 fn next(members: &[Member], old: &str, new: &New, lost: bool) -> Result<Step> {
     let find_new = |old: Option<&Member>| {
         let mut others = members.iter();
@@ -340,23 +361,17 @@ fn next(members: &[Member], old: &str, new: &New, lost: bool) -> Result<Step> {
     };
     let found = find_old(members, old)?;
     match (found, find_new(found)) {
-        (Some(old), _) if new.is(old) && !lost => bail!(
+        (Some(old), _) if new.shares_url(old) && !lost => bail!(
             "{} ({:x}) is reached at the URLs that the new member is to have, and it answers or is a learner; stop it \
              first, or give the new member other URLs",
             old.name,
             old.id
         ),
-        (Some(old), None) if lost => Ok(Step::RemoveLost(old.id)),
+        (Some(old), None) if new.shares_url(old) => Ok(Step::MoveAside(old.id)),
         (Some(_), None) => Ok(Step::Add),
+        (Some(old), Some(new)) if lost || !new.is_learner => Ok(Step::Remove(old.id)),
         (_, Some(new)) if new.is_learner => Ok(Step::Promote(new.id)),
-        (Some(old), Some(_)) => Ok(Step::Remove(old.id)),
-        (None, Some(new)) => Ok(Step::Done(new.id)),
-        (None, None) if lost => Ok(Step::Add),
-        (None, None) => bail!(
-            "there is no member {old}; `quorate ctl member list` shows them. If an earlier run removed it, add the \
-             new one with `quorate ctl member add {} --learner --peer-urls={}`, start it and run this again",
-            new.name,
-            new.peer_urls.join(",")
-        ),
+        (_, Some(new)) => Ok(Step::Done(new.id)),
+        (None, None) => bail!("there is no member {old}; `quorate ctl member list` shows them"),
     }
 }

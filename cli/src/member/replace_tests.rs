@@ -43,16 +43,18 @@ fn a_member_that_runs_is_removed_last() {
 }
 
 #[test]
-fn a_member_that_is_lost_is_removed_first() {
+fn a_member_that_is_lost_is_removed_before_the_new_one_has_a_vote() {
     let mut members = three();
-    assert_eq!(step(&members, "c", true), Step::RemoveLost(3));
-    members.remove(2);
     assert_eq!(step(&members, "c", true), Step::Add);
-    members.push(member(4, "d", "http://d:1", true));
-    assert_eq!(step(&members, "c", true), Step::Promote(4));
-    // If it was added before the old one was lost, nothing is undone.
-    members.push(member(3, "c", "http://c:1", false));
-    assert_eq!(step(&members, "c", true), Step::Promote(4));
+    members.push(member(4, "", "http://d:1", true));
+    assert_eq!(step(&members, "c", true), Step::Remove(3));
+    members.remove(2);
+    // Whether it was lost is not known any more to a run that begins here.
+    for lost in [true, false] {
+        assert_eq!(step(&members, "c", lost), Step::Promote(4));
+    }
+    members[2].is_learner = false;
+    assert_eq!(step(&members, "c", false), Step::Done(4));
 }
 
 #[test]
@@ -60,10 +62,13 @@ fn the_new_one_may_take_the_urls_of_one_that_is_lost_only() {
     let members = three();
     let same = parse_new("d=http://c:1").expect("it makes sense");
     assert!(next(&members, "c", &same, false).is_err());
-    assert_eq!(
-        next(&members, "c", &same, true).expect("a step"),
-        Step::RemoveLost(3)
-    );
+    let step = |members: &[Member]| next(members, "c", &same, true).expect("a step");
+    assert_eq!(step(&members), Step::MoveAside(3));
+    let mut members = members;
+    members[2].peer_ur_ls = vec!["http://lost-3.invalid:1".to_owned()];
+    assert_eq!(step(&members), Step::Add);
+    members.push(member(4, "", "http://c:1", true));
+    assert_eq!(step(&members), Step::Remove(3));
 }
 
 #[test]

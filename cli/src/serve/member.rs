@@ -36,6 +36,9 @@ const COMMAND_BYTES_PER_REQUEST_BYTE: usize = 4;
 const ANNOUNCE_RETRY: Duration = Duration::from_millis(500);
 /// How long to wait before seeing again whether it has made up for what it forgot.
 const WHOLE_RETRY: Duration = Duration::from_millis(20);
+/// For how long there must have been a connection for a member to count as there, before the list of members is
+/// changed: as etcd has it.
+const CONNECTED_FOR: Duration = Duration::from_secs(5);
 /// How many election timeouts a member that was removed goes on, for others to take over what it did.
 const REMOVED_GRACE_TIMEOUTS: u32 = 3;
 
@@ -249,18 +252,18 @@ fn server_options(
         strict: flags.strict_reconfig_check,
         learners_max: flags.max_learners,
     };
-    options.connected = connected(replica.observer(), config.election_timeout);
+    options.connected = connected(replica.observer());
     options.complaints = slow_disk::complaints(replica.observer());
     options.metrics = vec![metrics::of_replica(replica.observer(), slow_disk)];
     options
 }
 
-/// Says for how long there must have been a connection for a member to count as there.
-fn connected(observer: Observer, at_least: Duration) -> Connected {
+/// Says who has been there for long enough.
+fn connected(observer: Observer) -> Connected {
     Arc::new(move |id| {
         let metrics = observer.metrics();
         let mut peers = metrics.peers.iter();
-        peers.any(|peer| peer.peer == id && peer.connected && peer.connected_for >= at_least)
+        peers.any(|peer| peer.peer == id && peer.connected && peer.connected_for >= CONNECTED_FOR)
     })
 }
 

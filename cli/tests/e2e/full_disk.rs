@@ -104,6 +104,14 @@ async fn a_full_disk_takes_no_more_and_loses_nothing() {
     for number in 0..3 {
         let _ = bounded(client.delete(key(number), None)).await;
     }
+    // There is not even room for a segment of the log, but for the spare one.
+    cluster.members[0].kill();
+    cluster.members[0].start();
+    let mut client = cluster.client(0).await;
+    eventually("it starts on a full disk and is read", async || {
+        bounded(client.get(key(written - 1), None)).await.ok()
+    })
+    .await;
     cluster.members[0].kill();
     std::fs::remove_file(&filler).expect("it is there");
     cluster.start_all().await;

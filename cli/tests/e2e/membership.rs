@@ -195,6 +195,53 @@ async fn a_member_whose_disk_is_gone_is_replaced_with_one_command() {
     judge(&mut cluster, load, Vec::new()).await;
 }
 
+/// The same machine takes its own place with an empty disk, and whoever runs the command is killed after each
+/// step and runs it again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replacement_that_dies_between_two_steps_goes_on() {
+    if !server::is_ours() {
+        return;
+    }
+    let mut cluster = Cluster::start(3).await;
+    let lost = (cluster.leader().await + 1) % 3;
+    cluster.members[lost].kill();
+    std::fs::remove_dir_all(&cluster.members[lost].folder).expect("it is ours");
+    let mut back = cluster.members.remove(lost);
+    let (old, url) = (back.name.clone(), back.peer_url());
+    let tool = Tool::member(&cluster.endpoints());
+    let to = format!("again={url}");
+    let command = ["replace", &old, &to, "--json"];
+    let mut steps = Vec::new();
+    while !steps.iter().any(|step: &String| step.contains("removed")) {
+        let (_dies, mut lines) = tool.follow(&command);
+        let line = lines.next_line().await.expect("it can be read");
+        steps.push(line.expect("it says what it does"));
+    }
+    let initial = crate::harness::cluster::initial_cluster(&cluster.members);
+    back.set_flag("name", "again");
+    back.set_flag("initial-cluster", &format!("{initial},{to}"));
+    back.set_flag("initial-cluster-state", "existing");
+    back.start();
+    cluster.members.push(back);
+    let outcome = tool.run(&command).await;
+    assert_eq!(outcome.code, 0, "{steps:?} {outcome:?}");
+    cluster.member_ready(2).await;
+    assert!(steps[0].contains("moved"), "{steps:?}");
+    // It has nothing left to do, and says so again.
+    let outcome = tool.run(&command).await;
+    assert!(outcome.out.contains("done"), "{outcome:?}");
+    assert_eq!(
+        tool.run(&["replace", "nobody", "x=http://x:1"]).await.code,
+        1
+    );
+    cluster.members[0].kill();
+    let mut client = cluster.client(2).await;
+    eventually("two of three serve", async || {
+        bounded(client.put("k", "v", None)).await.ok()
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_that_runs_is_replaced_with_one_command() {
     if !server::is_ours() {

@@ -23,7 +23,7 @@ use quorate_node::Frames;
 use crate::disk::{Disk, File};
 use frame::{FrameHeader, Kind};
 use recovery::{Position, Survey, Verdict};
-use segment::{FRAMES_AT, SegmentHeader, UNNAMED};
+use segment::{FRAMES_AT, SPARE, SegmentHeader, UNNAMED};
 
 pub use recovery::Recovered;
 
@@ -33,6 +33,10 @@ const SECTOR_BYTES: u64 = 512;
 
 /// What the frames of every start need: one that says which, and one that vouches for it.
 const MARKS_BYTES: u64 = 2 * SECTOR_BYTES;
+
+/// How large the spare segment is: enough for thousands of small frames, such as deletions on a disk that is full,
+/// and for starting there. Every start gives back what the segment before it has not used.
+const SPARE_BYTES: u64 = 1 << 20;
 
 /// Bytes waiting for a sync are handed to the operating system when there are this many.
 const BUFFER_BYTES: usize = 1 << 20;
@@ -218,6 +222,7 @@ impl Log {
             counts: LogCounts::default(),
         };
         log.segments.push_back((log.segment.ordinal, end.frame));
+        log.keep_spare()?;
         cut_off_what_is_torn(&*log.disk, &survey, &verdict)?;
         log.push(Kind::Incarnation, end.frame, end.keep_from, &[])?;
         log.sync()?;
@@ -401,7 +406,24 @@ impl Log {
         self.segments
             .push_back((header.ordinal, header.frame_before));
         self.offset = FRAMES_AT as u64;
-        Ok(())
+        self.keep_spare()
+    }
+
+    /// Sees to it that there is a spare segment, if the disk has room for one.
+    fn keep_spare(&mut self) -> Result<(), LogError> {
+        let bytes = SPARE_BYTES.min(self.segment_bytes);
+        let kept = self.disk.open(SPARE).and_then(|spare| spare.size());
+        if kept.is_ok_and(|kept| kept >= bytes) {
+            return Ok(());
+        }
+        let made = self.disk.create(SPARE);
+        let made = made.and_then(|mut spare| spare.preallocate(bytes));
+        let made = match made {
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => self.disk.remove(SPARE),
+            made => made,
+        };
+        self.failed |= made.is_err();
+        made.map_err(at("reserve space for", SPARE))
     }
 
     /// Hands the buffer to the operating system.
@@ -454,7 +476,7 @@ impl Segment {
         })
     }
 
-    /// A file with room for `bytes`, or for less if the disk has not so much.
+    /// A file with room for `bytes`, or for less if the disk has not so much; the spare one if it has nothing.
     fn reserve(disk: &dyn Disk, mut bytes: u64, least: u64) -> io::Result<(Box<dyn File>, u64)> {
         loop {
             let mut file = disk.create(UNNAMED)?;
@@ -463,9 +485,25 @@ impl Segment {
                 Err(error) if error.kind() == io::ErrorKind::StorageFull && bytes > least => {
                     bytes = (bytes / 4).max(least);
                 }
+                Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                    return Segment::take_spare(disk, least)?.ok_or(error);
+                }
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    fn take_spare(disk: &dyn Disk, least: u64) -> io::Result<Option<(Box<dyn File>, u64)>> {
+        let Ok(spare) = disk.open(SPARE) else {
+            return Ok(None);
+        };
+        let bytes = spare.size()?;
+        if bytes < least {
+            return Ok(None);
+        }
+        tracing::warn!("there is no room for another segment of the log: the spare one is used");
+        disk.rename(SPARE, UNNAMED)?;
+        Ok(Some((spare, bytes)))
     }
 }
 

@@ -19,6 +19,9 @@ pub(super) const FRAMES_AT: usize = 8192;
 /// A segment in the making, without a name of its own yet.
 pub(super) const UNNAMED: &str = "next.segment";
 
+/// A segment that nobody needs yet, for when the disk has no room for another one.
+pub(super) const SPARE: &str = "spare.segment";
+
 const MAGIC: [u8; 8] = *b"QUORLOG\0";
 const BYTES: usize = 72;
 

@@ -247,7 +247,7 @@ fn no_flipped_bit_of_an_idle_log_is_read_as_data_or_shortens_it_silently() {
     let (mut damaged, mut intact) = (0, 0);
     for (name, content) in &files {
         // What follows the frames is zeros, as far as the eye reaches: a few of them will do.
-        let end = content.iter().rposition(|&byte| byte != 0).unwrap() + 100;
+        let end = content.iter().rposition(|&byte| byte != 0).unwrap_or(0) + 100;
         for at in 0..end.min(content.len()) {
             if (200..4000).contains(&at) || (4200..8100).contains(&at) {
                 continue;
@@ -491,8 +491,38 @@ fn with_little_room_left_segments_are_smaller_and_nothing_is_lost() {
     let refused = log.append(&frame(31, 2000, None));
     assert!(matches!(refused, Err(LogError::Io { .. })), "{refused:?}");
     drop(log);
+    disk.remove(SPARE).unwrap();
     assert!(cramped(FRAMES_AT as u64).is_err());
     let (_, recovered) = cramped(10 << 10).unwrap();
     assert_eq!(recovered.survival, Survival::Intact);
     assert_eq!(recovered.records::<Payload>().unwrap().len(), 30);
+}
+
+#[test]
+fn with_no_room_at_all_the_spare_segment_is_used_once() {
+    let disk = MemoryDisk::default();
+    let roomy = LogOptions {
+        segment_bytes: 20 << 10,
+        ..options()
+    };
+    let cramped = |bytes_max| {
+        let disk = disk.clone();
+        Log::open(Arc::new(Cramped { disk, bytes_max }), &roomy)
+    };
+    let (mut log, _) = cramped(u64::MAX).unwrap();
+    write(&mut log, 1..=5, 500);
+    drop(log);
+    assert!(disk.files().contains_key(SPARE));
+    // It starts, and what makes room can be written.
+    let (mut log, recovered) = cramped(0).unwrap();
+    assert_eq!(recovered.records::<Payload>().unwrap().len(), 5);
+    write(&mut log, 6..=8, 500);
+    drop(log);
+    assert!(!disk.files().contains_key(SPARE));
+    assert!(cramped(0).is_err(), "there was one only");
+    // There is room again, and another spare one.
+    let (_, recovered) = cramped(u64::MAX).unwrap();
+    assert_eq!(recovered.survival, Survival::Intact);
+    assert_eq!(recovered.records::<Payload>().unwrap().len(), 8);
+    assert!(disk.files().contains_key(SPARE));
 }
