@@ -112,6 +112,7 @@ async fn a_full_disk_takes_no_more_and_loses_nothing() {
         bounded(client.get(key(written - 1), None)).await.ok()
     })
     .await;
+    assert!(cluster.members[0].has_said("the spare one is used"));
     cluster.members[0].kill();
     std::fs::remove_file(&filler).expect("it is there");
     cluster.start_all().await;

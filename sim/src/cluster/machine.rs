@@ -12,7 +12,7 @@ use quorate_core::{
     Block, Boot, Choice, Frame, Instant, NodeId, Protocol, Reader, Status, Survival, Wire,
 };
 use quorate_node::{Edge, Frames, Letter, Node};
-use quorate_problems::total_order::{Output, Request, TotalOrder};
+use quorate_problems::total_order::{Membership, Output, Request, TotalOrder};
 use quorate_runtime::log::{Log, LogError, LogOptions};
 use quorate_runtime::{Next, Outside, Rounds};
 use quorate_service::machine::Machine as StateMachine;
@@ -60,6 +60,8 @@ pub(super) struct Machine<P: Protocol<Problem = TotalOrder>> {
     /// The voters whom its command line names: the founders, or those there were when it was added;
     /// nobody as long as it has no part in this.
     pub(super) named: Option<Vec<NodeId>>,
+    /// The voters with which its replica was started: what its state says, or else its command line.
+    pub(super) begun_with: Vec<NodeId>,
     /// Whether the newest members that it knows of include it.
     pub(super) belonged: bool,
 }
@@ -202,6 +204,7 @@ impl<P: Protocol<Problem = TotalOrder>> Machine<P> {
             broken: None,
             lost: false,
             named: None,
+            begun_with: Vec::new(),
             belonged: false,
         }
     }
@@ -215,10 +218,11 @@ impl<P: Protocol<Problem = TotalOrder>> Machine<P> {
         }
     }
 
-    /// Whether it was added to a cluster that was there.
-    pub(super) fn joined(&self) -> bool {
-        let named = self.named.as_ref();
-        named.is_some_and(|named| !named.contains(&self.id))
+    /// Whether its replica only repeats with which voters it was started, for want of anything better: it has
+    /// just joined, or its log is damaged and its state is newer than the first members.
+    pub(super) fn repeats(&self, members: &Membership, founders: u64) -> bool {
+        let are_founders = members.voters.iter().map(|id| id.0).eq(1..=founders);
+        members.version == 0 && members.voters == self.begun_with && !are_founders
     }
 
     /// The voters that its replica should take for given, if it knows nothing or has forgotten something:
@@ -262,6 +266,7 @@ impl<P: Protocol<Problem = TotalOrder>> Machine<P> {
         let named = self.named.clone().unwrap_or_default();
         let voters = self.voters(&named, &machine.views().view());
         let config = config(&voters).map_err(End::Refused)?;
+        self.begun_with = voters;
         let records = recovered.records::<P::Record>();
         let records = records.map_err(|error| self.end(error))?;
         let boot = Boot {

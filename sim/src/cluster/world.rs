@@ -474,11 +474,11 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
         };
         let mut heard = std::mem::take(&mut self.heard);
         process.take_heard(&mut heard);
-        let joined = machine.joined();
+        let founders = self.settings.members;
         for heard in &heard {
             match heard {
-                // Who joins begins with the voters that it was started with.
-                Heard::Told(Output::Members(members)) if joined && members.version == 0 => {}
+                Heard::Told(Output::Members(members))
+                    if self.machines[at].repeats(members, founders) => {}
                 heard => self.judge.on_heard(id, heard)?,
             }
             if let Heard::Told(Output::Members(members)) = heard {
