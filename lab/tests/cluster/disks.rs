@@ -117,3 +117,21 @@ fn a_first_start_on_a_full_disk_is_no_damage() {
         assert_eq!((summary.damaged, summary.rebuilt), (0, 0), "{summary:?}");
     }
 }
+
+/// Seeds 22 of Raft and 52 of Multi-Paxos, with damaged disks: whoever has a state that is newer than its log
+/// begins with the members of that state, which are no new list, and no reason to take itself for removed.
+#[test]
+fn a_replica_that_begins_with_the_members_of_its_state_says_nothing_new() {
+    let plan = "cluster seed=22 spares=2 hurt_ms=10450 clients=1\n\
+                3756.403 remove n3\n\
+                7420.417 rot n1 log\n\
+                7616.607 crash n1\n";
+    assert_eq!(planned(&raft::SUITE, plan).changes, 1);
+    let plan = "cluster seed=52 members=5 spares=4 hurt_ms=10000 core=5 clients=2 patience_ms=9000 keys=8 reads=20 \
+                delay_us=40000 loss=200 duplicate=1000 sync_us=200 flush_ms=20 layer_bytes=1024 leases=3 \
+                option.flight=1 option.retention=0 option.window=1\n\
+                2636.371 remove n2\n\
+                3147.379 add n7\n\
+                7782.249 crash n7\n";
+    assert_eq!(planned(&multipaxos::SUITE, plan).changes, 2);
+}

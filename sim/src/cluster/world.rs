@@ -476,14 +476,13 @@ impl<P: Protocol<Problem = TotalOrder>> World<P> {
         process.take_heard(&mut heard);
         let founders = self.settings.members;
         for heard in &heard {
-            match heard {
-                Heard::Told(Output::Members(members))
-                    if self.machines[at].repeats(members, founders) => {}
-                heard => self.judge.on_heard(id, heard)?,
-            }
             if let Heard::Told(Output::Members(members)) = heard {
+                if self.machines[at].repeats(members, founders) {
+                    continue;
+                }
                 self.on_members(at, members);
             }
+            self.judge.on_heard(id, heard)?;
         }
         heard.clear();
         self.heard = heard;
