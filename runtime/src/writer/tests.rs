@@ -223,7 +223,7 @@ fn who_has_nobody_to_keep_waiting_writes_past_the_thread_which_marks_the_log_in_
     let (to_disk, frames) = unbounded();
     let (spare, _spares) = unbounded();
     let (events, arrived) = unbounded::<Event<Toy>>();
-    let counters = Arc::new(Counters::default());
+    let counters = Arc::new(Counters::new(Clock::start()));
     let writer = Writer::new(log, counters.clone());
     let waiting = writer.clone();
     let thread = FailStop::exit()
