@@ -100,6 +100,33 @@ fn reads_of_bounded_age_are_no_older_while_things_go_wrong() {
     under_all!(are_no_older);
 }
 
+#[test]
+fn a_state_that_is_dated_by_the_answer_is_noticed() {
+    // What one of them learns takes a while to get there, and a confirmation too.
+    let plan = |slow: u64| {
+        let mut plan =
+            "cluster seed=9 hurt_ms=4000 clients=6 think_us=5000 reads=0 aged=4\n".to_owned();
+        for from in (1..=3).filter(|from| *from != slow) {
+            plan += &format!("1500 slow-link n{from} n{slow} 100000us\n");
+        }
+        plan
+    };
+    let broken = [2, 3].map(|slow| {
+        assert!(planned(&raft::SUITE, &plan(slow)).aged > 100);
+        let mut plan: Plan = plan(slow).parse().expect("a plan");
+        plan.settings.flaw = Some(Flaw::FreshWhenAnswered);
+        run_plan(&raft::SUITE, &plan).err()
+    });
+    let reasons: Vec<String> = broken.into_iter().flatten().map(|one| one.reason).collect();
+    assert!(!reasons.is_empty(), "one of them follows");
+    assert!(
+        reasons
+            .iter()
+            .all(|reason| reason.starts_with("reads of bounded age")),
+        "{reasons:?}"
+    );
+}
+
 /// Seed 57 of Raft found it: a machine that joins and whose disk is full has a log, and no store to go with it.
 /// The next start took the store for lost, and a crash after that made damage of it.
 #[test]

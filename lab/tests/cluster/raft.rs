@@ -18,7 +18,8 @@ fn found(hurt: &Hurt) -> Failure {
 
 #[test]
 fn the_flaws_of_the_service_are_found_and_the_plan_says_how() {
-    for flaw in Flaw::ALL {
+    // The others take disks that are full or slow, and clocks: `disks.rs` has a plan for each.
+    for flaw in [Flaw::DuplicateAppliedTwice, Flaw::SnapshotDropsSessions] {
         let flawed = Hurt {
             flaw: Some(flaw),
             // One of them is made small too.
