@@ -280,6 +280,8 @@ impl<P: Protocol<Problem = TotalOrder>> Machine<P> {
         let patience = Duration::from_millis(settings.election_ms);
         let mut options = ServiceOptions::new(self.id, recovered.incarnation, patience);
         options.disk_reserve_bytes = settings.reserve_bytes;
+        // Rarely: judges compare all states anyway, and what is ordered between two checks goes deeper.
+        options.check_interval = Duration::from_secs(5);
         let woken = Arc::new(AtomicBool::new(true));
         let wake = woken.clone();
         let assembly = assemble(options, machine, move || {
