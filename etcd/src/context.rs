@@ -73,7 +73,7 @@ impl Context {
 
     /// The state, as new as anything that had happened when this was called.
     pub(crate) async fn latest(&self) -> Result<View, Status> {
-        let begun = self.now();
+        let begun = std::time::Instant::now();
         let outcome = self.0.service.read_barrier().await;
         outcome.map_err(|error| error::status(&error))?;
         self.was_latest(begun);
@@ -81,8 +81,8 @@ impl Context {
     }
 
     /// The state here has everything that had happened by then.
-    pub(crate) fn was_latest(&self, at: Instant) {
-        self.0.service.on_confirmed(at, self.now());
+    pub(crate) fn was_latest(&self, at: std::time::Instant) {
+        self.0.service.on_confirmed(self.moment(at), self.now());
     }
 
     /// The state, at most so old. As long as that is known of what is here nobody else is asked.
@@ -93,9 +93,13 @@ impl Context {
         }
     }
 
-    /// The present moment, by this server's own clock.
-    pub(crate) fn now(&self) -> Instant {
-        let nanos = self.0.begun.elapsed().as_nanos();
+    fn now(&self) -> Instant {
+        self.moment(std::time::Instant::now())
+    }
+
+    /// A moment of this server's own time.
+    fn moment(&self, at: std::time::Instant) -> Instant {
+        let nanos = at.saturating_duration_since(self.0.begun).as_nanos();
         Instant(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
