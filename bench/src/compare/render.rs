@@ -250,6 +250,8 @@ fn limits(results: &Results) -> Table {
         }
         let shown = |value: Option<f64>| value.map_or_else(String::new, grouped);
         let percent = |part: Option<f64>, whole: Option<f64>| {
+            // Of nothing, which is what a short run may count, nothing is a share.
+            let whole = whole.filter(|&whole| whole > 0.0);
             let share = part.zip(whole).map(|(part, whole)| 100.0 * part / whole);
             share.map_or_else(String::new, |share| format!("{share:.0} %"))
         };

@@ -4,6 +4,7 @@
 //! (`runtime::Rounds`), the applier, the flushing. What its threads do in their own time are events
 //! here, so everything between two events is one thread's work.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -60,8 +61,8 @@ pub(super) struct Machine<P: Protocol<Problem = TotalOrder>> {
     /// The voters whom its command line names: the founders, or those there were when it was added;
     /// nobody as long as it has no part in this.
     pub(super) named: Option<Vec<NodeId>>,
-    /// The voters with which its replica was started: what its state says, or else its command line.
-    pub(super) begun_with: Vec<NodeId>,
+    /// The voters with which its replica was started, each time: what its state says, or else its command line.
+    pub(super) begun_with: BTreeSet<Vec<NodeId>>,
     /// Whether the newest members that it knows of include it.
     pub(super) belonged: bool,
 }
@@ -204,7 +205,7 @@ impl<P: Protocol<Problem = TotalOrder>> Machine<P> {
             broken: None,
             lost: false,
             named: None,
-            begun_with: Vec::new(),
+            begun_with: BTreeSet::new(),
             belonged: false,
         }
     }
@@ -219,10 +220,11 @@ impl<P: Protocol<Problem = TotalOrder>> Machine<P> {
     }
 
     /// Whether its replica only repeats with which voters it was started, for want of anything better: it has
-    /// just joined, or its log is damaged and its state is newer than the first members.
+    /// joined, now or in an earlier life that it remembers, or its log is damaged and its state is newer than
+    /// the first members.
     pub(super) fn repeats(&self, members: &Membership, founders: u64) -> bool {
         let are_founders = members.voters.iter().map(|id| id.0).eq(1..=founders);
-        members.version == 0 && members.voters == self.begun_with && !are_founders
+        members.version == 0 && !are_founders && self.begun_with.contains(&members.voters)
     }
 
     /// The voters that its replica should take for given, if it knows nothing or has forgotten something:
@@ -266,7 +268,7 @@ impl<P: Protocol<Problem = TotalOrder>> Machine<P> {
         let named = self.named.clone().unwrap_or_default();
         let voters = self.voters(&named, &machine.views().view());
         let config = config(&voters).map_err(End::Refused)?;
-        self.begun_with = voters;
+        self.begun_with.insert(voters);
         let records = recovered.records::<P::Record>();
         let records = records.map_err(|error| self.end(error))?;
         let boot = Boot {
